@@ -1,0 +1,1 @@
+//! What the compiler makes of the mesh: one resource per name, pure, incremental.

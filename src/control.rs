@@ -1,0 +1,3 @@
+//! The control plane: store, discovery, sessions with proxies, admin API, telemetry intake.
+
+pub mod api;

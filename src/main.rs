@@ -1,0 +1,3 @@
+//! The thin shell around the library: crypto provider, `cli::run`, exit code.
+
+fn main() {}

@@ -1,0 +1,46 @@
+//! How callers treat a service: `TrafficPolicy`, resolved.
+
+use std::time::Duration;
+
+use crate::names::ObjectName;
+use crate::names::{Namespace, ServiceName};
+use crate::resource::LoadBalancer;
+
+/// One traffic policy. Fields left out by the user hold RULES.md's defaults already.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrafficPolicy {
+    /// Its namespace.
+    pub namespace: Namespace,
+    /// Its name.
+    pub name: ObjectName,
+    /// Goes up with each change, as Kubernetes counts it; 1 when new.
+    pub generation: u64,
+    /// What it is about.
+    pub targets: Vec<PolicyTarget>,
+    /// TCP connect and TLS handshake together; default 1 s.
+    pub connect_timeout: Duration,
+    /// Of a whole request, where no route says otherwise; default none.
+    pub request_timeout: Option<Duration>,
+    /// Idle HTTP connections; default 5 min.
+    pub http_idle: Duration,
+    /// Silent opaque connections; default 1 h.
+    pub tcp_idle: Duration,
+    /// Default least-request.
+    pub load_balancer: LoadBalancer,
+}
+
+impl TrafficPolicy {
+    /// Default connect timeout, 1 s.
+    pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+    /// Default idle time of an HTTP connection, 5 min.
+    pub const HTTP_IDLE: Duration = Duration::from_secs(300);
+    /// Default idle time of an opaque connection, 1 h.
+    pub const TCP_IDLE: Duration = Duration::from_secs(3600);
+}
+
+/// What a policy is attached to (GEP-713).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyTarget {
+    /// The service, in the policy's own namespace.
+    pub service: ServiceName,
+}

@@ -1,0 +1,44 @@
+//! Workloads: what registered, or on Kubernetes the pods behind the services.
+
+use std::net::IpAddr;
+
+use crate::mesh::Labels;
+use crate::names::{Identity, Protocol, ProxyId, ServiceLabel};
+
+/// One workload with its proxy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workload {
+    /// Its proxy (and, on Kubernetes, its pod).
+    pub proxy: ProxyId,
+    /// The name under which it registered (local mode).
+    pub service: ServiceLabel,
+    /// The `version` label; empty where there is none.
+    pub version: String,
+    /// All labels, `app` and `version` among them.
+    pub labels: Labels,
+    /// Who it is.
+    pub identity: Identity,
+    /// Where callers reach it.
+    pub addresses: Vec<IpAddr>,
+    /// What it listens on. Empty: it only calls.
+    pub ports: Vec<WorkloadPort>,
+    /// Whether callers encrypt to it: it has a sidecar of ours.
+    pub sidecar: bool,
+    /// Whether it takes requests now.
+    pub ready: bool,
+}
+
+/// One port of a workload.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkloadPort {
+    /// The port's name; empty where it has none.
+    pub name: String,
+    /// The application's port, which services name as their target.
+    pub app_port: u16,
+    /// The port that callers dial: the sidecar's inbound (local mode), or the same as `app_port`.
+    pub dial_port: u16,
+    /// The service port that the workload asked for when it registered (`--port`); 80 by default.
+    pub service_port: u16,
+    /// What the application speaks.
+    pub protocol: Protocol,
+}

@@ -1,0 +1,1 @@
+//! Sockets, drain and backoff: no word of the mesh in here.

@@ -1,0 +1,1 @@
+//! Where the mesh runs: local (a background process) now, Kubernetes later.

@@ -1,0 +1,78 @@
+//! Where a service's requests end: the policy of its pool, and its endpoints.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::names::{Identity, ObjectName, Protocol, ServiceName};
+
+/// The endpoints of a service and how a caller treats them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cluster {
+    /// The service.
+    pub name: ServiceName,
+    /// The service's ports, ascending.
+    pub ports: Vec<ClusterPort>,
+    /// How the pool is treated.
+    pub policy: ClusterPolicy,
+    /// The ready endpoints, ordered by workload name.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// One port of the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterPort {
+    /// The service's port.
+    pub port: u16,
+    /// What its endpoints speak.
+    pub protocol: Protocol,
+}
+
+/// The policy of the pool: what concerns connections and the choice of an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterPolicy {
+    /// TCP connect and TLS handshake together.
+    pub connect_timeout: Duration,
+    /// How long an idle HTTP connection is kept, on either side.
+    pub http_idle: Duration,
+    /// How long an opaque connection may be silent in both directions.
+    pub tcp_idle: Duration,
+    /// How an endpoint is chosen.
+    pub load_balancer: LoadBalancer,
+}
+
+/// The algorithm that chooses an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LoadBalancer {
+    /// The better of two random ones by requests in flight (power of two choices, Mitzenmacher 2001).
+    #[default]
+    LeastRequest,
+    /// Each in turn.
+    RoundRobin,
+    /// Uniformly at random.
+    Random,
+}
+
+/// One workload behind the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The workload's name inside the service's namespace; stable over restarts.
+    pub workload: ObjectName,
+    /// Where it is, any of them.
+    pub addresses: Vec<IpAddr>,
+    /// Which port of it answers for which port of the service.
+    pub ports: Vec<PortMapping>,
+    /// Who must answer there; `None` for an endpoint that has no sidecar, which is called in
+    /// plaintext where `outbound: AllowAny` permits it.
+    pub identity: Option<Identity>,
+    /// The `version` label, for telemetry.
+    pub version: String,
+}
+
+/// One port of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortMapping {
+    /// The service's port.
+    pub service_port: u16,
+    /// The port to dial at the endpoint.
+    pub target_port: u16,
+}

@@ -1,0 +1,3 @@
+//! Names, counters, spans and logs: what is measured, and in which words.
+
+pub mod reason;

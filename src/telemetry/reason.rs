@@ -1,0 +1,74 @@
+//! The one table of reasons: why a proxy answered a request itself, or ended it.
+//!
+//! The same word stands in the `meshctl-reason` response header, in logs and in metrics; the table
+//! maps it to the HTTP status that the client sees. Documented for users in
+//! `docs/reference/reasons.md`, which a test holds against this file.
+
+/// The response header that names the reason.
+pub const REASON_HEADER: &str = "meshctl-reason";
+
+/// The response header that names the rule that decided, where one did.
+pub const RULE_HEADER: &str = "meshctl-rule";
+
+/// Declares the reasons: variant, word, status, meaning.
+macro_rules! reasons {
+    ($($variant:ident, $word:literal, $status:literal, $meaning:literal;)*) => {
+        /// Why a proxy answered itself.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Reason {
+            $(#[doc = $meaning] $variant,)*
+        }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The word in headers, logs and metrics.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+
+            /// The HTTP status of the answer; 0 where none is sent.
+            pub fn status(self) -> u16 {
+                match self { $(Self::$variant => $status,)* }
+            }
+
+            /// What it means, for people.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    BadRequest, "bad_request", 400, "the request breaks the rules of HTTP and was not passed on";
+    HeadTooLarge, "head_too_large", 431, "the request's head is over the limit of size or fields";
+    HeadTimeout, "head_timeout", 408, "the request's head did not arrive in time";
+    UriTooLong, "uri_too_long", 414, "the request's target is over the limit";
+    UnsupportedExpectation, "unsupported_expectation", 417, "an expectation other than 100-continue";
+    VersionNotSupported, "version_not_supported", 505, "an HTTP version that is not spoken here";
+    NoRoute, "no_route", 404, "no rule of the service matches the request";
+    NoService, "no_service", 502, "the destination is no service and could not be resolved";
+    NotRegistered, "not_registered", 502, "the destination is outside of the mesh and `outbound` is RegistryOnly";
+    ConfigPending, "config_pending", 503, "the control plane has not answered yet for this service";
+    NoBackend, "no_backend", 500, "the rule has no backend, or all of its weights are zero";
+    MissingBackend, "missing_backend", 500, "the rule's backend does not exist";
+    NoEndpoints, "no_endpoints", 503, "the service has no ready endpoint";
+    NoApp, "no_app", 503, "the workload only calls and serves nothing";
+    ConnectFailure, "connect_failure", 503, "no connection to the endpoint could be made";
+    ConnectTimeout, "connect_timeout", 503, "the endpoint did not accept a connection in time";
+    TlsFailure, "tls_failure", 503, "the endpoint did not prove the identity that it must have";
+    CertExpired, "cert_expired", 503, "a certificate on the way has expired";
+    UpstreamReset, "upstream_reset", 502, "the endpoint closed the connection before it answered";
+    UpstreamProtocol, "upstream_protocol", 502, "the endpoint's answer breaks the rules of HTTP";
+    RefusedStream, "refused_stream", 503, "the endpoint refused the stream before it looked at it";
+    RequestTimeout, "request_timeout", 504, "the request took longer than the rule allows";
+    Loop, "loop", 502, "the destination is the proxy itself";
+    Draining, "draining", 503, "the proxy is about to end";
+    Overloaded, "overloaded", 503, "a limit of the proxy is reached";
+    ProtocolMismatch, "protocol_mismatch", 502, "the port is declared for another protocol";
+    ClientGone, "client_gone", 0, "the client went away before the answer was complete";
+    Internal, "internal", 500, "a fault of the proxy; the request was given up";
+}

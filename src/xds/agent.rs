@@ -1,0 +1,345 @@
+//! The agent stream: beside ADS, one bidirectional stream per proxy. Up go who it is, its state,
+//! metrics and spans; down come commands. Changes are additive only.
+//!
+//! `/meshctl.v1.Agent/Connect`: stream of [`Up`] to stream of [`Down`]. The first message up is
+//! [`Hello`]; the control plane holds the identity in it against the certificate of the stream.
+
+use std::collections::HashMap;
+
+/// The full path of the method.
+pub const CONNECT: &str = "/meshctl.v1.Agent/Connect";
+
+/// From the proxy.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Up {
+    /// What it says.
+    #[prost(oneof = "up::Message", tags = "1, 2, 3, 4, 5, 6")]
+    pub message: Option<up::Message>,
+}
+
+/// The alternatives of [`Up`].
+pub mod up {
+    /// What a proxy says.
+    #[derive(Clone, PartialEq, prost::Oneof)]
+    pub enum Message {
+        /// First, once per stream.
+        #[prost(message, tag = "1")]
+        Hello(super::Hello),
+        /// At once when it changes.
+        #[prost(message, tag = "2")]
+        State(super::State),
+        /// Every second while there is traffic.
+        #[prost(message, tag = "3")]
+        Metrics(super::Metrics),
+        /// At most every second.
+        #[prost(message, tag = "4")]
+        Spans(super::Spans),
+        /// The answer to a command.
+        #[prost(message, tag = "5")]
+        Reply(super::Reply),
+        /// Last: the workload leaves, its endpoints go now.
+        #[prost(message, tag = "6")]
+        Goodbye(super::Goodbye),
+    }
+}
+
+/// Who connects, and what it offers.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Hello {
+    /// Namespace of the proxy.
+    #[prost(string, tag = "1")]
+    pub namespace: String,
+    /// Name of the proxy inside its namespace.
+    #[prost(string, tag = "2")]
+    pub name: String,
+    /// The service that it registers under.
+    #[prost(string, tag = "3")]
+    pub service: String,
+    /// The `version` label; empty for none.
+    #[prost(string, tag = "4")]
+    pub version: String,
+    /// All labels.
+    #[prost(map = "string, string", tag = "5")]
+    pub labels: HashMap<String, String>,
+    /// The service account; must be the certificate's.
+    #[prost(string, tag = "6")]
+    pub service_account: String,
+    /// Addresses at which callers reach it, without port.
+    #[prost(string, repeated, tag = "7")]
+    pub addresses: Vec<String>,
+    /// What it listens on; empty when the workload only calls.
+    #[prost(message, repeated, tag = "8")]
+    pub ports: Vec<HelloPort>,
+    /// The version of this program.
+    #[prost(string, tag = "9")]
+    pub product_version: String,
+    /// The process id, for reading.
+    #[prost(uint32, tag = "10")]
+    pub pid: u32,
+    /// When the process started, milliseconds since the Unix epoch.
+    #[prost(uint64, tag = "11")]
+    pub started_ms: u64,
+}
+
+/// One port of the workload.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct HelloPort {
+    /// The application's port.
+    #[prost(uint32, tag = "1")]
+    pub app_port: u32,
+    /// The port to dial.
+    #[prost(uint32, tag = "2")]
+    pub dial_port: u32,
+    /// The port of the service that it answers for.
+    #[prost(uint32, tag = "3")]
+    pub service_port: u32,
+    /// `detect`, `http`, `http2`, `grpc` or `tcp`.
+    #[prost(string, tag = "4")]
+    pub protocol: String,
+}
+
+/// How the proxy is.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct State {
+    /// It serves.
+    #[prost(bool, tag = "1")]
+    pub ready: bool,
+    /// It is about to end.
+    #[prost(bool, tag = "2")]
+    pub draining: bool,
+    /// It started from its last good configuration and has not synced since.
+    #[prost(bool, tag = "3")]
+    pub last_good: bool,
+    /// Serial number of its certificate, hexadecimal.
+    #[prost(string, tag = "4")]
+    pub certificate_serial: String,
+    /// Seconds since the Unix epoch.
+    #[prost(uint64, tag = "5")]
+    pub certificate_not_before: u64,
+    /// Seconds since the Unix epoch.
+    #[prost(uint64, tag = "6")]
+    pub certificate_not_after: u64,
+    /// SHA-256 of the root that its certificate chains to, hexadecimal.
+    #[prost(string, tag = "7")]
+    pub root: String,
+}
+
+/// Increments since the message before, only for edges with traffic.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Metrics {
+    /// One per edge.
+    #[prost(message, repeated, tag = "1")]
+    pub edges: Vec<EdgeMetrics>,
+    /// Spans that were dropped because a queue was full.
+    #[prost(uint64, tag = "2")]
+    pub spans_dropped: u64,
+}
+
+/// What happened between two workloads, as seen at one end.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct EdgeMetrics {
+    /// The edge.
+    #[prost(message, optional, tag = "1")]
+    pub edge: Option<Edge>,
+    /// Requests by answer.
+    #[prost(message, repeated, tag = "2")]
+    pub requests: Vec<RequestCount>,
+    /// Indices of the duration buckets that are not empty, as `telemetry::histogram` defines them.
+    #[prost(uint32, repeated, tag = "3")]
+    pub duration_buckets: Vec<u32>,
+    /// Counts, in step with `duration_buckets`.
+    #[prost(uint64, repeated, tag = "4")]
+    pub duration_counts: Vec<u64>,
+    /// Sum of durations, microseconds.
+    #[prost(uint64, tag = "5")]
+    pub duration_sum_us: u64,
+    /// Opaque connections opened.
+    #[prost(uint64, tag = "6")]
+    pub connections_opened: u64,
+    /// Opaque connections closed.
+    #[prost(uint64, tag = "7")]
+    pub connections_closed: u64,
+    /// Body bytes (HTTP) or bytes (opaque) towards the destination.
+    #[prost(uint64, tag = "8")]
+    pub request_bytes: u64,
+    /// The same, towards the source.
+    #[prost(uint64, tag = "9")]
+    pub response_bytes: u64,
+}
+
+/// Labels of an edge.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Edge {
+    /// The destination reports (its inbound side) rather than the source.
+    #[prost(bool, tag = "1")]
+    pub reporter_destination: bool,
+    /// `namespace/workload service` of the caller; empty when unknown.
+    #[prost(string, tag = "2")]
+    pub source: String,
+    /// SPIFFE identity of the caller; empty when unknown.
+    #[prost(string, tag = "3")]
+    pub source_identity: String,
+    /// `namespace/service` called; for what is outside of the mesh the host.
+    #[prost(string, tag = "4")]
+    pub destination: String,
+    /// `version` label of the endpoint that answered; empty when unknown.
+    #[prost(string, tag = "5")]
+    pub destination_version: String,
+    /// `http`, `http2`, `grpc` or `tcp`.
+    #[prost(string, tag = "6")]
+    pub protocol: String,
+    /// Over mutual TLS.
+    #[prost(bool, tag = "7")]
+    pub mtls: bool,
+    /// The service that the request was sent to after routing, `namespace/service`.
+    #[prost(string, tag = "8")]
+    pub backend: String,
+}
+
+/// Requests with one answer.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct RequestCount {
+    /// HTTP status; 0 where no answer was sent (the client had gone).
+    #[prost(uint32, tag = "1")]
+    pub status: u32,
+    /// The reason where a proxy answered itself; else empty.
+    #[prost(string, tag = "2")]
+    pub reason: String,
+    /// How many.
+    #[prost(uint64, tag = "3")]
+    pub count: u64,
+}
+
+/// Sampled spans.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Spans {
+    /// In order of their end.
+    #[prost(message, repeated, tag = "1")]
+    pub spans: Vec<Span>,
+}
+
+/// One proxy's part in a request (W3C Trace Context ids).
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Span {
+    /// 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub trace_id: Vec<u8>,
+    /// Never 0.
+    #[prost(fixed64, tag = "2")]
+    pub span_id: u64,
+    /// 0 for a root.
+    #[prost(fixed64, tag = "3")]
+    pub parent_id: u64,
+    /// A server span (inbound side) rather than a client span.
+    #[prost(bool, tag = "4")]
+    pub server: bool,
+    /// Nanoseconds since the Unix epoch.
+    #[prost(fixed64, tag = "5")]
+    pub start_ns: u64,
+    /// Nanoseconds.
+    #[prost(uint64, tag = "6")]
+    pub duration_ns: u64,
+    /// Method and path, cut at 1 KiB.
+    #[prost(string, tag = "7")]
+    pub name: String,
+    /// The proxy's own service, `namespace/service`.
+    #[prost(string, tag = "8")]
+    pub service: String,
+    /// The other end: the service called, or the caller's identity.
+    #[prost(string, tag = "9")]
+    pub peer: String,
+    /// HTTP status; 0 for none.
+    #[prost(uint32, tag = "10")]
+    pub status: u32,
+    /// The proxy's own reason, where it answered itself.
+    #[prost(string, tag = "11")]
+    pub reason: String,
+    /// The rule that decided.
+    #[prost(string, tag = "12")]
+    pub rule: String,
+    /// The endpoint that was chosen.
+    #[prost(string, tag = "13")]
+    pub endpoint: String,
+    /// The proxy that recorded it, `namespace/name`; filled in by the control plane.
+    #[prost(string, tag = "14")]
+    pub proxy: String,
+}
+
+/// The answer to a command.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Reply {
+    /// The command's id.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// Empty when it worked.
+    #[prost(string, tag = "2")]
+    pub error: String,
+    /// JSON, where the command asks for something.
+    #[prost(string, tag = "3")]
+    pub body: String,
+}
+
+/// The workload leaves.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Goodbye {}
+
+/// From the control plane.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Down {
+    /// What it says.
+    #[prost(oneof = "down::Message", tags = "1, 2")]
+    pub message: Option<down::Message>,
+}
+
+/// The alternatives of [`Down`].
+pub mod down {
+    /// What the control plane says.
+    #[derive(Clone, PartialEq, prost::Oneof)]
+    pub enum Message {
+        /// The answer to [`Hello`](super::Hello).
+        #[prost(message, tag = "1")]
+        Welcome(super::Welcome),
+        /// Something to do.
+        #[prost(message, tag = "2")]
+        Command(super::Command),
+    }
+}
+
+/// The registration holds.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Welcome {
+    /// The version of the control plane.
+    #[prost(string, tag = "1")]
+    pub product_version: String,
+}
+
+/// Something to do; answered by a [`Reply`] with the same id.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Command {
+    /// Chosen by the control plane, unique per stream.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// What.
+    #[prost(oneof = "command::Action", tags = "2, 3, 4, 5")]
+    pub action: Option<command::Action>,
+}
+
+/// The alternatives of [`Command`].
+pub mod command {
+    /// What to do.
+    #[derive(Clone, PartialEq, prost::Oneof)]
+    pub enum Action {
+        /// Change the log level: a `tracing` filter directive such as `debug` or `info,proxy=trace`.
+        #[prost(string, tag = "2")]
+        Log(String),
+        /// Send the configuration in use, as JSON.
+        #[prost(bool, tag = "3")]
+        Config(bool),
+        /// Send counters and gauges, as JSON.
+        #[prost(bool, tag = "4")]
+        Stats(bool),
+        /// Renew the certificate now; the reply comes when the new one is in use.
+        #[prost(bool, tag = "5")]
+        Rotate(bool),
+    }
+}
