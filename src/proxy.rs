@@ -10,4 +10,8 @@ pub mod cluster;
 pub mod h1;
 pub mod head;
 pub mod path;
+pub mod pool;
+pub mod pump;
 pub mod service;
+pub mod slots;
+pub mod stream;
