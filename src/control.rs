@@ -1,3 +1,4 @@
 //! The control plane: store, discovery, sessions with proxies, admin API, telemetry intake.
 
 pub mod api;
+pub mod session;
