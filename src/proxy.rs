@@ -4,4 +4,7 @@
 //! service), `control` (discovery and agent streams), `join`, `last_good`, `admin`, `command`,
 //! `ready`; `run` ties all of it into one process.
 
+pub mod cluster;
+pub mod directory;
 pub mod run;
+pub mod service;
