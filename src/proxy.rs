@@ -6,5 +6,6 @@
 
 pub mod cluster;
 pub mod directory;
+pub mod last_good;
 pub mod run;
 pub mod service;

@@ -28,7 +28,7 @@ mod slot;
 mod tests;
 mod waiting;
 
-pub use loader::{Effect, Loader, Ticket};
+pub use loader::{Effect, Fault, Loader, Ticket};
 
 /// The bounds of a directory.
 #[derive(Debug, Clone, Copy)]

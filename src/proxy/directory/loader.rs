@@ -38,7 +38,22 @@ pub enum Effect {
     /// The resource is in use (or was overtaken by one that is).
     Accept(Ticket),
     /// The resource is not used, for this reason.
-    Refuse(Ticket, String),
+    Refuse(Ticket, Fault),
+}
+
+/// Why a resource cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The path of the field at fault.
+    pub field: String,
+    /// Why, for people.
+    pub reason: String,
+}
+
+impl Fault {
+    fn new(field: &str, reason: impl Into<String>) -> Self {
+        Self { field: field.into(), reason: reason.into() }
+    }
 }
 
 /// See the head of this file.
@@ -92,7 +107,9 @@ impl Loader {
             Resource::Workload(workload) => self.offer_workload(workload, ticket),
             Resource::Cluster(cluster) => self.offer_cluster(&cluster, ticket, now),
             Resource::Service(service) => self.offer_service(service, ticket, now),
-            Resource::Address(_) => self.answer(ticket, Err("it was not asked for".into())),
+            Resource::Address(_) => {
+                self.answer(ticket, Err(Fault::new("", "it was not asked for")))
+            }
         }
     }
 
@@ -139,8 +156,8 @@ impl Loader {
     fn offer_mesh(&mut self, mesh: &resource::Mesh, ticket: Option<Ticket>) {
         let ours = self.directory.mesh().trust_domain.clone();
         if mesh.trust_domain != ours {
-            let reason = format!("trustDomain: `{}`, but ours is `{ours}`", mesh.trust_domain);
-            return self.answer(ticket, Err(reason));
+            let reason = format!("it is `{}`, but ours is `{ours}`", mesh.trust_domain);
+            return self.answer(ticket, Err(Fault::new("trustDomain", reason)));
         }
         self.directory.mesh.store(Arc::new(MeshSettings {
             trust_domain: mesh.trust_domain.clone(),
@@ -154,10 +171,10 @@ impl Loader {
         let ours = self.directory.workload();
         if (&workload.proxy, &workload.identity) != (&ours.proxy, &ours.identity) {
             let reason = format!(
-                "identity: `{}` of `{}`, but we are `{}` of `{}`",
+                "it is `{}` of `{}`, but we are `{}` of `{}`",
                 workload.identity, workload.proxy, ours.identity, ours.proxy
             );
-            return self.answer(ticket, Err(reason));
+            return self.answer(ticket, Err(Fault::new("identity", reason)));
         }
         self.directory.workload.store(Arc::new(workload));
         self.answer(ticket, Ok(()));
@@ -169,8 +186,8 @@ impl Loader {
                 self.answer(ticket, Ok(()));
                 self.proceed(&waiting, now);
             }
-            Err((reason, waiting)) => {
-                self.answer(ticket, Err(reason));
+            Err((fault, waiting)) => {
+                self.answer(ticket, Err(fault));
                 self.proceed(&waiting, now);
             }
         }
@@ -261,18 +278,19 @@ impl Loader {
             match self.pools.settled(&staged.needs) {
                 Ok(false) => {}
                 Ok(true) => self.publish(name, now),
-                Err(reason) => self.refuse_staged(name, &reason),
+                Err(reason) => self.refuse_staged(name, reason),
             }
         }
     }
 
     /// Refuses what is staged but keeps it: when its clusters are complete after all, it is used.
-    fn refuse_staged(&mut self, name: &ServiceName, reason: &str) {
+    fn refuse_staged(&mut self, name: &ServiceName, reason: String) {
         let Some(slot) = self.slots.get_mut(name) else { return };
         let Some(staged) = &mut slot.staged else { return };
         staged.deadline = None;
+        let fault = Fault::new("backends", reason);
         for ticket in std::mem::take(&mut staged.tickets) {
-            self.answer(Some(ticket), Err(reason.to_owned()));
+            self.answer(Some(ticket), Err(fault.clone()));
         }
     }
 
@@ -289,7 +307,7 @@ impl Loader {
         });
         let table = match table {
             Ok(table) => table,
-            Err(error) => return self.unstage(name, Err(format!("service {name}: {error}"))),
+            Err(error) => return self.unstage(name, Err(Fault::new(&error.field, error.reason))),
         };
         let Some(staged) = slot.staged.take() else { return };
         slot.active = Some(staged.service);
@@ -308,7 +326,7 @@ impl Loader {
     }
 
     /// Gives up what was staged for `name`; what is in use stays.
-    fn unstage(&mut self, name: &ServiceName, outcome: Result<(), String>) {
+    fn unstage(&mut self, name: &ServiceName, outcome: Result<(), Fault>) {
         let Some(slot) = self.slots.get_mut(name) else { return };
         let Some(staged) = slot.staged.take() else { return };
         self.release(&staged.needs);
@@ -335,10 +353,10 @@ impl Loader {
         }
     }
 
-    fn answer(&mut self, ticket: Option<Ticket>, outcome: Result<(), String>) {
+    fn answer(&mut self, ticket: Option<Ticket>, outcome: Result<(), Fault>) {
         self.effects.extend(ticket.map(|ticket| match outcome {
             Ok(()) => Effect::Accept(ticket),
-            Err(reason) => Effect::Refuse(ticket, reason),
+            Err(fault) => Effect::Refuse(ticket, fault),
         }));
     }
 

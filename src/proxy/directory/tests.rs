@@ -175,8 +175,9 @@ fn clusters_that_do_not_come_are_a_refusal_that_holds_back_nothing_else() {
     let both = [Effect::Accept(Ticket(3)), Effect::Accept(Ticket(2))];
     assert_eq!(rig.offer(cluster("good"), 3), both);
     assert_eq!(rig.tick(Duration::from_millis(4_900)), []);
-    let reason = "service shop/slow: no answer about the cluster `shop/late`".to_owned();
-    assert_eq!(rig.tick(Duration::from_secs(5)), [Effect::Refuse(Ticket(1), reason)]);
+    let reason = "no answer about the cluster `shop/late`".into();
+    let fault = Fault { field: "backends".into(), reason };
+    assert_eq!(rig.tick(Duration::from_secs(5)), [Effect::Refuse(Ticket(1), fault)]);
     assert_eq!(rig.tick(Duration::from_secs(6)), [], "refused once");
     // When it comes after all, it is used.
     assert_eq!(rig.offer(cluster("late"), 4), [Effect::Accept(Ticket(4))]);

@@ -51,10 +51,7 @@ impl Loader {
             .filter_map(|(name, slot)| Some((name.clone(), overdue(slot)?)))
             .collect();
         for (name, missing) in overdue {
-            self.refuse_staged(
-                &name,
-                &format!("service {name}: no answer about the cluster {missing}"),
-            );
+            self.refuse_staged(&name, format!("no answer about the cluster {missing}"));
         }
     }
 

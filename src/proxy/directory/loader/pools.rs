@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::Effect;
+use super::{Effect, Fault};
 use crate::names::ServiceName;
 use crate::proxy::directory::Directory;
 use crate::resource::{self, Cluster, ClusterPolicy, Key, LoadBalancer};
@@ -78,7 +78,7 @@ impl Pools {
         &mut self,
         cluster: &Cluster,
         directory: &Directory,
-    ) -> Result<Vec<ServiceName>, (String, Vec<ServiceName>)> {
+    ) -> Result<Vec<ServiceName>, (Fault, Vec<ServiceName>)> {
         // Let go while the answer was on its way.
         let Some(pool) = self.pools.get_mut(&cluster.name) else { return Ok(Vec::new()) };
         match directory.cluster(&cluster.name).apply(cluster) {
@@ -87,12 +87,13 @@ impl Pools {
                 Ok(take(&mut pool.waiting))
             }
             Err(error) => {
-                let reason = format!("cluster {}: {error}", cluster.name);
+                let reason = format!("the cluster `{}` was refused: {error}", cluster.name);
+                let fault = Fault::new(&error.field, error.reason);
                 if matches!(pool.state, State::Settled) {
-                    return Err((reason, Vec::new()));
+                    return Err((fault, Vec::new()));
                 }
-                pool.state = State::Refused(reason.clone());
-                Err((reason, pool.waiting.iter().cloned().collect()))
+                pool.state = State::Refused(reason);
+                Err((fault, pool.waiting.iter().cloned().collect()))
             }
         }
     }
