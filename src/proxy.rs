@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod directory;
 pub mod h1;
 pub mod head;
+pub mod join;
 pub mod last_good;
 pub mod path;
 pub mod run;
