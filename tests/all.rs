@@ -1,1 +1,5 @@
 //! The one test binary: every integration test is a module of it, because linking is what costs.
+
+mod docs;
+mod install;
+mod tidy;
