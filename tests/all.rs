@@ -2,3 +2,6 @@
 
 mod compile;
 mod rules;
+mod docs;
+mod install;
+mod tidy;
