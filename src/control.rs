@@ -6,4 +6,5 @@ pub mod home;
 pub mod propagation;
 pub mod proxies;
 pub mod registration;
+pub mod session;
 pub mod store;
