@@ -1,11 +1,13 @@
 //! A session and a subscription against each other: thousands of seeded histories of changes,
 //! refusals, late verdicts, broken streams and restarts of either end. Afterwards the proxy uses
-//! what the control plane has, but for what it refused, and nobody talks any more.
+//! what the control plane has, but for what it refused, and nobody talks any more. `wire` is the
+//! same over real gRPC.
 //!
 //! `SEED=n cargo test --test all xds::` plays one history alone.
 
 mod history;
 mod proxy;
+mod wire;
 
 use history::{Counts, History};
 
