@@ -74,7 +74,7 @@ codes! {
     BAD_NAME "MC0301" "a name that is not valid"
         "use lower case letters, digits and `-`"
     BAD_PORT "MC0302" "a port that is not a whole number from 1 to 65535"
-        "write a number without quotes"
+        "write a whole number from 1 to 65535, without quotes"
     BAD_NUMBER "MC0303" "a number out of its range, or not whole"
         "write a whole number within the range"
     BAD_DURATION "MC0304" "a duration without a unit, or not in the form of GEP-2257"

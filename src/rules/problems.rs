@@ -14,6 +14,9 @@ const MAX_SHOWN: usize = 80;
 /// Longer words have no near word: the comparison costs time in the square of the length.
 const MAX_COMPARED: usize = 64;
 
+/// From this likeness (Jaro-Winkler, 0 to 1) on two words are taken for the same.
+const ALIKE: f64 = 0.85;
+
 /// The problems of one file.
 pub(super) struct Problems<'f> {
     file: &'f str,
@@ -113,12 +116,22 @@ pub(super) fn nearest<'w>(
     }
     let lower = found.to_ascii_lowercase();
     let allowed = (found.chars().count() / 3).clamp(1, 3);
-    words
-        .into_iter()
-        .map(|word| (strsim::osa_distance(&lower, &word.to_ascii_lowercase()), word))
+    let words: Vec<&str> = words.into_iter().collect();
+    let close = words
+        .iter()
+        .map(|word| (strsim::osa_distance(&lower, &word.to_ascii_lowercase()), *word))
         .filter(|(distance, _)| *distance <= allowed)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, word)| word)
+        .min_by_key(|(distance, _)| *distance);
+    // Else a word that begins alike: `hostss` for `hostnames`.
+    let alike = || {
+        let likeness = |word: &&str| strsim::jaro_winkler(&lower, &word.to_ascii_lowercase());
+        words
+            .iter()
+            .copied()
+            .filter(|word| likeness(word) >= ALIKE)
+            .max_by(|one, other| likeness(one).total_cmp(&likeness(other)))
+    };
+    close.map(|(_, word)| word).or_else(alike)
 }
 
 /// Words for a message: `` `a`, `b` or `c` ``.

@@ -130,7 +130,8 @@ struct Frame<'a> {
 
 enum Open<'a> {
     List(Vec<Node<'a>>),
-    Map(Vec<Entry<'a>>, Option<(Cow<'a, str>, Position)>),
+    /// The fields so far, and the key whose value comes next; `None` inside for a refused one.
+    Map(Vec<Entry<'a>>, Option<(Option<Cow<'a, str>>, Position)>),
 }
 
 /// Puts the events of one document together.
@@ -159,6 +160,7 @@ impl<'a, 'p, 'f> Builder<'a, 'p, 'f> {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && !self.is_text(tag.as_deref(), at);
                 let value = if plain { Value::Plain(text) } else { Value::Text(text) };
+                self.nodes += 1;
                 self.finish(Node { at, value }, anchor, 1)
             }
             Event::SequenceStart(anchor, tag) => {
@@ -174,6 +176,7 @@ impl<'a, 'p, 'f> Builder<'a, 'p, 'f> {
                 let Some((node, size)) = self.repeated(anchor) else {
                     return Err(too_many(at, self.anchors.contains_key(&anchor)));
                 };
+                self.nodes += size;
                 self.finish(node, 0, size)
             }
             _ => Ok(()),
@@ -190,6 +193,7 @@ impl<'a, 'p, 'f> Builder<'a, 'p, 'f> {
             let message = format!("nested deeper than {MAX_DEPTH} levels");
             return Err(Stop { code: codes::TOO_DEEP, at, message, help: codes::TOO_DEEP.help });
         }
+        self.nodes += 1;
         self.stack.push(Frame { at, anchor, size: 1, open });
         Ok(())
     }
@@ -203,9 +207,8 @@ impl<'a, 'p, 'f> Builder<'a, 'p, 'f> {
         self.finish(Node { at: frame.at, value }, frame.anchor, frame.size)
     }
 
-    /// Puts a finished node where it belongs.
+    /// Puts a finished node of `size` values, which are counted already, where it belongs.
     fn finish(&mut self, node: Node<'a>, anchor: usize, size: usize) -> Result<(), Stop> {
-        self.nodes += size;
         if anchor != 0 {
             // The copy for later aliases is memory too.
             self.nodes += size;
@@ -222,16 +225,17 @@ impl<'a, 'p, 'f> Builder<'a, 'p, 'f> {
         match &mut frame.open {
             Open::List(items) => items.push(node),
             Open::Map(entries, key) => match key.take() {
-                Some((key, at)) => entries.push(Entry { key, at, value: node }),
+                Some((Some(key), at)) => entries.push(Entry { key, at, value: node }),
+                Some((None, _)) => {}
                 None => match node.value {
                     Value::Plain(text) if text == "<<" => {
                         unsupported(self.problems, node.at, "merge keys are not supported");
-                        *key = Some((text, node.at));
+                        *key = Some((None, node.at));
                     }
-                    Value::Plain(text) | Value::Text(text) => *key = Some((text, node.at)),
+                    Value::Plain(text) | Value::Text(text) => *key = Some((Some(text), node.at)),
                     _ => {
                         unsupported(self.problems, node.at, "a key must be a text");
-                        *key = Some((Cow::Borrowed(""), node.at));
+                        *key = Some((None, node.at));
                     }
                 },
             },
@@ -258,7 +262,8 @@ impl<'a, 'p, 'f> Builder<'a, 'p, 'f> {
                     before.line, before.column
                 );
                 let code = codes::DUPLICATE_KEY;
-                self.problems.error(code, entry.at, &entry.key, message, code.help);
+                let path = format!("{}{}", self.path(), entry.key.escape_debug());
+                self.problems.error(code, entry.at, &path, message, code.help);
                 again.push(index);
             }
         }
@@ -267,6 +272,23 @@ impl<'a, 'p, 'f> Builder<'a, 'p, 'f> {
         }
         let keep = |(index, _): &(usize, Entry<'a>)| again.binary_search(index).is_err();
         entries.into_iter().enumerate().filter(keep).map(|(_, entry)| entry).collect()
+    }
+
+    /// The path of what is being read, with the dot for what follows.
+    fn path(&self) -> String {
+        let mut path = String::new();
+        for frame in &self.stack {
+            match &frame.open {
+                Open::List(items) => {
+                    path = format!("{}[{}].", path.trim_end_matches('.'), items.len())
+                }
+                Open::Map(_, key) => {
+                    let key = key.as_ref().and_then(|(key, _)| key.as_deref()).unwrap_or_default();
+                    path = format!("{path}{}.", key.escape_debug());
+                }
+            }
+        }
+        path
     }
 
     /// Whether a tag says that a plain scalar is a text; other tags are refused.
