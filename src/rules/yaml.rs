@@ -280,7 +280,7 @@ impl<'a, 'p, 'f> Builder<'a, 'p, 'f> {
         for frame in &self.stack {
             match &frame.open {
                 Open::List(items) => {
-                    path = format!("{}[{}].", path.trim_end_matches('.'), items.len())
+                    path = format!("{}[{}].", path.trim_end_matches('.'), items.len());
                 }
                 Open::Map(_, key) => {
                     let key = key.as_ref().and_then(|(key, _)| key.as_deref()).unwrap_or_default();
