@@ -115,10 +115,11 @@ pub struct ParsedObject {
 pub fn parse(documents: &[Document], options: &Options) -> Parsed {
     let mut parsed = Parsed::default();
     let mut places = HashMap::new();
+    let mut repeats = yaml::MAX_REPEATS;
     for document in documents {
-        let mut problems = Problems::new(&document.source);
+        let mut problems = Problems::new(&document.source, parsed.diagnostics.len());
         let text = document.text.strip_prefix('\u{feff}').unwrap_or(&document.text);
-        yaml::documents(text, &mut problems, |node, problems| {
+        yaml::documents(text, &mut repeats, &mut problems, |node, problems| {
             parse_one(node, options, problems, &mut parsed, &mut places);
         });
         parsed.diagnostics.extend(problems.into_sorted());
@@ -190,7 +191,7 @@ pub fn from_value(
         default_namespace: Namespace::default_namespace(),
         unknown_kinds: UnknownKinds::Refuse,
     };
-    let mut problems = Problems::new(STORED);
+    let mut problems = Problems::new(STORED, 0);
     let node = Node::from_json(value);
     match document::read(&node, &options, Revision { generation, created_ms }, &mut problems) {
         Read::Object(_, object) => Ok(object),

@@ -4,11 +4,12 @@
 //! Offline a service that no document declares is no problem, because a workload that registers
 //! makes its service; only the caller who knows the mesh can say what is missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::mesh::{HttpRoute, Object, Service};
 use crate::names::ServiceName;
 use crate::rules::codes::{self, Code};
+use crate::rules::problems::MAX_PROBLEMS;
 use crate::rules::{Diagnostic, Parsed, ParsedObject, Severity, service};
 
 /// Compares objects with one another; gives warnings. `exists` says whether the mesh has a service
@@ -32,6 +33,9 @@ pub fn cross_check(
             }
             Object::TrafficPolicy(policy) => {
                 for target in &policy.targets {
+                    if found.len() >= MAX_PROBLEMS {
+                        break;
+                    }
                     if let Some(first) = policies.get(&target.service) {
                         let message = format!(
                             "service `{}` has a policy already: `{}` at {}:{}",
@@ -67,6 +71,9 @@ fn backends(
                 None if exists.is_none_or(|exists| exists(name)) => continue,
                 None => format!("there is no service `{name}`"),
             };
+            if found.len() >= MAX_PROBLEMS {
+                return;
+            }
             let message = format!("{fault}: its share of requests gets 500");
             let field = format!("spec.rules[{rule_index}].backendRefs[{index}]");
             found.push(warning(object, codes::MISSING_BACKEND, field, message));
@@ -76,7 +83,7 @@ fn backends(
 
 /// Refuses routes whose parent is a headless service of the same input, as GAMMA says.
 pub(super) fn headless_parents(parsed: &mut Parsed) {
-    let headless: Vec<&ServiceName> = parsed
+    let headless: BTreeSet<&ServiceName> = parsed
         .objects
         .iter()
         .filter(|object| service::is_headless(&object.source))
@@ -92,7 +99,7 @@ pub(super) fn headless_parents(parsed: &mut Parsed) {
     for object in &parsed.objects {
         let Object::HttpRoute(route) = &object.object else { continue };
         for (index, parent) in route.parents.iter().enumerate() {
-            if headless.contains(&&parent.service) {
+            if found.len() < MAX_PROBLEMS && headless.contains(&parent.service) {
                 let message = format!("parent `{}` is headless", parent.service);
                 let field = format!("spec.parentRefs[{index}]");
                 let mut diagnostic = warning(object, codes::HEADLESS_PARENT, field, message);

@@ -2,16 +2,16 @@
 
 use proptest::prelude::*;
 
-use super::{MAX_DEPTH, MAX_NODES, documents};
+use super::{MAX_DEPTH, MAX_NODES, MAX_REPEATS, documents};
 use crate::names::Namespace;
 use crate::rules::problems::Problems;
 use crate::rules::{Document, Options, UnknownKinds, parse, render};
 
 /// The number of documents, and the codes of the problems with their lines.
 fn read(text: &str) -> (usize, Vec<(String, usize)>) {
-    let mut problems = Problems::new("test.yaml");
+    let mut problems = Problems::new("test.yaml", 0);
     let mut count = 0;
-    documents(text, &mut problems, |_, _| count += 1);
+    documents(text, &mut MAX_REPEATS.clone(), &mut problems, |_, _| count += 1);
     (count, problems.into_sorted().into_iter().map(|d| (d.code, d.line)).collect())
 }
 
@@ -40,6 +40,11 @@ fn values_are_counted_with_what_aliases_repeat() {
     assert_eq!(read(&list(MAX_NODES)).1, [("MC0105".to_owned(), 1)]);
     let aliases = format!("a: &a {}\nb: [{}]", list(100), "*a,".repeat(1_000));
     assert_eq!(read(&aliases).1, [("MC0105".to_owned(), 2)]);
+    // Each document stays below its bound, all of them together do not.
+    let below = format!("---\na: &a {}\nb: [{}]\n", list(100), "*a,".repeat(900));
+    let (count, problems) = read(&below.repeat(20));
+    assert_eq!(count, 11);
+    assert!(problems.iter().all(|(code, _)| code == "MC0105"));
 }
 
 #[test]
@@ -64,6 +69,11 @@ fn problems_of_one_file_are_bounded() {
     }
     let (_, problems) = read(&text);
     assert_eq!(problems.len(), 1_001);
+    let file = |n: usize| Document { source: format!("{n}.yaml"), text: text.clone() };
+    let files: Vec<Document> = (0..15).map(file).collect();
+    let parsed = parse(&files, &options());
+    assert!((10_000..10_020).contains(&parsed.diagnostics.len()));
+    assert!(parsed.has_errors());
     assert_eq!(problems.last().map(|(code, _)| code.as_str()), Some("MC0107"));
 }
 
