@@ -27,15 +27,16 @@ pub fn cross_check(
     let mut found = Vec::new();
     let mut policies: BTreeMap<&ServiceName, &ParsedObject> = BTreeMap::new();
     for object in objects {
+        // One object has a bounded number of references, so this bounds the whole.
+        if found.len() >= MAX_PROBLEMS {
+            break;
+        }
         match &object.object {
             Object::HttpRoute(route) => {
-                backends(object, route, &declared, exists, &mut found);
+                references(object, route, &declared, exists, &mut found);
             }
             Object::TrafficPolicy(policy) => {
                 for target in &policy.targets {
-                    if found.len() >= MAX_PROBLEMS {
-                        break;
-                    }
                     if let Some(first) = policies.get(&target.service) {
                         let message = format!(
                             "service `{}` has a policy already: `{}` at {}:{}",
@@ -54,26 +55,33 @@ pub fn cross_check(
     found
 }
 
-/// Backends of a route that are not there, or not on that port.
-fn backends(
+/// What a route refers to and is not there.
+fn references(
     object: &ParsedObject,
     route: &HttpRoute,
     declared: &BTreeMap<&ServiceName, &Service>,
     exists: Option<&dyn Fn(&ServiceName) -> bool>,
     found: &mut Vec<Diagnostic>,
 ) {
+    let has_port = |service: &Service, port| service.ports.iter().any(|p| p.port == port);
+    for (index, parent) in route.parents.iter().enumerate() {
+        if let (Some(service), Some(port)) = (declared.get(&parent.service), parent.port)
+            && !has_port(service, port)
+        {
+            let message = format!("parent `{}` has no port {port}", parent.service);
+            let field = format!("spec.parentRefs[{index}].port");
+            found.push(warning(object, codes::MISSING_PORT, field, message));
+        }
+    }
     for (rule_index, rule) in route.rules.iter().enumerate() {
         for (index, backend) in rule.backends.iter().enumerate() {
             let name = &backend.service;
             let fault = match declared.get(name) {
-                Some(service) if service.ports.iter().any(|p| p.port == backend.port) => continue,
+                Some(service) if has_port(service, backend.port) => continue,
                 Some(_) => format!("service `{name}` has no port {}", backend.port),
                 None if exists.is_none_or(|exists| exists(name)) => continue,
                 None => format!("there is no service `{name}`"),
             };
-            if found.len() >= MAX_PROBLEMS {
-                return;
-            }
             let message = format!("{fault}: its share of requests gets 500");
             let field = format!("spec.rules[{rule_index}].backendRefs[{index}]");
             found.push(warning(object, codes::MISSING_BACKEND, field, message));

@@ -107,6 +107,8 @@ codes! {
         "merge them into one"
     IGNORED_HOSTNAMES "MC0406" "`hostnames` on a route of a mesh: ignored, as GAMMA says"
         "take them away; the service that is called decides"
+    MISSING_PORT "MC0407" "a route whose parent has no such port: it never applies"
+        "name a port that the service has, or none for all of them"
     KIND_NOT_YET "MC0901" "a kind that this version does not support yet"
         "take the document away until a version supports it"
     FIELD_NOT_YET "MC0902" "a field that this version does not support yet"

@@ -145,6 +145,9 @@ fn missing_backends_and_second_policies_are_warned_of() {
     // Both rules name port 80 of `v1`, which has only 81; `v2` may be registered.
     assert_eq!(codes, ["MC0402", "MC0402", "MC0405"]);
     assert!(warnings.iter().all(|d| d.severity == Severity::Warning));
+    let parent = ROUTE.replace("name: reviews, port: 80}", "name: v1, port: 80}");
+    let parent = cross_check(&read(&[&parent, service].concat()).objects, None);
+    assert_eq!(parent[0].code, "MC0407");
     let known = cross_check(&parsed.objects, Some(&|_| false));
     assert_eq!(known.len(), 4);
     assert!(known.iter().any(|d| d.message.contains("there is no service `other/v2`")));

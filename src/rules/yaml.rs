@@ -27,8 +27,8 @@ pub(super) const MAX_REPEATS: usize = 1_000_000;
 const MAX_SYNTAX_ERRORS: usize = 100;
 
 /// Calls `each` with every document of `text`, in order; `repeats` is what is left of
-/// [`MAX_REPEATS`]. What is wrong with the YAML itself goes
-/// to `problems`; documents that it spoils are left out.
+/// [`MAX_REPEATS`]. What is wrong with the YAML itself goes to `problems`; documents that it
+/// spoils are left out.
 pub(super) fn documents<'a>(
     text: &'a str,
     repeats: &mut usize,
