@@ -1,3 +1,8 @@
 //! The one test binary: every integration test is a module of it, because linking is what costs.
 
 mod certs;
+mod compile;
+mod rules;
+mod docs;
+mod install;
+mod tidy;
