@@ -2,7 +2,9 @@
 
 use std::time::SystemTime;
 
-use meshctl::certs::{ClientAuth, Roots, VerifyFailure, failure_of, peer_identity, peer_not_after};
+use meshctl::certs::{
+    ClientAuth, Roots, Tls, VerifyFailure, failure_of, peer_identity, peer_not_after,
+};
 
 use super::{ALPN, HOUR, authority, credentials, handshake, identity, tls};
 
@@ -69,13 +71,15 @@ async fn roots_are_exchanged_without_a_refusal() {
     let to = server.server_config(ALPN, ClientAuth::Required);
     let both = Roots::new(old.roots().ders().chain(new.roots().ders()).cloned().collect());
     let both = both.expect("two roots");
+    let renew = |side: &Tls, account: &str| {
+        let renewed = credentials(&new, &identity(account), SystemTime::now());
+        side.replace(renewed).expect("own");
+    };
     let steps: [&dyn Fn(); 6] = [
         &|| client.set_roots(both.clone()),
         &|| server.set_roots(both.clone()),
-        &|| {
-            server.replace(credentials(&new, &identity("reviews"), SystemTime::now())).expect("own")
-        },
-        &|| client.replace(credentials(&new, &identity("web"), SystemTime::now())).expect("own"),
+        &|| renew(&server, "reviews"),
+        &|| renew(&client, "web"),
         &|| client.set_roots(new.roots().clone()),
         &|| server.set_roots(new.roots().clone()),
     ];
