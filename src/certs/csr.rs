@@ -46,10 +46,8 @@ impl PendingKey {
     /// # Errors
     /// [`CredentialError::Key`] where signing fails.
     pub fn anonymous_csr(&self) -> Result<Vec<u8>, CredentialError> {
-        let params = CertificateParams {
-            distinguished_name: DistinguishedName::new(),
-            ..CertificateParams::default()
-        };
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
         let request = params.serialize_request(&self.0).map_err(|_| CredentialError::Key)?;
         Ok(request.der().to_vec())
     }
