@@ -18,6 +18,8 @@ mod cluster;
 mod describe;
 mod precedence;
 mod service;
+#[cfg(test)]
+mod tests;
 mod workload;
 
 pub use affected::affected;

@@ -21,6 +21,8 @@ mod route;
 mod selection;
 mod service;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod workload;
 
 pub use config::MeshConfig;

@@ -60,7 +60,8 @@ proptest! {
             .map(|(reference, object)| Change::Object(reference, Some(object)));
         let workloads = grown.workloads.iter()
             .map(|(proxy, it)| Change::Workload(proxy.clone(), Some(it.clone())));
-        let mut again: Vec<_> = objects.chain(workloads).collect();
+        let roots = [Change::Roots(grown.roots.clone())];
+        let mut again: Vec<_> = objects.chain(workloads).chain(roots).collect();
         again.reverse();
         prop_assert_eq!(everything(&grown), everything(&empty().apply(&again)));
     }
