@@ -11,6 +11,7 @@
 
 pub mod balance;
 pub mod cluster;
+pub mod control;
 pub mod directory;
 pub mod h1;
 pub mod head;
@@ -23,3 +24,4 @@ pub mod run;
 pub mod service;
 pub mod slots;
 pub mod stream;
+pub mod view;

@@ -29,7 +29,8 @@ struct Response {
 
 #[derive(Debug)]
 struct Offered {
-    response: u64,
+    /// `None`: from the last good configuration, nobody waits for an answer.
+    response: Option<u64>,
     encoded: Encoded,
 }
 
@@ -39,31 +40,42 @@ impl Answers {
         &mut self,
         ticket: subscription::Ticket,
         offered: Vec<Encoded>,
-    ) -> (u64, Vec<Ticket>) {
+    ) -> Vec<Ticket> {
         let response = self.number();
-        let undecided = offered.len();
-        let entry = Response { ticket, undecided, refusals: Vec::new() };
+        let entry = Response { ticket, undecided: offered.len(), refusals: Vec::new() };
         self.responses.insert(response, entry);
-        let mut tickets = Vec::with_capacity(undecided);
-        for encoded in offered {
-            let ticket = Ticket(self.number());
-            self.open.insert(ticket, Offered { response, encoded });
-            tickets.push(ticket);
-        }
-        (response, tickets)
+        offered.into_iter().map(|encoded| self.offer(encoded, Some(response))).collect()
+    }
+
+    /// A ticket for a resource that came in no response.
+    pub(super) fn recall(&mut self, encoded: Encoded) -> Ticket {
+        self.offer(encoded, None)
+    }
+
+    fn offer(&mut self, encoded: Encoded, response: Option<u64>) -> Ticket {
+        let ticket = Ticket(self.number());
+        self.open.insert(ticket, Offered { response, encoded });
+        ticket
     }
 
     /// The resource behind `ticket` is in use; what it is.
     pub(super) fn accept(&mut self, ticket: Ticket) -> Option<Encoded> {
-        self.decide(ticket).map(|(encoded, _)| encoded)
+        let Offered { response, encoded } = self.open.remove(&ticket)?;
+        if let Some(response) = self.response(response) {
+            response.undecided -= 1;
+        }
+        Some(encoded)
     }
 
     /// The resource behind `ticket` is not used; which it was.
-    pub(super) fn refuse(&mut self, ticket: Ticket, fault: Fault) -> Option<Key> {
-        let (encoded, response) = self.decide(ticket)?;
-        let Fault { field, reason } = fault;
-        let refusal = Refusal { name: encoded.key.name.to_string(), field, reason };
-        response.refusals.push(refusal);
+    pub(super) fn refuse(&mut self, ticket: Ticket, fault: &Fault) -> Option<Key> {
+        let Offered { response, encoded } = self.open.remove(&ticket)?;
+        if let Some(response) = self.response(response) {
+            let Fault { field, reason } = fault.clone();
+            let name = encoded.key.name.to_string();
+            response.refusals.push(Refusal { name, field, reason });
+            response.undecided -= 1;
+        }
         Some(encoded.key)
     }
 
@@ -75,11 +87,8 @@ impl Answers {
         decided.into_iter().map(|(_, response)| (response.ticket, response.refusals)).collect()
     }
 
-    fn decide(&mut self, ticket: Ticket) -> Option<(Encoded, &mut Response)> {
-        let Offered { response, encoded } = self.open.remove(&ticket)?;
-        let response = self.responses.get_mut(&response)?;
-        response.undecided -= 1;
-        Some((encoded, response))
+    fn response(&mut self, number: Option<u64>) -> Option<&mut Response> {
+        self.responses.get_mut(&number?)
     }
 
     fn number(&mut self) -> u64 {

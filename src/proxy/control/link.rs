@@ -46,6 +46,34 @@ pub(super) struct Link {
     pub(super) downs: Streaming<Down>,
 }
 
+/// What comes over a link.
+pub(super) enum Message {
+    Response(DeltaResponse),
+    Down(Down),
+    /// One of the streams has ended, with the reason where one was given.
+    Closed(Option<Status>),
+}
+
+impl Link {
+    /// The next message of either stream; cancel safe. Pends for ever without a link.
+    pub(super) async fn message(link: &mut Option<Box<Self>>) -> Message {
+        let Some(link) = link else { return std::future::pending().await };
+        let closed = |outcome: Result<(), Status>| Message::Closed(outcome.err());
+        tokio::select! {
+            response = link.responses.message() => match response {
+                Ok(Some(response)) => Message::Response(response),
+                Ok(None) => closed(Ok(())),
+                Err(status) => closed(Err(status)),
+            },
+            down = link.downs.message() => match down {
+                Ok(Some(down)) => Message::Down(down),
+                Ok(None) => closed(Ok(())),
+                Err(status) => closed(Err(status)),
+            },
+        }
+    }
+}
+
 /// Why there is no link.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LinkError {
@@ -129,7 +157,7 @@ async fn connect(address: SocketAddr, tls: &Arc<Tls>) -> io::Result<TlsStream<Tc
     let expected = control_plane_identity(tls.credentials().identity().trust_domain.clone());
     let config = tls.client_config(&expected, &[b"h2"]);
     // For reading only: who answers is decided by the certificate's URI.
-    let name = ServerName::try_from("control-plane.meshctl-system")
-        .expect("the name is a DNS name");
+    let name =
+        ServerName::try_from("control-plane.meshctl-system").expect("the name is a DNS name");
     TlsConnector::from(config).connect(name, stream).await
 }

@@ -77,7 +77,11 @@ impl Renewal {
     pub(super) fn failed(&mut self, wall: SystemTime, now: Instant, random: u64) -> Vec<u64> {
         self.running = false;
         let left = self.not_after.duration_since(wall).unwrap_or_default();
-        let bound = if left.is_zero() { LONGEST_WAIT_EXPIRED } else { (left / 10).max(LONGEST_WAIT_EXPIRED) };
+        let bound = if left.is_zero() {
+            LONGEST_WAIT_EXPIRED
+        } else {
+            (left / 10).max(LONGEST_WAIT_EXPIRED)
+        };
         self.retry = Some(now + self.backoff.fail(random).min(bound));
         std::mem::take(&mut self.waiting)
     }
