@@ -9,9 +9,12 @@
 //! cell per service), `control` (discovery and agent streams), `join`, `last_good`, `admin`,
 //! `command`, `ready`; `run` ties all of it into one process.
 
+pub mod admin;
 pub mod balance;
 pub mod cluster;
+pub mod command;
 pub mod control;
+pub mod dataplane;
 pub mod directory;
 pub mod h1;
 pub mod head;
@@ -20,6 +23,7 @@ pub mod last_good;
 pub mod path;
 pub mod pool;
 pub mod pump;
+pub mod ready;
 pub mod run;
 pub mod service;
 pub mod slots;

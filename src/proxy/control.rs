@@ -84,6 +84,8 @@ enum Done {
     Opened(Result<Box<Link>, LinkError>),
     Renewed(Result<Box<Joined>, JoinError>),
     Written(std::io::Result<()>),
+    /// One of the above, it is not known which.
+    Panicked,
 }
 
 /// See the head of this file.
@@ -208,8 +210,7 @@ impl Control {
             order = orders.recv() => Event::Order(order),
             Some(done) = self.jobs.join_next() => match done {
                 Ok(done) => Event::Done(done),
-                // A job panicked: what it was to do is tried again by the clock.
-                Err(_) => Event::Done(Done::Opened(Err(LinkError::Timeout))),
+                Err(_) => Event::Done(Done::Panicked),
             },
             message = Link::message(&mut self.link), if self.link.is_some() => {
                 Event::Link(Box::new(message))
@@ -262,6 +263,15 @@ impl Control {
                     tracing::warn!(%error, "the last good configuration could not be saved");
                 }
                 self.keeper.written(&outcome);
+            }
+            Done::Panicked => {
+                tracing::error!("a job of the control thread panicked");
+                self.keeper.written(&Err(std::io::ErrorKind::Other.into()));
+                self.renewal.failed(SystemTime::now(), Instant::now(), fastrand::u64(..));
+                if self.link.is_none() {
+                    self.opening = false;
+                    self.lost("opening a connection panicked", None, true);
+                }
             }
         }
     }
