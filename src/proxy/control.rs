@@ -5,7 +5,6 @@
 //! what is in use, acknowledged; reports; a renewed certificate. Without a control plane the loop
 //! goes on and tries again with full jitter up to [`LONGEST_RETRY`], longer only when asked to.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,7 +14,6 @@ use tokio::task::JoinSet;
 use crate::certs::Tls;
 use crate::net::backoff::Backoff;
 use crate::xds::agent::{self, Up, up};
-use crate::xds::discovery::Node;
 use crate::xds::subscription::Subscription;
 
 use super::directory::{Directory, Loader};
@@ -29,6 +27,8 @@ pub use reports::{Registration, Serves};
 
 mod agency;
 mod answers;
+mod certificate;
+mod connection;
 mod discovery;
 mod link;
 mod renewal;
@@ -274,95 +274,6 @@ impl Control {
                 }
             }
         }
-    }
-
-    /// Opens a link to where the control plane is now.
-    fn connect(&mut self) {
-        self.opening = true;
-        let address = self.where_it_is();
-        let node = Node {
-            id: self.registration.proxy.to_string(),
-            cluster: self.registration.service.to_string(),
-            user_agent_name: format!("meshctl/{}", reports::PRODUCT_VERSION),
-        };
-        let requests = self.subscription.start(node);
-        let hello = self.registration.hello();
-        let tls = Arc::clone(&self.tls);
-        self.jobs.spawn(async move {
-            Done::Opened(match address.parse() {
-                Ok(address) => link::open(address, &tls, hello, requests).await.map(Box::new),
-                Err(_) => {
-                    let what = format!("`{address}` is not where a control plane can be");
-                    Err(tonic::Status::unavailable(what).into())
-                }
-            })
-        });
-    }
-
-    /// A control plane that was started again may listen on another port.
-    fn where_it_is(&self) -> String {
-        let path: PathBuf = self.applicant.home.join("control-plane.json");
-        let text = std::fs::read(path).unwrap_or_default();
-        let said: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
-        let address = said.as_ref().and_then(|said| said.get("address")?.as_str());
-        address.unwrap_or(&self.control_plane).to_owned()
-    }
-
-    fn connected(&mut self, link: Box<Link>) {
-        self.opening = false;
-        self.link = Some(link);
-        self.backoff.succeed();
-        self.agency.begin();
-        self.status.send_modify(|status| status.connected = true);
-        tracing::debug!("connected to the control plane");
-    }
-
-    /// The link is gone, or there was none; tried again after a while.
-    fn lost(&mut self, why: &str, pushback: Option<Duration>, first: bool) {
-        self.link = None;
-        let wait = self.backoff.fail(fastrand::u64(..));
-        self.retry_at = tokio::time::Instant::now() + pushback.unwrap_or(wait).max(wait);
-        self.status.send_modify(|status| status.connected = false);
-        if first {
-            tracing::warn!(why, "no connection to the control plane; serving on what is known");
-        } else {
-            tracing::debug!(why, "no connection to the control plane");
-        }
-    }
-
-    fn renew(&mut self, expired: bool) {
-        let applicant = self.applicant.clone();
-        let client = self.link.as_ref().map(|link| link.client.clone());
-        let mesh = self.tls.credentials().identity().trust_domain.clone();
-        self.jobs.spawn(async move {
-            // An expired certificate proves nothing; being the same user still does.
-            let outcome = match client.filter(|_| !expired) {
-                Some(client) => applicant.sign(client, Some(&mesh)).await,
-                None => applicant.by_socket(Some(&mesh)).await,
-            };
-            Done::Renewed(outcome.map(Box::new))
-        });
-    }
-
-    fn renewed(&mut self, joined: Joined) {
-        let Joined { credentials, roots, control_plane } = joined;
-        let serial = credentials.serial().to_owned();
-        let waiting = self.renewal.done(&credentials, fastrand::u64(..));
-        self.tls.set_roots(roots);
-        let outcome = self.tls.replace(credentials).map_err(|error| error.to_string());
-        match &outcome {
-            Ok(()) => tracing::info!(serial, "certificate renewed"),
-            Err(error) => tracing::error!(error, "the new certificate cannot be used"),
-        }
-        if !control_plane.is_empty() {
-            self.control_plane = control_plane;
-        }
-        self.status.send_modify(|status| {
-            status.cert_expired &= outcome.is_err();
-        });
-        let body = outcome.map(|()| serde_json::json!({ "serial": serial }).to_string());
-        self.send_state();
-        self.reply_all(&waiting, &body);
     }
 
     /// Sends what is left and says goodbye, within [`FAREWELL`].
