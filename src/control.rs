@@ -3,6 +3,7 @@
 pub mod api;
 pub mod departures;
 pub mod home;
+pub mod intake;
 pub mod propagation;
 pub mod proxies;
 pub mod registration;
