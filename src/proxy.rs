@@ -9,12 +9,16 @@
 //! cell per service), `control` (discovery and agent streams), `join`, `last_good`, `admin`,
 //! `command`, `ready`; `run` ties all of it into one process.
 
+pub mod admin;
 pub mod balance;
 pub mod cluster;
 pub mod connect;
 pub mod dataplane;
 pub mod decide;
 pub mod detect;
+pub mod command;
+pub mod control;
+pub mod dataplane;
 pub mod directory;
 pub mod exchange;
 pub mod forward;
@@ -30,6 +34,7 @@ pub mod pool;
 pub mod pump;
 pub mod record;
 pub mod reply;
+pub mod ready;
 pub mod run;
 pub mod serve;
 pub mod service;
@@ -38,3 +43,4 @@ pub mod stream;
 pub mod tcp;
 pub mod trace;
 pub mod worker;
+pub mod view;
