@@ -1,4 +1,4 @@
-//! `meshctl.v1.Address`.
+//! `meshctl.v1.Address`: who stands behind an address; the message, encode and decode.
 
 use std::net::SocketAddr;
 

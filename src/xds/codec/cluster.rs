@@ -1,4 +1,4 @@
-//! `meshctl.v1.Cluster`.
+//! `meshctl.v1.Cluster`: endpoints and how to treat them; the message, encode and decode.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `meshctl.v1.Mesh`.
+//! `meshctl.v1.Mesh`: what holds for every proxy; the message, encode and decode.
 
 use prost::Message;
 

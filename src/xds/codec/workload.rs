@@ -1,4 +1,4 @@
-//! `meshctl.v1.Workload`.
+//! `meshctl.v1.Workload`: how one proxy receives; the message, encode and decode.
 
 use prost::Message;
 
