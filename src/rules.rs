@@ -1,7 +1,199 @@
 //! What users write: YAML and JSON documents, strictly read, validated, their defaults resolved.
 //!
-//! Text goes in; [`crate::mesh`] objects and diagnostics come out.
+//! Text goes in; [`crate::mesh`] objects and diagnostics come out: [`read`] gets the files,
+//! [`parse`] reads the documents in them, [`cross_check`] compares objects with one another,
+//! [`render`] draws the diagnostics. Every problem of every file is reported, and nothing that a
+//! document says is ignored.
+//!
+//! There is one parser, `saphyr-parser`: its events carry positions, so the tree that is validated
+//! and the place that a diagnostic names cannot disagree, and the text is walked once. What a plain
+//! scalar means is decided by the type of its field (`on` and `12:30` are texts, a port is digits).
+//! `yaml_serde` only writes documents out.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use serde_json::Value as Json;
+
+use crate::mesh::{Object, ObjectKind, ObjectRef};
+use crate::names::Namespace;
+
+mod at;
+mod check;
+pub mod codes;
+mod config;
 mod diagnostic;
+mod document;
+mod kinds;
+mod policy;
+mod problems;
+mod read;
+mod render;
+mod route;
+mod scalar;
+mod service;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod values;
+mod yaml;
 
+pub use check::cross_check;
 pub use diagnostic::{Diagnostic, Severity};
+pub use read::{MAX_FILE_BYTES, MAX_TOTAL_BYTES, ReadError, read};
+pub use render::render;
+
+use document::{Read, Revision};
+use problems::Problems;
+use tree::Node;
+
+/// What stands for the file of a document that comes from the store.
+const STORED: &str = "stored document";
+
+/// A file with rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// The file as the user named it; `-` for standard input.
+    pub source: String,
+    /// Its content.
+    pub text: String,
+}
+
+/// How documents are read.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The namespace of objects that do not name one.
+    pub default_namespace: Namespace,
+    /// What happens to documents of other products.
+    pub unknown_kinds: UnknownKinds,
+}
+
+/// What happens to documents that a mesh has nothing to do with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownKinds {
+    /// They are skipped and counted.
+    Skip,
+    /// They are errors.
+    Refuse,
+}
+
+/// What was in the files.
+#[derive(Debug, Clone, Default)]
+pub struct Parsed {
+    /// The objects without errors, in the order written. Use them only where no diagnostic is an
+    /// error: all of an input holds, or nothing.
+    pub objects: Vec<ParsedObject>,
+    /// Errors and warnings, by file and place.
+    pub diagnostics: Vec<Diagnostic>,
+    /// How many documents of other products were skipped.
+    pub skipped: usize,
+}
+
+impl Parsed {
+    /// Whether any diagnostic is an error.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|d| d.severity == Severity::Error)
+    }
+}
+
+/// An object and where it was written.
+#[derive(Debug, Clone)]
+pub struct ParsedObject {
+    /// Which object.
+    pub reference: ObjectRef,
+    /// What it means; generation 1, created at 0.
+    pub object: Object,
+    /// The document as written, with its namespace filled in.
+    pub source: Json,
+    /// The file.
+    pub file: String,
+    /// The line on which the document begins, from 1.
+    pub line: usize,
+}
+
+/// Reads all documents of all files.
+pub fn parse(documents: &[Document], options: &Options) -> Parsed {
+    let mut parsed = Parsed::default();
+    let mut places = HashMap::new();
+    for document in documents {
+        let mut problems = Problems::new(&document.source);
+        let text = document.text.strip_prefix('\u{feff}').unwrap_or(&document.text);
+        yaml::documents(text, &mut problems, |node, problems| {
+            parse_one(node, options, problems, &mut parsed, &mut places);
+        });
+        parsed.diagnostics.extend(problems.into_sorted());
+    }
+    check::headless_parents(&mut parsed);
+    parsed
+}
+
+/// Where each object was written first.
+type Places = HashMap<ObjectRef, (String, usize)>;
+
+fn parse_one(
+    node: &Node<'_>,
+    options: &Options,
+    problems: &mut Problems<'_>,
+    parsed: &mut Parsed,
+    places: &mut Places,
+) {
+    let (reference, object) =
+        match document::read(node, options, Revision { generation: 1, created_ms: 0 }, problems) {
+            Read::Object(reference, object) => (reference, object),
+            Read::Nothing => return,
+            Read::Skipped => {
+                parsed.skipped += 1;
+                return;
+            }
+            Read::List => {
+                // Lists nest no deeper than documents do.
+                for item in document::items(node, problems) {
+                    parse_one(item, options, problems, parsed, places);
+                }
+                return;
+            }
+        };
+    let line = node.at.line;
+    match places.entry(reference.clone()) {
+        Entry::Vacant(free) => drop(free.insert((problems.file().to_owned(), line))),
+        Entry::Occupied(first) => {
+            let (file, first_line) = first.get();
+            let message = format!("`{reference}` is defined twice: first at {file}:{first_line}");
+            let code = codes::SAME_OBJECT;
+            problems.error(code, node.at, "metadata.name", message, code.help);
+            return;
+        }
+    }
+    let mut source = node.to_json();
+    if reference.kind != ObjectKind::MeshConfig
+        && let Some(metadata) = source.get_mut("metadata").and_then(Json::as_object_mut)
+    {
+        // Without it the object would move when it is read again under another default.
+        metadata
+            .entry("namespace")
+            .or_insert_with(|| Json::String(reference.namespace.to_string()));
+    }
+    let file = problems.file().to_owned();
+    parsed.objects.push(ParsedObject { reference, object, source, file, line });
+}
+
+/// Reads a document from the store, in the form of [`ParsedObject::source`].
+///
+/// # Errors
+/// What is wrong with it: a store written by another version may hold what this one refuses.
+pub fn from_value(
+    value: &Json,
+    generation: u64,
+    created_ms: u64,
+) -> Result<Object, Vec<Diagnostic>> {
+    let options = Options {
+        default_namespace: Namespace::default_namespace(),
+        unknown_kinds: UnknownKinds::Refuse,
+    };
+    let mut problems = Problems::new(STORED);
+    let node = Node::from_json(value);
+    match document::read(&node, &options, Revision { generation, created_ms }, &mut problems) {
+        Read::Object(_, object) => Ok(object),
+        _ => Err(problems.into_sorted()),
+    }
+}

@@ -1,0 +1,119 @@
+//! What only shows when objects are seen together: missing backends and ports, headless parents,
+//! two policies for one service.
+//!
+//! Offline a service that no document declares is no problem, because a workload that registers
+//! makes its service; only the caller who knows the mesh can say what is missing.
+
+use std::collections::BTreeMap;
+
+use crate::mesh::{HttpRoute, Object, Service};
+use crate::names::ServiceName;
+use crate::rules::codes::{self, Code};
+use crate::rules::{Diagnostic, Parsed, ParsedObject, Severity, service};
+
+/// Compares objects with one another; gives warnings. `exists` says whether the mesh has a service
+/// that no object declares; without it such services are taken to exist.
+pub fn cross_check(
+    objects: &[ParsedObject],
+    exists: Option<&dyn Fn(&ServiceName) -> bool>,
+) -> Vec<Diagnostic> {
+    let mut declared: BTreeMap<&ServiceName, &Service> = BTreeMap::new();
+    for object in objects {
+        if let Object::Service(service) = &object.object {
+            declared.insert(&service.name, service);
+        }
+    }
+    let mut found = Vec::new();
+    let mut policies: BTreeMap<&ServiceName, &ParsedObject> = BTreeMap::new();
+    for object in objects {
+        match &object.object {
+            Object::HttpRoute(route) => {
+                backends(object, route, &declared, exists, &mut found);
+            }
+            Object::TrafficPolicy(policy) => {
+                for target in &policy.targets {
+                    if let Some(first) = policies.get(&target.service) {
+                        let message = format!(
+                            "service `{}` has a policy already: `{}` at {}:{}",
+                            target.service, first.reference, first.file, first.line
+                        );
+                        let field = "spec.targetRefs".to_owned();
+                        found.push(warning(object, codes::SAME_TARGET, field, message));
+                    } else {
+                        policies.insert(&target.service, object);
+                    }
+                }
+            }
+            Object::Service(_) | Object::MeshConfig(_) => {}
+        }
+    }
+    found
+}
+
+/// Backends of a route that are not there, or not on that port.
+fn backends(
+    object: &ParsedObject,
+    route: &HttpRoute,
+    declared: &BTreeMap<&ServiceName, &Service>,
+    exists: Option<&dyn Fn(&ServiceName) -> bool>,
+    found: &mut Vec<Diagnostic>,
+) {
+    for (rule_index, rule) in route.rules.iter().enumerate() {
+        for (index, backend) in rule.backends.iter().enumerate() {
+            let name = &backend.service;
+            let fault = match declared.get(name) {
+                Some(service) if service.ports.iter().any(|p| p.port == backend.port) => continue,
+                Some(_) => format!("service `{name}` has no port {}", backend.port),
+                None if exists.is_none_or(|exists| exists(name)) => continue,
+                None => format!("there is no service `{name}`"),
+            };
+            let message = format!("{fault}: its share of requests gets 500");
+            let field = format!("spec.rules[{rule_index}].backendRefs[{index}]");
+            found.push(warning(object, codes::MISSING_BACKEND, field, message));
+        }
+    }
+}
+
+/// Refuses routes whose parent is a headless service of the same input, as GAMMA says.
+pub(super) fn headless_parents(parsed: &mut Parsed) {
+    let headless: Vec<&ServiceName> = parsed
+        .objects
+        .iter()
+        .filter(|object| service::is_headless(&object.source))
+        .filter_map(|object| match &object.object {
+            Object::Service(service) => Some(&service.name),
+            _ => None,
+        })
+        .collect();
+    if headless.is_empty() {
+        return;
+    }
+    let mut found = Vec::new();
+    for object in &parsed.objects {
+        let Object::HttpRoute(route) = &object.object else { continue };
+        for (index, parent) in route.parents.iter().enumerate() {
+            if headless.contains(&&parent.service) {
+                let message = format!("parent `{}` is headless", parent.service);
+                let field = format!("spec.parentRefs[{index}]");
+                let mut diagnostic = warning(object, codes::HEADLESS_PARENT, field, message);
+                diagnostic.severity = Severity::Error;
+                found.push(diagnostic);
+            }
+        }
+    }
+    parsed.diagnostics.extend(found);
+}
+
+/// A warning at the beginning of an object's document.
+fn warning(object: &ParsedObject, code: &Code, field: String, message: String) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Warning,
+        code: code.code.to_owned(),
+        message,
+        file: object.file.clone(),
+        line: object.line,
+        column: 1,
+        field,
+        help: code.help.to_owned(),
+    }
+}

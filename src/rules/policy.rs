@@ -1,0 +1,116 @@
+//! `TrafficPolicy`: how callers treat a service.
+//!
+//! Fields left out keep the defaults that hold without any policy. `timeouts.idle` holds for both
+//! kinds of connection: idle ones of HTTP and silent opaque ones.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use crate::mesh::{PolicyTarget, TrafficPolicy};
+use crate::names::{ServiceLabel, ServiceName};
+use crate::resource::LoadBalancer;
+use crate::rules::at::{At, Shape};
+use crate::rules::codes;
+use crate::rules::document::Meta;
+use crate::rules::problems::Problems;
+use crate::rules::values;
+
+/// As many as the Gateway API's policies allow.
+const MAX_TARGETS: usize = 16;
+/// The longest time that any limit may have.
+const LONGEST: Duration = Duration::from_secs(99_999 * 3_600);
+
+const SPEC: Shape = Shape {
+    known: &["targetRefs", "timeouts", "loadBalancer"],
+    later: &["circuitBreaker", "outlierDetection", "retry", "healthCheck", "mode"],
+};
+const TARGET: Shape = Shape { known: &["group", "kind", "name"], later: &["sectionName"] };
+const TIMEOUTS: Shape = Shape { known: &["connect", "request", "idle"], later: &[] };
+const LOAD_BALANCER: Shape =
+    Shape { known: &["algorithm"], later: &["hashOn", "slowStart", "locality"] };
+
+/// Reads the `spec` of a policy.
+pub(super) fn read<'a>(
+    spec: &'a At<'a>,
+    meta: &Meta,
+    problems: &mut Problems<'_>,
+) -> Option<TrafficPolicy> {
+    let fields = spec.fields(problems, &SPEC)?;
+    let targets = fields.need(problems, "targetRefs").map(|at| targets(&at, meta, problems));
+    let timeouts = match fields.get("timeouts") {
+        Some(at) => timeouts(&at, problems),
+        None => Some(Timeouts::default()),
+    };
+    let load_balancer = match fields.get("loadBalancer") {
+        Some(at) => load_balancer(&at, problems),
+        None => Some(LoadBalancer::default()),
+    };
+    let timeouts = timeouts?;
+    Some(TrafficPolicy {
+        namespace: meta.namespace.clone(),
+        name: meta.name.clone(),
+        generation: meta.generation,
+        targets: targets?,
+        connect_timeout: timeouts.connect.unwrap_or(TrafficPolicy::CONNECT_TIMEOUT),
+        request_timeout: timeouts.request,
+        http_idle: timeouts.idle.unwrap_or(TrafficPolicy::HTTP_IDLE),
+        tcp_idle: timeouts.idle.unwrap_or(TrafficPolicy::TCP_IDLE),
+        load_balancer: load_balancer?,
+    })
+}
+
+fn targets<'a>(at: &'a At<'a>, meta: &Meta, problems: &mut Problems<'_>) -> Vec<PolicyTarget> {
+    let mut seen = HashSet::new();
+    let mut targets = Vec::new();
+    for item in at.items(problems, 1, MAX_TARGETS) {
+        let Some(name) = target(&item, problems) else { continue };
+        if !seen.insert(name.clone()) {
+            let message = format!("target `{name}` stands twice");
+            item.error(problems, codes::DUPLICATE_ITEM, message);
+        }
+        targets.push(PolicyTarget { service: ServiceName::new(meta.namespace.clone(), name) });
+    }
+    targets
+}
+
+fn target<'a>(at: &'a At<'a>, problems: &mut Problems<'_>) -> Option<ServiceLabel> {
+    let fields = at.fields(problems, &TARGET)?;
+    if let Some(at) = fields.get("group") {
+        at.word(problems, &[("", ()), ("core", ())], &["gateway.networking.k8s.io"])?;
+    }
+    let kind = fields.need(problems, "kind").and_then(|at| {
+        at.word(problems, &[("Service", ())], &["HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute"])
+    });
+    let name = fields.need(problems, "name").and_then(|at| values::name(&at, problems));
+    kind?;
+    name
+}
+
+#[derive(Default)]
+struct Timeouts {
+    connect: Option<Duration>,
+    request: Option<Duration>,
+    idle: Option<Duration>,
+}
+
+fn timeouts<'a>(at: &'a At<'a>, problems: &mut Problems<'_>) -> Option<Timeouts> {
+    let fields = at.fields(problems, &TIMEOUTS)?;
+    let mut limit = |key| {
+        let at = fields.get(key)?;
+        values::duration_within(&at, problems, Duration::from_millis(1), LONGEST)
+    };
+    Some(Timeouts { connect: limit("connect"), request: limit("request"), idle: limit("idle") })
+}
+
+fn load_balancer<'a>(at: &'a At<'a>, problems: &mut Problems<'_>) -> Option<LoadBalancer> {
+    let fields = at.fields(problems, &LOAD_BALANCER)?;
+    let words = [
+        ("least-request", LoadBalancer::LeastRequest),
+        ("round-robin", LoadBalancer::RoundRobin),
+        ("random", LoadBalancer::Random),
+    ];
+    match fields.get("algorithm") {
+        Some(at) => at.word(problems, &words, &["ewma", "ring-hash", "maglev"]),
+        None => Some(LoadBalancer::default()),
+    }
+}

@@ -1,0 +1,249 @@
+//! Values with a syntax of their own: names, ports, weights, durations, percentages, headers,
+//! regular expressions, paths.
+//!
+//! Each reader takes the place of the value, reports what is wrong with it there, and gives back
+//! the value in the type that [`crate::mesh`] wants.
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::rules::at::At;
+use crate::rules::codes::{self, Code};
+use crate::rules::problems::{Problems, quoted};
+use crate::rules::scalar;
+use crate::rules::tree::Value;
+
+#[cfg(test)]
+mod tests;
+
+/// The longest regular expression, in bytes.
+const MAX_REGEX: usize = 1_024;
+/// The largest compiled program of one regular expression, in bytes.
+const MAX_REGEX_PROGRAM: usize = 1 << 20;
+
+/// A name of any of the kinds of [`crate::names`].
+pub(super) fn name<T: FromStr<Err: Display>>(
+    at: &At<'_>,
+    problems: &mut Problems<'_>,
+) -> Option<T> {
+    let text = at.text(problems)?;
+    match text.parse() {
+        Ok(name) => Some(name),
+        Err(error) => {
+            at.error(problems, codes::BAD_NAME, error.to_string());
+            None
+        }
+    }
+}
+
+/// A port: a whole number from 1 to 65535, not quoted.
+pub(super) fn port(at: &At<'_>, problems: &mut Problems<'_>) -> Option<u16> {
+    let number = whole(at, problems, codes::BAD_PORT, 1, 65_535)?;
+    u16::try_from(number).ok()
+}
+
+/// A whole number from `least` to `most`, written in digits without quotes or leading zeros.
+pub(super) fn whole(
+    at: &At<'_>,
+    problems: &mut Problems<'_>,
+    code: &Code,
+    least: u64,
+    most: u64,
+) -> Option<u64> {
+    let number = match &at.node().value {
+        Value::Plain(text) => scalar::whole(text),
+        _ => None,
+    };
+    match number {
+        Some(number) if (least..=most).contains(&number) => Some(number),
+        _ => {
+            let message =
+                format!("expected a whole number from {least} to {most}, found {}", at.found());
+            at.error(problems, code, message);
+            None
+        }
+    }
+}
+
+/// A duration as the Gateway API writes it (GEP-2257): one to four of `NUMBER` and a unit of
+/// `h`, `m`, `s`, `ms`, each number of at most five digits.
+pub(super) fn duration(at: &At<'_>, problems: &mut Problems<'_>) -> Option<Duration> {
+    let parsed = match &at.node().value {
+        Value::Plain(text) | Value::Text(text) => parse_duration(text),
+        _ => None,
+    };
+    if parsed.is_none() {
+        let message = format!("expected a duration such as `10s`, found {}", at.found());
+        at.error(problems, codes::BAD_DURATION, message);
+    }
+    parsed
+}
+
+/// A duration above zero and up to `most`.
+pub(super) fn duration_within(
+    at: &At<'_>,
+    problems: &mut Problems<'_>,
+    least: Duration,
+    most: Duration,
+) -> Option<Duration> {
+    let value = duration(at, problems)?;
+    if (least..=most).contains(&value) {
+        return Some(value);
+    }
+    let message = format!("expected {least:?} to {most:?}, found {}", at.found());
+    let help = "leave the field out for its default";
+    at.error_with(problems, codes::BAD_DURATION, message, help);
+    None
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut sum = Duration::ZERO;
+    for part in 0.. {
+        if rest.is_empty() {
+            return (part > 0).then_some(sum);
+        }
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        if part == 4 || !(1..=5).contains(&digits) {
+            return None;
+        }
+        let (number, unit) = rest.split_at_checked(digits)?;
+        let number: u64 = number.parse().ok()?;
+        let units = [("ms", 1), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+        let (after, millis) =
+            units.iter().find_map(|(name, ms)| unit.strip_prefix(name).map(|after| (after, ms)))?;
+        sum += Duration::from_millis(number * millis);
+        rest = after;
+    }
+    None
+}
+
+/// A percentage from `0%` to `100%` with up to four decimals, in parts per million.
+pub(super) fn parts_per_million(at: &At<'_>, problems: &mut Problems<'_>) -> Option<u32> {
+    let parsed = match &at.node().value {
+        Value::Plain(text) | Value::Text(text) => parse_percent(text),
+        _ => None,
+    };
+    if parsed.is_none() {
+        let message = format!(
+            "expected a percentage such as `1%` or `0.5%`, up to `100%` and four decimals, found {}",
+            at.found()
+        );
+        at.error(problems, codes::BAD_PERCENT, message);
+    }
+    parsed
+}
+
+fn parse_percent(text: &str) -> Option<u32> {
+    let number = text.strip_suffix('%')?;
+    let (units, decimals) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    if !digits(units) || !digits(decimals) || decimals.len() > 4 || units.len() > 3 {
+        return None;
+    }
+    let units: u32 = units.parse().ok()?;
+    let decimals: u32 = format!("{decimals:0<4}").parse().ok()?;
+    Some(units * 10_000 + decimals).filter(|ppm| *ppm <= crate::resource::PARTS_PER_MILLION)
+}
+
+/// A regular expression that compiles, matched as a whole later. It comes back as written.
+pub(super) fn regex(at: &At<'_>, problems: &mut Problems<'_>) -> Option<String> {
+    let text = at.text(problems)?;
+    if text.len() > MAX_REGEX {
+        let message =
+            format!("the regular expression has {} bytes, more than {MAX_REGEX}", text.len());
+        at.error(problems, codes::BAD_REGEX, message);
+        return None;
+    }
+    let compiled = regex::RegexBuilder::new(&format!("^(?:{text})$"))
+        .size_limit(MAX_REGEX_PROGRAM)
+        .dfa_size_limit(MAX_REGEX_PROGRAM)
+        .build();
+    // Alone too: `a)(?:b` would close the group that the whole is wrapped in.
+    let alone = regex::RegexBuilder::new(text).size_limit(MAX_REGEX_PROGRAM).build();
+    let Err(error) = alone.and(compiled) else { return Some(text.to_owned()) };
+    let why = match error {
+        regex::Error::CompiledTooBig(_) => "it is too large when compiled".to_owned(),
+        error => last_line(&error.to_string()),
+    };
+    let message = format!("the regular expression {} is not valid: {why}", quoted(text));
+    at.error(problems, codes::BAD_REGEX, message);
+    None
+}
+
+/// The last line of the parser's message says what is wrong, those before it draw where.
+fn last_line(text: &str) -> String {
+    let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or(text);
+    line.trim().trim_start_matches("error: ").to_owned()
+}
+
+/// The name of a header field: a token (RFC 9110 §5.1), in lower case.
+pub(super) fn header_name(at: &At<'_>, problems: &mut Problems<'_>) -> Option<String> {
+    let text = at.bounded_text(problems, 1, 256)?;
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if text.bytes().all(token) {
+        return Some(text.to_ascii_lowercase());
+    }
+    let message = format!("{} is not a header name: it must be a token (RFC 9110)", quoted(text));
+    at.error(problems, codes::BAD_HEADER, message);
+    None
+}
+
+/// The value of a header field to send: visible characters, spaces and tabs inside.
+pub(super) fn header_value(at: &At<'_>, problems: &mut Problems<'_>) -> Option<String> {
+    let text = at.bounded_text(problems, 1, 4_096)?;
+    let inside = text.bytes().all(|b| b == b'\t' || (b >= 0x20 && b != 0x7f));
+    if inside && text.trim_matches([' ', '\t']) == text {
+        return Some(text.to_owned());
+    }
+    let message = format!(
+        "{} is not a header value: control characters, or spaces at its ends",
+        quoted(text)
+    );
+    at.error(problems, codes::BAD_HEADER, message);
+    None
+}
+
+/// A path to match, as the Gateway API allows it; it comes back as written.
+pub(super) fn path<'a>(at: &At<'a>, problems: &mut Problems<'_>) -> Option<&'a str> {
+    let text = at.bounded_text(problems, 1, 1_024)?;
+    let Some(why) = path_fault(text) else { return Some(text) };
+    at.error(problems, codes::BAD_PATH, format!("the path {} {why}", quoted(text)));
+    None
+}
+
+fn path_fault(text: &str) -> Option<String> {
+    const ALLOWED: &[u8] = b"/-._~%!$&'()*+,;=:@";
+    if !text.starts_with('/') {
+        return Some("does not begin with `/`".to_owned());
+    }
+    if let Some(c) = text.chars().find(|c| !c.is_ascii_alphanumeric() && !is_in(*c, ALLOWED)) {
+        return Some(format!("has {} in it: percent-encode it", quoted(&c.to_string())));
+    }
+    if text.contains("//") {
+        return Some("has `//` in it, which requests never have after normalization".to_owned());
+    }
+    if text.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Some("has a dot segment, which requests never have after normalization".to_owned());
+    }
+    for encoded in text.split('%').skip(1) {
+        let byte = encoded
+            .get(..2)
+            .filter(|hex| !hex.starts_with('+'))
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match byte.map(char::from) {
+            None => return Some("has a `%` without two hexadecimal digits".to_owned()),
+            Some('/') => return Some("has an encoded slash".to_owned()),
+            Some(c) if c.is_ascii_alphanumeric() || is_in(c, b"-._~") => {
+                return Some(format!("encodes `{c}`, which requests have plain"));
+            }
+            Some(_) => {}
+        }
+    }
+    None
+}
+
+fn is_in(c: char, set: &[u8]) -> bool {
+    u8::try_from(c).is_ok_and(|b| set.contains(&b))
+}
