@@ -9,15 +9,25 @@ use std::sync::Arc;
 
 use crate::names::{Namespace, ObjectName, ServiceName};
 
+mod attachment;
 mod config;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod index;
 mod policy;
+mod registration;
+mod resolve;
 mod route;
+mod selection;
 mod service;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod workload;
 
 pub use config::MeshConfig;
 pub use policy::{PolicyTarget, TrafficPolicy};
+pub use registration::RegistrationConflict;
 pub use route::{BackendRef, HttpRoute, Parent, RouteMatch, RouteRule};
 pub use service::{Service, ServicePort, TargetPort};
 pub use snapshot::{Change, Snapshot};

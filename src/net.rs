@@ -1,1 +1,13 @@
 //! Sockets, drain and backoff: no word of the mesh in here.
+//!
+//! `backoff` spaces out what is tried again, `accept` keeps a listener alive when descriptors run
+//! out, `descriptors` raises their limit at start, `file` writes and reads files that must be whole
+//! and, where asked, private.
+
+pub mod accept;
+pub mod backoff;
+pub mod descriptors;
+pub mod file;
+
+#[cfg(test)]
+mod tests;

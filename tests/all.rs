@@ -1,1 +1,3 @@
 //! The one test binary: every integration test is a module of it, because linking is what costs.
+
+mod compile;

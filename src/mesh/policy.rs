@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::names::ObjectName;
-use crate::names::{Namespace, ServiceName};
+use crate::mesh::{ObjectKind, ObjectRef};
+use crate::names::{Namespace, ObjectName, ServiceName};
 use crate::resource::LoadBalancer;
 
 /// One traffic policy. Fields left out by the user hold RULES.md's defaults already.
@@ -15,6 +15,9 @@ pub struct TrafficPolicy {
     pub name: ObjectName,
     /// Goes up with each change, as Kubernetes counts it; 1 when new.
     pub generation: u64,
+    /// When it was first applied, milliseconds since the Unix epoch: of several policies on one
+    /// service the oldest holds (GEP-713).
+    pub created_ms: u64,
     /// What it is about.
     pub targets: Vec<PolicyTarget>,
     /// TCP connect and TLS handshake together; default 1 s.
@@ -36,6 +39,15 @@ impl TrafficPolicy {
     pub const HTTP_IDLE: Duration = Duration::from_secs(300);
     /// Default idle time of an opaque connection, 1 h.
     pub const TCP_IDLE: Duration = Duration::from_secs(3600);
+
+    /// What it is called.
+    pub fn reference(&self) -> ObjectRef {
+        ObjectRef {
+            kind: ObjectKind::TrafficPolicy,
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+        }
+    }
 }
 
 /// What a policy is attached to (GEP-713).

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::mesh::{ObjectKind, ObjectRef};
 use crate::names::{Namespace, ObjectName, RuleId, ServiceName};
 use crate::resource::{FieldMatch, HeaderEdit, PathMatch};
 
@@ -22,6 +23,23 @@ pub struct HttpRoute {
     pub parents: Vec<Parent>,
     /// In the order written.
     pub rules: Vec<RouteRule>,
+}
+
+impl HttpRoute {
+    /// What it is called.
+    pub fn reference(&self) -> ObjectRef {
+        ObjectRef {
+            kind: ObjectKind::HttpRoute,
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+        }
+    }
+
+    /// Whether it is about `port` of `service`.
+    pub fn is_attached_to(&self, service: &ServiceName, port: u16) -> bool {
+        let names = |parent: &Parent| parent.port.is_none_or(|named| named == port);
+        self.parents.iter().any(|parent| parent.service == *service && names(parent))
+    }
 }
 
 /// A service that a route is attached to.

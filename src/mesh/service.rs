@@ -1,6 +1,6 @@
 //! Services: declared by a `v1 Service`, or there because a workload registered under the name.
 
-use crate::mesh::Labels;
+use crate::mesh::{Labels, ObjectKind, ObjectRef, Workload, WorkloadPort};
 use crate::names::{Protocol, ServiceName};
 
 /// One service.
@@ -17,6 +17,47 @@ pub struct Service {
     pub selector: Option<Labels>,
     /// Its ports, ascending.
     pub ports: Vec<ServicePort>,
+}
+
+impl Service {
+    /// What its document is called.
+    pub fn reference(&self) -> ObjectRef {
+        let name = self.name.name.as_str().parse();
+        ObjectRef {
+            kind: ObjectKind::Service,
+            namespace: self.name.namespace.clone(),
+            name: name.expect("a DNS label is a DNS subdomain"),
+        }
+    }
+
+    /// Whether it has a port of that number.
+    pub fn has_port(&self, port: u16) -> bool {
+        self.ports.iter().any(|own| own.port == port)
+    }
+
+    /// The port of `workload` that answers for `port`.
+    ///
+    /// [`TargetPort::Only`] is the port that the workload registered for this very service port;
+    /// for a declared service also the one and only port that the workload has.
+    pub fn target<'w>(
+        &self,
+        port: &ServicePort,
+        workload: &'w Workload,
+    ) -> Option<&'w WorkloadPort> {
+        let find = |wanted: &dyn Fn(&WorkloadPort) -> bool| {
+            workload.ports.iter().find(|candidate| wanted(candidate))
+        };
+        match &port.target {
+            TargetPort::Number(number) => find(&|candidate| candidate.app_port == *number),
+            TargetPort::Named(name) => find(&|candidate| candidate.name == *name),
+            TargetPort::Only => {
+                find(&|candidate| candidate.service_port == port.port).or(match &*workload.ports {
+                    [only] if self.declared => Some(only),
+                    _ => None,
+                })
+            }
+        }
+    }
 }
 
 /// One port of a service.

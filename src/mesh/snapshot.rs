@@ -1,9 +1,17 @@
 //! The snapshot: everything that is known at one revision, indexed for `compile`.
+//!
+//! `apply` makes the next one from this one and a batch of changes; both stay valid, which is how
+//! `compile::affected` can compare them. The maps are shared until they are written, and always
+//! agree with the index.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::mesh::{HttpRoute, MeshConfig, Object, ObjectRef, Service, TrafficPolicy, Workload};
+use crate::mesh::index::{Index, Presence};
+use crate::mesh::{
+    HttpRoute, MeshConfig, Object, ObjectKind, ObjectRef, Service, TrafficPolicy, Workload,
+    service_name,
+};
 use crate::names::{ProxyId, ServiceName, TrustDomain};
 
 /// An immutable picture of the mesh; cheap to clone, every part is shared.
@@ -17,14 +25,15 @@ pub struct Snapshot {
     pub roots: Arc<Vec<Vec<u8>>>,
     /// Mesh-wide settings.
     pub config: Arc<MeshConfig>,
-    /// Declared services.
-    pub declared: BTreeMap<ServiceName, Arc<Service>>,
+    /// Declared services, as they were written; see [`Snapshot::service`] for what holds.
+    pub declared: Arc<BTreeMap<ServiceName, Arc<Service>>>,
     /// Routes by what they are.
-    pub routes: BTreeMap<ObjectRef, Arc<HttpRoute>>,
+    pub routes: Arc<BTreeMap<ObjectRef, Arc<HttpRoute>>>,
     /// Traffic policies by what they are.
-    pub policies: BTreeMap<ObjectRef, Arc<TrafficPolicy>>,
+    pub policies: Arc<BTreeMap<ObjectRef, Arc<TrafficPolicy>>>,
     /// Workloads by proxy.
-    pub workloads: BTreeMap<ProxyId, Arc<Workload>>,
+    pub workloads: Arc<BTreeMap<ProxyId, Arc<Workload>>>,
+    pub(super) index: Index,
 }
 
 /// One change of what is known.
@@ -36,4 +45,101 @@ pub enum Change {
     Workload(ProxyId, Option<Arc<Workload>>),
     /// Other roots are trusted.
     Roots(Arc<Vec<Vec<u8>>>),
+}
+
+impl Snapshot {
+    /// An empty mesh at revision 0.
+    pub fn new(trust_domain: TrustDomain, roots: Arc<Vec<Vec<u8>>>) -> Self {
+        Self {
+            revision: 0,
+            trust_domain,
+            roots,
+            config: Arc::default(),
+            declared: Arc::default(),
+            routes: Arc::default(),
+            policies: Arc::default(),
+            workloads: Arc::default(),
+            index: Index::default(),
+        }
+    }
+
+    /// This mesh after `changes`, in their order, as one revision.
+    pub fn apply(&self, changes: &[Change]) -> Self {
+        let mut next = self.clone();
+        next.revision += 1;
+        for change in changes {
+            match change {
+                Change::Object(_, Some(object)) => next.put(object),
+                Change::Object(reference, None) => next.delete(reference),
+                Change::Workload(proxy, workload) => next.set_workload(proxy, workload.clone()),
+                Change::Roots(roots) => next.roots = roots.clone(),
+            }
+        }
+        next
+    }
+
+    fn put(&mut self, object: &Object) {
+        match object {
+            Object::Service(service) => {
+                Arc::make_mut(&mut self.declared).insert(service.name.clone(), service.clone());
+            }
+            Object::HttpRoute(route) => self.set_route(&route.reference(), Some(route.clone())),
+            Object::TrafficPolicy(policy) => {
+                self.set_policy(&policy.reference(), Some(policy.clone()));
+            }
+            Object::MeshConfig(config) => self.config = config.clone(),
+        }
+    }
+
+    fn delete(&mut self, reference: &ObjectRef) {
+        match reference.kind {
+            ObjectKind::Service => {
+                if let Some(name) = service_name(&reference.namespace, &reference.name) {
+                    Arc::make_mut(&mut self.declared).remove(&name);
+                }
+            }
+            ObjectKind::HttpRoute => self.set_route(reference, None),
+            ObjectKind::TrafficPolicy => self.set_policy(reference, None),
+            ObjectKind::MeshConfig => self.config = Arc::default(),
+        }
+    }
+
+    fn set_route(&mut self, reference: &ObjectRef, route: Option<Arc<HttpRoute>>) {
+        if let Some(old) = self.routes.get(reference) {
+            self.index.route(Presence::Remove, old);
+        }
+        if let Some(new) = &route {
+            self.index.route(Presence::Add, new);
+        }
+        set(&mut self.routes, reference, route);
+    }
+
+    fn set_policy(&mut self, reference: &ObjectRef, policy: Option<Arc<TrafficPolicy>>) {
+        if let Some(old) = self.policies.get(reference) {
+            self.index.policy(Presence::Remove, old);
+        }
+        if let Some(new) = &policy {
+            self.index.policy(Presence::Add, new);
+        }
+        set(&mut self.policies, reference, policy);
+    }
+
+    fn set_workload(&mut self, proxy: &ProxyId, workload: Option<Arc<Workload>>) {
+        if let Some(old) = self.workloads.get(proxy) {
+            self.index.workload(Presence::Remove, old);
+        }
+        if let Some(new) = &workload {
+            self.index.workload(Presence::Add, new);
+        }
+        set(&mut self.workloads, proxy, workload);
+    }
+}
+
+/// Puts `value` under `key`, or takes away what is there.
+fn set<K: Ord + Clone, V: Clone>(map: &mut Arc<BTreeMap<K, V>>, key: &K, value: Option<V>) {
+    let map = Arc::make_mut(map);
+    match value {
+        Some(value) => map.insert(key.clone(), value),
+        None => map.remove(key),
+    };
 }

@@ -1,9 +1,9 @@
 //! Workloads: what registered, or on Kubernetes the pods behind the services.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::mesh::Labels;
-use crate::names::{Identity, Protocol, ProxyId, ServiceLabel};
+use crate::names::{Identity, Protocol, ProxyId, ServiceLabel, ServiceName};
 
 /// One workload with its proxy.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +26,35 @@ pub struct Workload {
     pub sidecar: bool,
     /// Whether it takes requests now.
     pub ready: bool,
+}
+
+impl Workload {
+    /// The service that it registered under.
+    pub fn registered_service(&self) -> ServiceName {
+        ServiceName::new(self.proxy.namespace.clone(), self.service.clone())
+    }
+
+    /// The service of its version alone, `reviews-v1`; `None` where there is no version, or one
+    /// that makes no DNS label (`1.2.3`).
+    pub fn versioned_service(&self) -> Option<ServiceName> {
+        if self.version.is_empty() {
+            return None;
+        }
+        let name = format!("{}-{}", self.service, self.version).parse().ok()?;
+        Some(ServiceName::new(self.proxy.namespace.clone(), name))
+    }
+
+    /// Every service name that its registration makes.
+    pub fn registered_names(&self) -> Vec<ServiceName> {
+        std::iter::once(self.registered_service()).chain(self.versioned_service()).collect()
+    }
+
+    /// Every address and port that callers dial.
+    pub fn dialled(&self) -> impl Iterator<Item = SocketAddr> {
+        self.addresses.iter().flat_map(|&address| {
+            self.ports.iter().map(move |port| SocketAddr::new(address, port.dial_port))
+        })
+    }
 }
 
 /// One port of a workload.

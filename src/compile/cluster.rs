@@ -1,0 +1,66 @@
+//! Where a service's requests end: the policy of its pool, and its ready endpoints.
+//!
+//! The policy is the service's own, also where a route of another service leads here.
+
+use std::collections::BTreeSet;
+
+use crate::compile::Compiled;
+use crate::mesh::{Service, Snapshot, TrafficPolicy, Workload};
+use crate::names::ServiceName;
+use crate::resource::{
+    Cluster, ClusterPolicy, ClusterPort, Endpoint, LoadBalancer, PortMapping, Resource,
+};
+
+pub(super) fn compile(snapshot: &Snapshot, name: &ServiceName) -> Option<Compiled> {
+    let service = snapshot.service(name)?;
+    let policy = snapshot.policy_of(name);
+    let mut origins = BTreeSet::new();
+    origins.extend(service.declared.then(|| (service.reference(), service.generation)));
+    origins.extend(policy.iter().map(|policy| (policy.reference(), policy.generation)));
+    let ports = service.ports.iter();
+    let cluster = Cluster {
+        name: name.clone(),
+        ports: ports.map(|it| ClusterPort { port: it.port, protocol: it.protocol }).collect(),
+        policy: pool_policy(policy.as_deref()),
+        endpoints: endpoints(snapshot, &service),
+    };
+    Some(Compiled::new(Resource::Cluster(cluster), origins))
+}
+
+/// How a pool is treated by that policy, or where there is none.
+pub(super) fn pool_policy(policy: Option<&TrafficPolicy>) -> ClusterPolicy {
+    let Some(policy) = policy else {
+        return ClusterPolicy {
+            connect_timeout: TrafficPolicy::CONNECT_TIMEOUT,
+            http_idle: TrafficPolicy::HTTP_IDLE,
+            tcp_idle: TrafficPolicy::TCP_IDLE,
+            load_balancer: LoadBalancer::LeastRequest,
+        };
+    };
+    ClusterPolicy {
+        connect_timeout: policy.connect_timeout,
+        http_idle: policy.http_idle,
+        tcp_idle: policy.tcp_idle,
+        load_balancer: policy.load_balancer,
+    }
+}
+
+/// The ready endpoints of a service, by workload.
+pub(super) fn endpoints(snapshot: &Snapshot, service: &Service) -> Vec<Endpoint> {
+    let workloads = snapshot.endpoints_of(&service.name);
+    workloads.iter().map(|workload| endpoint(service, workload)).collect()
+}
+
+fn endpoint(service: &Service, workload: &Workload) -> Endpoint {
+    let ports = service.ports.iter().filter_map(|port| {
+        let target = service.target(port, workload)?;
+        Some(PortMapping { service_port: port.port, target_port: target.dial_port })
+    });
+    Endpoint {
+        workload: workload.proxy.name.clone(),
+        addresses: workload.addresses.clone(),
+        ports: ports.collect(),
+        identity: workload.sidecar.then(|| workload.identity.clone()),
+        version: workload.version.clone(),
+    }
+}

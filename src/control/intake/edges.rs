@@ -1,0 +1,232 @@
+//! Who talked to whom: one ring of [`RING`] seconds per edge, and totals since the start.
+//!
+//! Slots are sparse, so that a quiet edge costs nothing. Time is a count of seconds; what is older
+//! than the ring is dropped when an edge is next touched or read.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use crate::telemetry::histogram;
+use crate::xds::agent::{Edge, EdgeMetrics};
+
+#[cfg(test)]
+mod tests;
+
+/// Seconds that are kept one by one.
+pub const RING: u64 = 60;
+
+/// The seconds over which rates are given.
+pub const RATE_WINDOW: u64 = 10;
+
+/// Edges kept; further ones are counted as one, `other`.
+pub const EDGES_MAX: usize = 4_096;
+
+/// Different answers (status and reason) kept per edge.
+const ANSWERS_MAX: usize = 128;
+
+/// All edges.
+#[derive(Debug, Default)]
+pub struct Edges {
+    edges: HashMap<Edge, Series>,
+}
+
+/// One edge.
+#[derive(Debug, Default)]
+struct Series {
+    slots: VecDeque<Slot>,
+    totals: Totals,
+}
+
+#[derive(Debug)]
+struct Slot {
+    second: u64,
+    requests: u64,
+    failures: u64,
+    /// Bucket and count.
+    durations: Vec<(u32, u64)>,
+}
+
+/// Counts since the start.
+#[derive(Debug, Default, Clone)]
+pub struct Totals {
+    /// Requests by status and reason.
+    pub answers: BTreeMap<(u32, String), u64>,
+    /// Durations by bucket.
+    pub durations: BTreeMap<u32, u64>,
+    /// Their sum, microseconds.
+    pub duration_sum_us: u64,
+    /// Opaque connections opened.
+    pub opened: u64,
+    /// Opaque connections closed.
+    pub closed: u64,
+    /// Bytes towards the destination.
+    pub request_bytes: u64,
+    /// Bytes towards the source.
+    pub response_bytes: u64,
+}
+
+/// What an edge, or several together, did lately.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EdgeFigures {
+    /// Over the last [`RATE_WINDOW`] seconds.
+    pub rate: f64,
+    /// 0 to 1 over the last [`RATE_WINDOW`] seconds.
+    pub recent_success: Option<f64>,
+    /// 0 to 1 over the last [`RING`] seconds.
+    pub success: Option<f64>,
+    /// Milliseconds over the last [`RING`] seconds: median, 95 %, 99 %.
+    pub latency: [Option<f64>; 3],
+    /// Requests in the ring.
+    pub requests: u64,
+}
+
+impl Edges {
+    /// Adds increments that arrived at `second`.
+    pub fn add(&mut self, metrics: EdgeMetrics, second: u64) {
+        let Some(edge) = metrics.edge.clone() else { return };
+        let edge = match self.edges.len() >= EDGES_MAX && !self.edges.contains_key(&edge) {
+            true => other(&edge),
+            false => edge,
+        };
+        self.edges.entry(edge).or_default().add(metrics, second);
+    }
+
+    /// Every edge with its totals.
+    pub fn totals(&self) -> impl Iterator<Item = (&Edge, &Totals)> {
+        self.edges.iter().map(|(edge, series)| (edge, &series.totals))
+    }
+
+    /// Every edge with traffic in the ring or connections still open.
+    pub fn live(&self, second: u64) -> impl Iterator<Item = &Edge> {
+        let live = move |series: &Series| {
+            series.totals.opened > series.totals.closed || series.window(second, RING).count() > 0
+        };
+        self.edges.iter().filter(move |(_, series)| live(series)).map(|(edge, _)| edge)
+    }
+
+    /// The figures of all edges together that `selects` picks.
+    pub fn figures(&self, second: u64, selects: impl Fn(&Edge) -> bool) -> EdgeFigures {
+        let (mut all, mut recent) = (Sum::default(), Sum::default());
+        let mut durations: BTreeMap<u32, u64> = BTreeMap::new();
+        for (_, series) in self.edges.iter().filter(|(edge, _)| selects(edge)) {
+            for slot in series.window(second, RING) {
+                all.add(slot);
+                if second.saturating_sub(slot.second) < RATE_WINDOW {
+                    recent.add(slot);
+                }
+                for (bucket, count) in &slot.durations {
+                    *durations.entry(*bucket).or_default() += count;
+                }
+            }
+        }
+        EdgeFigures {
+            rate: recent.requests as f64 / RATE_WINDOW as f64,
+            recent_success: recent.success(),
+            success: all.success(),
+            latency: [0.5, 0.95, 0.99].map(|q| quantile_ms(&durations, q)),
+            requests: all.requests,
+        }
+    }
+}
+
+/// What edges over the bound are counted under: who reported stays apart.
+fn other(edge: &Edge) -> Edge {
+    Edge {
+        reporter_destination: edge.reporter_destination,
+        source: "other".to_owned(),
+        destination: "other".to_owned(),
+        ..Edge::default()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Sum {
+    requests: u64,
+    failures: u64,
+}
+
+impl Sum {
+    fn add(&mut self, slot: &Slot) {
+        self.requests += slot.requests;
+        self.failures += slot.failures;
+    }
+
+    fn success(&self) -> Option<f64> {
+        let good = self.requests.saturating_sub(self.failures);
+        (self.requests > 0).then(|| good as f64 / self.requests as f64)
+    }
+}
+
+impl Series {
+    fn add(&mut self, metrics: EdgeMetrics, second: u64) {
+        while self.slots.front().is_some_and(|slot| slot.second + RING <= second) {
+            self.slots.pop_front();
+        }
+        if self.slots.back().is_none_or(|slot| slot.second < second) {
+            let (requests, failures, durations) = (0, 0, Vec::new());
+            self.slots.push_back(Slot { second, requests, failures, durations });
+        }
+        let Some(slot) = self.slots.back_mut() else { return };
+        for answer in &metrics.requests {
+            slot.requests += answer.count;
+            if answer.status >= 500 {
+                slot.failures += answer.count;
+            }
+        }
+        let pairs = metrics.duration_buckets.iter().zip(&metrics.duration_counts);
+        for (&bucket, &count) in pairs.filter(|(bucket, _)| is_bucket(**bucket)) {
+            match slot.durations.iter_mut().find(|(there, _)| *there == bucket) {
+                Some((_, sum)) => *sum += count,
+                None => slot.durations.push((bucket, count)),
+            }
+        }
+        self.totals.add(metrics);
+    }
+
+    fn window(&self, second: u64, length: u64) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().filter(move |slot| second.saturating_sub(slot.second) < length)
+    }
+}
+
+impl Totals {
+    fn add(&mut self, metrics: EdgeMetrics) {
+        for answer in metrics.requests {
+            let key = (answer.status, answer.reason);
+            let key = match self.answers.len() < ANSWERS_MAX || self.answers.contains_key(&key) {
+                true => key,
+                false => (0, "other".to_owned()),
+            };
+            let total = self.answers.entry(key).or_default();
+            *total = total.saturating_add(answer.count);
+        }
+        for (bucket, count) in metrics.duration_buckets.into_iter().zip(metrics.duration_counts) {
+            if is_bucket(bucket) {
+                let total = self.durations.entry(bucket).or_default();
+                *total = total.saturating_add(count);
+            }
+        }
+        let add = |total: &mut u64, count: u64| *total = total.saturating_add(count);
+        add(&mut self.duration_sum_us, metrics.duration_sum_us);
+        add(&mut self.opened, metrics.connections_opened);
+        add(&mut self.closed, metrics.connections_closed);
+        add(&mut self.request_bytes, metrics.request_bytes);
+        add(&mut self.response_bytes, metrics.response_bytes);
+    }
+}
+
+fn is_bucket(bucket: u32) -> bool {
+    (bucket as usize) < histogram::BUCKETS
+}
+
+/// The upper end of the bucket in which the quantile lies, milliseconds.
+fn quantile_ms(durations: &BTreeMap<u32, u64>, quantile: f64) -> Option<f64> {
+    let total: u64 = durations.values().sum();
+    let rank = (total as f64 * quantile).ceil().max(1.0) as u64;
+    let mut seen = 0;
+    for (&bucket, &count) in durations {
+        seen += count;
+        if seen >= rank {
+            return Some(histogram::upper_us(bucket as usize) as f64 / 1_000.0);
+        }
+    }
+    None
+}

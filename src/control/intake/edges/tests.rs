@@ -1,0 +1,79 @@
+//! Rates over ten seconds, success and latency over sixty, totals for good, all bounded.
+
+use super::*;
+use crate::xds::agent::RequestCount;
+
+fn edge(to: &str) -> Edge {
+    Edge { destination: format!("default/{to}"), ..Edge::default() }
+}
+
+fn metrics(to: &str, status: u32, count: u64, bucket: u32) -> EdgeMetrics {
+    EdgeMetrics {
+        edge: Some(edge(to)),
+        requests: vec![RequestCount { status, reason: String::new(), count }],
+        duration_buckets: vec![bucket],
+        duration_counts: vec![count],
+        ..EdgeMetrics::default()
+    }
+}
+
+#[test]
+fn without_traffic_there_are_no_figures() {
+    let figures = Edges::default().figures(5, |_| true);
+    assert_eq!(figures, EdgeFigures::default());
+}
+
+#[test]
+fn rates_and_success_follow_the_windows() {
+    let mut edges = Edges::default();
+    edges.add(metrics("a", 200, 100, 10), 100);
+    edges.add(metrics("a", 503, 100, 20), 130);
+    let figures = edges.figures(131, |_| true);
+    assert_eq!((figures.rate, figures.recent_success), (10.0, Some(0.0)));
+    assert_eq!((figures.success, figures.requests), (Some(0.5), 200));
+    let later = edges.figures(165, |_| true);
+    assert_eq!((later.rate, later.success), (0.0, Some(0.0)));
+    assert_eq!(edges.live(165).count(), 1);
+    assert_eq!(edges.live(190).count(), 0);
+    let totals = edges.totals().next().expect("one edge").1;
+    assert_eq!(totals.answers.values().sum::<u64>(), 200);
+}
+
+#[test]
+fn quantiles_come_from_the_buckets() {
+    let mut edges = Edges::default();
+    edges.add(metrics("a", 200, 98, 10), 1);
+    edges.add(metrics("a", 200, 2, 40), 1);
+    let [p50, p95, p99] = edges.figures(1, |_| true).latency;
+    let ms = |bucket| Some(histogram::upper_us(bucket) as f64 / 1_000.0);
+    assert_eq!([p50, p95, p99], [ms(10), ms(10), ms(40)]);
+}
+
+#[test]
+fn edges_are_told_apart_and_their_number_is_bounded() {
+    let mut edges = Edges::default();
+    for index in 0..EDGES_MAX + 10 {
+        edges.add(metrics(&format!("s{index}"), 200, 1, 10), 1);
+    }
+    assert_eq!(edges.totals().count(), EDGES_MAX + 1);
+    let picked = |name: &str| edges.figures(1, |edge| edge.destination == name).requests;
+    assert_eq!((picked("default/s3"), picked("other")), (1, 10));
+}
+
+#[test]
+fn a_bucket_that_does_not_exist_is_left_out() {
+    let mut edges = Edges::default();
+    edges.add(metrics("a", 200, 1, u32::MAX), 1);
+    let figures = edges.figures(1, |_| true);
+    assert_eq!((figures.requests, figures.latency[0]), (1, None));
+}
+
+#[test]
+fn a_ring_holds_sixty_slots_at_most() {
+    let mut edges = Edges::default();
+    for second in 0..1_000 {
+        edges.add(metrics("a", 200, 1, 10), second);
+    }
+    assert!(edges.edges.values().all(|series| series.slots.len() <= 60));
+    assert_eq!(edges.figures(999, |_| true).requests, 60);
+}

@@ -1,0 +1,226 @@
+//! Every proxy that is or was lately here: its registration, its streams, what it subscribes to
+//! and what it said to each resource. Pure, with the time as argument.
+//!
+//! What `status` shows is derived here. The index from key to subscribers is always in step with
+//! what each proxy subscribes to. A proxy that left without a goodbye is shown for [`FORGET`].
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Notify, mpsc};
+
+use crate::control::api::shapes::ProxyState;
+use crate::control::propagation::Version;
+use crate::control::registration::Registration;
+use crate::names::ProxyId;
+use crate::resource::Key;
+use crate::xds::agent;
+
+#[cfg(test)]
+mod tests;
+
+/// How long a proxy that is away is remembered.
+pub const FORGET: SignedDuration = SignedDuration::from_hours(1);
+
+/// Proxies that may be registered at once.
+pub const PROXIES_MAX: usize = 20_000;
+
+/// A live agent stream.
+#[derive(Debug, Clone)]
+pub struct AgentLink {
+    /// Tells streams of one proxy apart.
+    pub stream: u64,
+    /// Commands go here.
+    pub commands: mpsc::Sender<agent::Command>,
+    /// The process, with its start: a restarted one differs.
+    pub process: (u32, u64),
+}
+
+/// A live discovery stream.
+#[derive(Debug, Clone)]
+pub struct DiscoveryLink {
+    /// Tells streams of one proxy apart.
+    pub stream: u64,
+    /// Woken when one of its keys changed.
+    pub wake: Arc<Notify>,
+    /// Which keys changed since it last looked.
+    pub dirty: BTreeSet<Key>,
+}
+
+/// What a proxy has of one key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// The version sent last, if any was.
+    pub sent: Option<Version>,
+    /// The version that it acknowledged last.
+    pub acknowledged: Option<Version>,
+    /// The version that it refused last, unless it has acknowledged one since, and why.
+    pub rejected: Option<(Version, String)>,
+}
+
+/// One proxy.
+#[derive(Debug)]
+pub struct Proxy {
+    /// What it said when it registered.
+    pub registration: Registration,
+    /// Its agent stream.
+    pub agent: Option<AgentLink>,
+    /// Its discovery stream.
+    pub discovery: Option<DiscoveryLink>,
+    /// What it said of itself last.
+    pub told: Option<agent::State>,
+    /// What it subscribes to (or did, while it is away).
+    pub holdings: HashMap<Key, Holding>,
+    /// In which state it is.
+    pub state: ProxyState,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl Proxy {
+    fn derive(&self) -> ProxyState {
+        let holdings = || self.holdings.values();
+        if self.discovery.is_none() {
+            ProxyState::Disconnected
+        } else if holdings().any(|holding| holding.rejected.is_some()) {
+            ProxyState::Rejected
+        } else if holdings().any(|holding| holding.sent != holding.acknowledged) {
+            ProxyState::Pending
+        } else {
+            ProxyState::Synced
+        }
+    }
+
+    fn refresh(&mut self, now: Timestamp) {
+        let state = self.derive();
+        if state != self.state {
+            (self.state, self.since) = (state, now);
+        }
+    }
+
+    /// Why it is in its state, for people; empty where there is nothing to say.
+    pub fn reason(&self) -> String {
+        let rejected = self.holdings.iter().filter_map(|(key, holding)| {
+            holding.rejected.as_ref().map(|(_, reason)| (key, reason))
+        });
+        if let Some((key, reason)) = rejected.min() {
+            return format!("{key}: {reason}");
+        }
+        match &self.told {
+            Some(told) if told.last_good => "serves from its last good configuration".to_owned(),
+            _ => String::new(),
+        }
+    }
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub struct Proxies {
+    proxies: BTreeMap<ProxyId, Proxy>,
+    subscribers: HashMap<Key, BTreeSet<ProxyId>>,
+}
+
+impl Proxies {
+    /// By name.
+    pub fn iter(&self) -> impl Iterator<Item = (&ProxyId, &Proxy)> {
+        self.proxies.iter()
+    }
+
+    /// One of them.
+    pub fn get(&self, id: &ProxyId) -> Option<&Proxy> {
+        self.proxies.get(id)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.proxies.len()
+    }
+
+    /// Takes note of a registration, new or again.
+    pub fn register(&mut self, registration: Registration, now: Timestamp) -> &mut Proxy {
+        let fresh = Proxy {
+            registration: registration.clone(),
+            agent: None,
+            discovery: None,
+            told: None,
+            holdings: HashMap::new(),
+            state: ProxyState::Disconnected,
+            since: now,
+        };
+        let proxy = self.proxies.entry(registration.proxy()).or_insert(fresh);
+        proxy.registration = registration;
+        proxy
+    }
+
+    /// Changes one proxy, and its state with it.
+    pub fn update<T>(
+        &mut self,
+        id: &ProxyId,
+        now: Timestamp,
+        change: impl FnOnce(&mut Proxy) -> T,
+    ) -> Option<T> {
+        let proxy = self.proxies.get_mut(id)?;
+        let result = change(proxy);
+        proxy.refresh(now);
+        Some(result)
+    }
+
+    /// It left, or is forgotten.
+    pub fn remove(&mut self, id: &ProxyId) {
+        let Some(proxy) = self.proxies.remove(id) else { return };
+        for key in proxy.holdings.keys() {
+            unindex(&mut self.subscribers, key, id);
+        }
+    }
+
+    /// It has no stream and had none for [`FORGET`]: those, so that they can be removed.
+    pub fn forgotten(&self, now: Timestamp) -> Vec<ProxyId> {
+        let old = |proxy: &&Proxy| {
+            proxy.agent.is_none()
+                && proxy.state == ProxyState::Disconnected
+                && now.duration_since(proxy.since) >= FORGET
+        };
+        let old = self.proxies.iter().filter(|(_, proxy)| old(proxy));
+        old.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// It subscribes to `key` now.
+    pub fn subscribe(&mut self, id: &ProxyId, key: Key) {
+        if let Some(proxy) = self.proxies.get_mut(id) {
+            self.subscribers.entry(key.clone()).or_default().insert(id.clone());
+            proxy.holdings.entry(key).or_default();
+        }
+    }
+
+    /// It no longer does.
+    pub fn unsubscribe(&mut self, id: &ProxyId, key: &Key, now: Timestamp) {
+        unindex(&mut self.subscribers, key, id);
+        self.update(id, now, |proxy| drop(proxy.holdings.remove(key)));
+    }
+
+    /// Who subscribes to `key`, those away included.
+    pub fn subscribers(&self, key: &Key) -> impl Iterator<Item = &ProxyId> {
+        self.subscribers.get(key).into_iter().flatten()
+    }
+
+    /// Tells every subscriber that has a stream that `key` changed.
+    pub fn wake(&mut self, key: &Key) {
+        for id in self.subscribers.get(key).into_iter().flatten() {
+            if let Some(link) = self.proxies.get_mut(id).and_then(|proxy| proxy.discovery.as_mut())
+            {
+                link.dirty.insert(key.clone());
+                link.wake.notify_one();
+            }
+        }
+    }
+}
+
+fn unindex(subscribers: &mut HashMap<Key, BTreeSet<ProxyId>>, key: &Key, id: &ProxyId) {
+    if let Some(of_key) = subscribers.get_mut(key) {
+        of_key.remove(id);
+        if of_key.is_empty() {
+            subscribers.remove(key);
+        }
+    }
+}

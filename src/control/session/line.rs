@@ -1,0 +1,202 @@
+//! One kind of resource in a session: its names, which of them may have changed, and the response
+//! that is not answered yet.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Limits, Pending, Refused};
+use crate::resource::{Key, Kind};
+use crate::xds::codec::Encoded;
+use crate::xds::discovery::{DeltaResponse, Refusal, Status};
+use crate::xds::subscription::Held;
+
+/// Versions that a proxy claims to hold are ours only if they are not longer than this.
+const VERSION_BYTES: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct Line {
+    kind: Kind,
+    /// Whether the proxy has spoken of this kind; what it holds it says the first time.
+    opened: bool,
+    names: BTreeMap<Arc<str>, Name>,
+    /// Names to look at on the next poll, in the order in which they came to be: none starves.
+    queue: BTreeMap<u64, Arc<str>>,
+    queued: u64,
+    unanswered: Option<Unanswered>,
+}
+
+#[derive(Debug)]
+struct Name {
+    /// Tells this subscription from an earlier one of the same name.
+    subscription: u64,
+    held: Held,
+    refused: Option<Refused>,
+    /// Its place in the queue.
+    place: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Unanswered {
+    nonce: String,
+    since: Instant,
+    sent: Vec<Sent>,
+}
+
+#[derive(Debug)]
+struct Sent {
+    name: Arc<str>,
+    subscription: u64,
+    version: Held,
+}
+
+impl Line {
+    pub(super) fn new(kind: Kind) -> Self {
+        let (names, queue) = (BTreeMap::new(), BTreeMap::new());
+        Self { kind, opened: false, names, queue, queued: 0, unanswered: None }
+    }
+
+    /// Whether this is the first time that the proxy speaks of this kind.
+    pub(super) fn open(&mut self) -> bool {
+        !std::mem::replace(&mut self.opened, true)
+    }
+
+    /// A name asked for again counts as new: the proxy has forgotten it (xDS, "subscribing to
+    /// resources").
+    pub(super) fn subscribe(&mut self, name: Arc<str>, version: Option<String>, subscription: u64) {
+        self.unsubscribe(&name);
+        let ours = version.filter(|version| version.len() <= VERSION_BYTES);
+        let held = ours.map_or(Held::Unknown, |version| Held::Version(version.into()));
+        self.names.insert(name.clone(), Name { subscription, held, refused: None, place: None });
+        self.on_change(&name);
+    }
+
+    pub(super) fn unsubscribe(&mut self, name: &str) {
+        let place = self.names.remove(name).and_then(|name| name.place);
+        if let Some(place) = place {
+            self.queue.remove(&place);
+        }
+    }
+
+    pub(super) fn on_change(&mut self, name: &Arc<str>) {
+        let Some(known) = self.names.get_mut(name) else { return };
+        if known.place.is_none() {
+            self.queued += 1;
+            known.place = Some(self.queued);
+            self.queue.insert(self.queued, name.clone());
+        }
+    }
+
+    /// An ACK, or with `error` a NACK. An answer to another response than the last is stale.
+    pub(super) fn on_answer(&mut self, nonce: &str, error: Option<&Status>) {
+        let Some(answered) = self.unanswered.take_if(|sent| sent.nonce == nonce) else { return };
+        let details = error.into_iter().flat_map(Status::refusals);
+        let mut refusals: HashMap<String, Refusal> =
+            details.map(|refusal| (refusal.name.clone(), refusal)).collect();
+        let named = answered.sent.iter().any(|sent| refusals.contains_key(&*sent.name));
+        let whole = error.filter(|_| !named || refusals.contains_key(""));
+        for Sent { name, subscription, version } in answered.sent {
+            let known =
+                self.names.get_mut(&name).filter(|known| known.subscription == subscription);
+            let Some(known) = known else { continue };
+            let refusal = refusals.remove(&*name);
+            let refusal = match (refusal, whole) {
+                (Some(refusal), _) => Refusal::new(&name, &refusal.field, &refusal.reason),
+                (None, Some(status)) => Refusal::new(&name, "", &status.message),
+                (None, None) => {
+                    (known.held, known.refused) = (version, None);
+                    continue;
+                }
+            };
+            known.refused = Some(Refused { version, refusal });
+        }
+    }
+
+    /// The next response, if the one before was answered and something is different.
+    pub(super) fn poll(
+        &mut self,
+        now: Instant,
+        limits: &Limits,
+        nonce: &str,
+        resources: &dyn Fn(&Key) -> Option<Arc<Encoded>>,
+    ) -> Option<DeltaResponse> {
+        if self.unanswered.is_some() {
+            return None;
+        }
+        let type_url = self.kind.type_url().into();
+        let mut response = DeltaResponse { type_url, nonce: nonce.into(), ..Default::default() };
+        let (mut sent, mut bytes) = (Vec::new(), 0);
+        while bytes < limits.response_bytes
+            && let Some((_, name)) = self.queue.pop_first()
+        {
+            let Some(known) = self.names.get_mut(&name) else { continue };
+            known.place = None;
+            let current = resources(&Key { kind: self.kind, name: name.clone() });
+            let Some(version) = known.due(&name, current.as_deref(), limits) else { continue };
+            bytes += name.len();
+            match current {
+                Some(encoded) => {
+                    bytes += encoded.body.len();
+                    response.resources.push(encoded.to_wire());
+                }
+                None => response.removed.push(name.to_string()),
+            }
+            sent.push(Sent { name, subscription: known.subscription, version });
+        }
+        if sent.is_empty() {
+            return None;
+        }
+        self.unanswered = Some(Unanswered { nonce: nonce.into(), since: now, sent });
+        Some(response)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    pub(super) fn held(&self, name: &str) -> Option<&Held> {
+        self.names.get(name).map(|known| &known.held)
+    }
+
+    pub(super) fn refused(&self, name: &str) -> Option<&Refused> {
+        self.names.get(name)?.refused.as_ref()
+    }
+
+    pub(super) fn refusals(&self) -> impl Iterator<Item = (Key, &Refused)> {
+        self.names.iter().filter_map(|(name, known)| {
+            Some((Key { kind: self.kind, name: name.clone() }, known.refused.as_ref()?))
+        })
+    }
+
+    pub(super) fn pending(&self) -> Option<Pending> {
+        let Unanswered { since, sent, .. } = self.unanswered.as_ref()?;
+        Some(Pending { kind: self.kind, resources: sent.len(), since: *since })
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.queue.is_empty() && self.unanswered.is_none()
+    }
+}
+
+impl Name {
+    /// The version to send, if what is there now is neither held nor refused already. What is too
+    /// large to be sent counts as refused.
+    fn due(&mut self, name: &str, current: Option<&Encoded>, limits: &Limits) -> Option<Held> {
+        let version = current.map_or(Held::Absent, |now| Held::Version(now.version.clone()));
+        if self.held == version {
+            // The same text, but now shared with all other sessions.
+            (self.held, self.refused) = (version, None);
+            return None;
+        }
+        if self.refused.as_ref().is_some_and(|refused| refused.version == version) {
+            return None;
+        }
+        let (size, limit) = (current.map_or(0, |now| now.body.len()), limits.resource_bytes);
+        if size > limit {
+            let reason = format!("it has {size} bytes encoded, and {limit} is the most");
+            self.refused = Some(Refused { version, refusal: Refusal::new(name, "", &reason) });
+            return None;
+        }
+        Some(version)
+    }
+}

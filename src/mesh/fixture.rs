@@ -1,0 +1,150 @@
+//! Objects for tests, from short texts: `"default/reviews"`, `"v1"`. Panics on a wrong one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::mesh::{
+    BackendRef, Change, HttpRoute, Labels, Object, Parent, PolicyTarget, RouteMatch, RouteRule,
+    Service, ServicePort, Snapshot, TargetPort, TrafficPolicy, Workload, WorkloadPort,
+};
+use crate::names::{Identity, Protocol, RuleId, ServiceName};
+use crate::resource::{HeaderEdit, LoadBalancer, PathMatch};
+
+pub(crate) fn empty() -> Snapshot {
+    Snapshot::new("cluster.local".parse().expect("a trust domain"), Arc::default())
+}
+
+pub(crate) fn name(text: &str) -> ServiceName {
+    text.parse().expect("a service name")
+}
+
+pub(crate) fn labels(pairs: &[(&str, &str)]) -> Labels {
+    pairs.iter().map(|&(key, value)| (key.into(), value.into())).collect()
+}
+
+/// Ready, with a sidecar, at 127.0.0.1; one port: application 9080, dialled 41000, service port 80.
+pub(crate) fn workload(proxy: &str, service: &str, version: &str) -> Workload {
+    let (namespace, _) = proxy.split_once('/').expect("namespace/name");
+    let identity: Identity =
+        format!("spiffe://cluster.local/ns/{namespace}/sa/{service}").parse().expect("identity");
+    let mut labels = labels(&[("app", service)]);
+    if !version.is_empty() {
+        labels.insert("version".into(), version.into());
+    }
+    Workload {
+        proxy: proxy.parse().expect("a proxy"),
+        service: service.parse().expect("a service label"),
+        version: version.to_owned(),
+        labels,
+        identity,
+        addresses: vec![[127, 0, 0, 1].into()],
+        ports: vec![port(9080, 41000, 80, Protocol::Http)],
+        sidecar: true,
+        ready: true,
+    }
+}
+
+pub(crate) fn port(app: u16, dial: u16, service: u16, protocol: Protocol) -> WorkloadPort {
+    WorkloadPort {
+        name: format!("p{app}"),
+        app_port: app,
+        dial_port: dial,
+        service_port: service,
+        protocol,
+    }
+}
+
+/// Declared, without a selector; each port leads to the workload's only one.
+pub(crate) fn service(text: &str, ports: &[u16]) -> Service {
+    let port = |&port: &u16| ServicePort {
+        name: String::new(),
+        port,
+        target: TargetPort::Only,
+        protocol: Protocol::Detect,
+    };
+    Service {
+        name: name(text),
+        generation: 1,
+        declared: true,
+        selector: None,
+        ports: ports.iter().map(port).collect(),
+    }
+}
+
+/// A route of one rule per list of matches, all to `backend` port 80.
+pub(crate) fn route(
+    text: &str,
+    parent: &str,
+    backend: &str,
+    rules: Vec<Vec<RouteMatch>>,
+) -> HttpRoute {
+    let (namespace, own) = text.split_once('/').expect("namespace/name");
+    let rule = |(index, matches): (usize, Vec<RouteMatch>)| RouteRule {
+        id: RuleId(format!("HTTPRoute/{text}/{index}").into()),
+        matches,
+        request_headers: HeaderEdit::default(),
+        response_headers: HeaderEdit::default(),
+        backends: vec![backend_ref(backend, 80)],
+        request_timeout: None,
+        backend_request_timeout: None,
+    };
+    HttpRoute {
+        namespace: namespace.parse().expect("a namespace"),
+        name: own.parse().expect("a name"),
+        generation: 1,
+        created_ms: 1,
+        parents: vec![Parent { service: name(parent), port: None }],
+        rules: rules.into_iter().enumerate().map(rule).collect(),
+    }
+}
+
+pub(crate) fn backend_ref(service: &str, port: u16) -> BackendRef {
+    BackendRef {
+        service: name(service),
+        port,
+        weight: 1,
+        request_headers: HeaderEdit::default(),
+        response_headers: HeaderEdit::default(),
+    }
+}
+
+pub(crate) fn on(path: PathMatch) -> RouteMatch {
+    RouteMatch { path, method: None, headers: Vec::new(), query: Vec::new() }
+}
+
+pub(crate) fn prefix(path: &str) -> RouteMatch {
+    on(PathMatch::Prefix(path.to_owned()))
+}
+
+/// On the service of that name in its namespace, with a request timeout and defaults.
+pub(crate) fn policy(text: &str, target: &str, request_timeout: Duration) -> TrafficPolicy {
+    let (namespace, own) = text.split_once('/').expect("namespace/name");
+    TrafficPolicy {
+        namespace: namespace.parse().expect("a namespace"),
+        name: own.parse().expect("a name"),
+        generation: 1,
+        created_ms: 1,
+        targets: vec![PolicyTarget { service: name(target) }],
+        connect_timeout: TrafficPolicy::CONNECT_TIMEOUT,
+        request_timeout: Some(request_timeout),
+        http_idle: TrafficPolicy::HTTP_IDLE,
+        tcp_idle: TrafficPolicy::TCP_IDLE,
+        load_balancer: LoadBalancer::LeastRequest,
+    }
+}
+
+pub(crate) fn came(workload: Workload) -> Change {
+    Change::Workload(workload.proxy.clone(), Some(Arc::new(workload)))
+}
+
+pub(crate) fn declared(service: Service) -> Change {
+    Change::Object(service.reference(), Some(Object::Service(Arc::new(service))))
+}
+
+pub(crate) fn routed(route: HttpRoute) -> Change {
+    Change::Object(route.reference(), Some(Object::HttpRoute(Arc::new(route))))
+}
+
+pub(crate) fn treated(policy: TrafficPolicy) -> Change {
+    Change::Object(policy.reference(), Some(Object::TrafficPolicy(Arc::new(policy))))
+}

@@ -1,0 +1,97 @@
+//! Whether a workload may register under its name: no two meanings for one service name.
+//!
+//! A workload `reviews` of version `v1` makes the services `reviews` and `reviews-v1`. Another that
+//! registers as `reviews-v1`, or a declaration of `reviews-v1` that selects other workloads, would
+//! mix two services under one name without a word; so the later one is refused.
+
+use crate::mesh::selection::matches;
+use crate::mesh::{Snapshot, Workload};
+use crate::names::{ProxyId, ServiceName};
+
+/// Why a workload may not register.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegistrationConflict {
+    /// The name means something else to a workload that is there already.
+    #[error(
+        "service `{name}` is taken: proxy `{by}` registered as {theirs}, this one as {ours}; choose another service name or version"
+    )]
+    Taken {
+        /// The service name that both make.
+        name: ServiceName,
+        /// Who has it.
+        by: ProxyId,
+        /// Their service and version, in words.
+        theirs: String,
+        /// Ours.
+        ours: String,
+    },
+    /// A declared service of that name selects other workloads.
+    #[error(
+        "service `{name}` is declared and its selector does not select {ours}; change the Service's selector, or the workload's service name, version or labels"
+    )]
+    Declared {
+        /// The service name of the version.
+        name: ServiceName,
+        /// Our service and version, in words.
+        ours: String,
+    },
+}
+
+impl Snapshot {
+    /// Whether `workload` may register (again) beside those that are there.
+    ///
+    /// # Errors
+    /// [`RegistrationConflict`] names the service and who has it.
+    pub fn check_registration(&self, workload: &Workload) -> Result<(), RegistrationConflict> {
+        for name in workload.registered_names() {
+            let meaning = Meaning::of(workload, &name);
+            for other in self.registered_as(&name) {
+                if other.proxy != workload.proxy && Meaning::of(&other, &name) != meaning {
+                    return Err(RegistrationConflict::Taken {
+                        name,
+                        by: other.proxy.clone(),
+                        theirs: words(&other),
+                        ours: words(workload),
+                    });
+                }
+            }
+        }
+        self.check_declared(workload)
+    }
+
+    fn check_declared(&self, workload: &Workload) -> Result<(), RegistrationConflict> {
+        let Some(name) = workload.versioned_service() else { return Ok(()) };
+        let selector = self.declared.get(&name).and_then(|declared| declared.selector.as_ref());
+        match selector {
+            Some(selector) if !matches(selector, &workload.labels) => {
+                Err(RegistrationConflict::Declared { name, ours: words(workload) })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a service name stands for in one registration.
+#[derive(Debug, PartialEq, Eq)]
+enum Meaning<'w> {
+    /// The name that was registered under, of any version.
+    Whole,
+    /// One version of what was registered under a shorter name.
+    Version { service: &'w str },
+}
+
+impl<'w> Meaning<'w> {
+    fn of(workload: &'w Workload, name: &ServiceName) -> Self {
+        match workload.service == name.name {
+            true => Self::Whole,
+            false => Self::Version { service: workload.service.as_str() },
+        }
+    }
+}
+
+fn words(workload: &Workload) -> String {
+    match workload.version.as_str() {
+        "" => format!("`{}`", workload.service),
+        version => format!("`{}` version `{version}`", workload.service),
+    }
+}

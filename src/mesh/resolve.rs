@@ -1,0 +1,83 @@
+//! Which services there are: those declared, and those that registrations make.
+//!
+//! A declaration wins over registrations of the same name. Where it leaves a port's protocol open,
+//! and for every port of a service that nobody declared, what all its workloads agree on holds;
+//! where they do not agree, the protocol is detected.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::mesh::{Service, ServicePort, Snapshot, TargetPort, Workload, WorkloadPort};
+use crate::names::{Protocol, ServiceName};
+
+impl Snapshot {
+    /// The service of that name as it holds: declared, or made by registrations.
+    pub fn service(&self, name: &ServiceName) -> Option<Arc<Service>> {
+        if let Some(declared) = self.declared.get(name) {
+            return Some(self.with_protocols(declared));
+        }
+        let workloads = self.registered_as(name);
+        if workloads.is_empty() {
+            return None;
+        }
+        Some(Arc::new(registered(name, &workloads)))
+    }
+
+    /// The name of every service, ascending.
+    pub fn service_names(&self) -> BTreeSet<ServiceName> {
+        self.declared.keys().chain(self.index.registered.keys()).cloned().collect()
+    }
+
+    /// Every service as it holds, by name.
+    pub fn services(&self) -> Vec<Arc<Service>> {
+        self.service_names().iter().filter_map(|name| self.service(name)).collect()
+    }
+
+    /// Fills in the protocols that a declaration leaves open.
+    fn with_protocols(&self, declared: &Arc<Service>) -> Arc<Service> {
+        if declared.ports.iter().all(|port| port.protocol != Protocol::Detect) {
+            return declared.clone();
+        }
+        let workloads = self.selected_by(declared);
+        let mut service = Service::clone(declared);
+        for port in &mut service.ports {
+            if port.protocol == Protocol::Detect {
+                let targets = workloads.iter().filter_map(|it| declared.target(port, it));
+                port.protocol = agreed(targets.map(|target| target.protocol));
+            }
+        }
+        Arc::new(service)
+    }
+}
+
+/// The service that workloads make by registering under its name.
+fn registered(name: &ServiceName, workloads: &[Arc<Workload>]) -> Service {
+    let mut by_port: BTreeMap<u16, Vec<&WorkloadPort>> = BTreeMap::new();
+    for port in workloads.iter().flat_map(|workload| &workload.ports) {
+        by_port.entry(port.service_port).or_default().push(port);
+    }
+    let ports = by_port.into_iter().map(|(port, targets)| ServicePort {
+        name: same(targets.iter().map(|target| target.name.as_str())).unwrap_or("").to_owned(),
+        port,
+        target: TargetPort::Only,
+        protocol: agreed(targets.iter().map(|target| target.protocol)),
+    });
+    Service {
+        name: name.clone(),
+        generation: 0,
+        declared: false,
+        selector: None,
+        ports: ports.collect(),
+    }
+}
+
+/// The protocol that all say, else detection.
+pub(super) fn agreed(protocols: impl Iterator<Item = Protocol>) -> Protocol {
+    same(protocols).unwrap_or(Protocol::Detect)
+}
+
+/// The value that all have; `None` where they differ or there is none.
+fn same<T: PartialEq>(mut values: impl Iterator<Item = T>) -> Option<T> {
+    let first = values.next()?;
+    values.all(|value| value == first).then_some(first)
+}

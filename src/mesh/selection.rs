@@ -1,0 +1,96 @@
+//! Which workloads stand behind a service, and which services a workload stands behind.
+//!
+//! The two directions answer alike: `workloads_of(s)` holds `w` exactly when `services_of(w)`
+//! holds `s`. A selector looks at the labels of workloads in the service's own namespace; an
+//! empty one selects nothing, as in Kubernetes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::mesh::{Labels, Service, Snapshot, Workload};
+use crate::names::{ProxyId, ServiceName};
+
+impl Snapshot {
+    /// The workloads behind a service, ready or not, by name.
+    pub fn workloads_of(&self, name: &ServiceName) -> Vec<Arc<Workload>> {
+        match self.declared.get(name) {
+            Some(declared) => self.selected_by(declared),
+            None => self.registered_as(name),
+        }
+    }
+
+    /// The workloads behind a service that take requests now: ready, with an address and with a
+    /// port that answers for one of the service's. By name.
+    pub fn endpoints_of(&self, name: &ServiceName) -> Vec<Arc<Workload>> {
+        let Some(service) = self.service(name) else { return Vec::new() };
+        let mut workloads = self.workloads_of(name);
+        workloads.retain(|workload| {
+            workload.ready
+                && !workload.addresses.is_empty()
+                && service.ports.iter().any(|port| service.target(port, workload).is_some())
+        });
+        workloads
+    }
+
+    /// The services that a workload stands behind, most specific last: by how many labels select
+    /// it (a registered name counts one, one with its version two), then by name.
+    pub fn services_of(&self, workload: &Workload) -> Vec<ServiceName> {
+        let mut found: Vec<(usize, ServiceName)> = Vec::new();
+        for (labels, name) in (1..).zip(workload.registered_names()) {
+            if self.declared.get(&name).is_none_or(|declared| declared.selector.is_none()) {
+                found.push((labels, name));
+            }
+        }
+        for declared in self.declared_beside(workload) {
+            let Some(selector) = &declared.selector else { continue };
+            if matches(selector, &workload.labels) {
+                found.push((selector.len(), declared.name.clone()));
+            }
+        }
+        found.sort();
+        found.into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// The workloads that callers reach at `address`, by name; more than one only while an old
+    /// registration has not been taken back yet.
+    pub fn workloads_at(&self, address: SocketAddr) -> Vec<Arc<Workload>> {
+        self.resolve(self.index.dialled.get(&address))
+    }
+
+    /// The services declared in the workload's namespace.
+    fn declared_beside(&self, workload: &Workload) -> impl Iterator<Item = &Arc<Service>> {
+        let namespace = workload.proxy.namespace.clone();
+        let first = "0".parse().expect("`0` is a DNS label, and none sorts before it");
+        self.declared
+            .range(ServiceName::new(namespace.clone(), first)..)
+            .take_while(move |(name, _)| name.namespace == namespace)
+            .map(|(_, service)| service)
+    }
+
+    /// The workloads that a declaration selects.
+    pub(super) fn selected_by(&self, declared: &Service) -> Vec<Arc<Workload>> {
+        let Some(selector) = &declared.selector else { return self.registered_as(&declared.name) };
+        let namespace = &declared.name.namespace;
+        let labels = selector.iter().map(|(k, v)| (namespace.clone(), k.clone(), v.clone()));
+        let Some(rarest) = labels.min_by_key(|label| self.index.labelled.count(label)) else {
+            return Vec::new();
+        };
+        let mut workloads = self.resolve(self.index.labelled.get(&rarest));
+        workloads.retain(|workload| matches(selector, &workload.labels));
+        workloads
+    }
+
+    /// The workloads whose registration makes the name.
+    pub(super) fn registered_as(&self, name: &ServiceName) -> Vec<Arc<Workload>> {
+        self.resolve(self.index.registered.get(name))
+    }
+
+    fn resolve<'p>(&self, proxies: impl Iterator<Item = &'p ProxyId>) -> Vec<Arc<Workload>> {
+        proxies.filter_map(|proxy| self.workloads.get(proxy).cloned()).collect()
+    }
+}
+
+/// Whether `selector` selects `labels`.
+pub(super) fn matches(selector: &Labels, labels: &Labels) -> bool {
+    !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+}

@@ -1,0 +1,222 @@
+//! Which services there are, who stands behind them, what is attached, and who may register.
+
+use std::time::Duration;
+
+use crate::mesh::fixture::*;
+use crate::mesh::{Change, Service, Snapshot, TargetPort};
+use crate::names::Protocol;
+
+fn names(snapshot: &Snapshot) -> Vec<String> {
+    snapshot.services().iter().map(|service| service.name.to_string()).collect()
+}
+
+fn endpoints(snapshot: &Snapshot, service: &str) -> Vec<String> {
+    let endpoints = snapshot.endpoints_of(&name(service));
+    endpoints.iter().map(|workload| workload.proxy.name.to_string()).collect()
+}
+
+#[test]
+fn a_registration_makes_its_service_and_that_of_its_version() {
+    let mesh = empty().apply(&[
+        came(workload("default/r1", "reviews", "v1")),
+        came(workload("default/r2", "reviews", "v2")),
+        came(workload("default/r3", "reviews", "1.2.3")),
+    ]);
+    assert_eq!(names(&mesh), ["default/reviews", "default/reviews-v1", "default/reviews-v2"]);
+    assert_eq!(endpoints(&mesh, "default/reviews"), ["r1", "r2", "r3"]);
+    assert_eq!(endpoints(&mesh, "default/reviews-v1"), ["r1"]);
+
+    let gone = mesh.apply(&[Change::Workload("default/r1".parse().expect("a proxy"), None)]);
+    assert_eq!(names(&gone), ["default/reviews", "default/reviews-v2"]);
+    assert_eq!((mesh.revision, gone.revision), (1, 2));
+}
+
+#[test]
+fn registered_ports_are_those_of_all_workloads_with_the_protocol_that_all_agree_on() {
+    let mut second = workload("default/r2", "reviews", "");
+    second.ports = vec![
+        port(9080, 41010, 80, Protocol::Http),
+        port(9090, 41011, 8080, Protocol::Grpc),
+        port(9091, 41012, 9000, Protocol::Grpc),
+    ];
+    let mut third = workload("default/r3", "reviews", "");
+    third.ports = vec![port(9091, 41013, 9000, Protocol::Http)];
+    let mesh = empty().apply(&[
+        came(workload("default/r1", "reviews", "")),
+        came(second.clone()),
+        came(third),
+    ]);
+    let service = mesh.service(&name("default/reviews")).expect("registered");
+    let ports: Vec<_> = service.ports.iter().map(|port| (port.port, port.protocol)).collect();
+    assert_eq!(
+        ports,
+        [(80, Protocol::Http), (8080, Protocol::Grpc), (9000, Protocol::Detect)],
+        "9000 is said to be grpc by one and http by another"
+    );
+    let target = |index: usize| service.target(&service.ports[index], &second);
+    assert_eq!(target(1).map(|port| port.dial_port), Some(41011));
+}
+
+#[test]
+fn a_declaration_wins_and_leaves_open_protocols_to_the_workloads() {
+    let mut declared_service = service("default/reviews", &[8000, 9000]);
+    declared_service.ports[1].protocol = Protocol::Tcp;
+    let mesh =
+        empty().apply(&[came(workload("default/r1", "reviews", "v1")), declared(declared_service)]);
+    let service = mesh.service(&name("default/reviews")).expect("declared");
+    let ports: Vec<_> = service.ports.iter().map(|port| (port.port, port.protocol)).collect();
+    assert_eq!(ports, [(8000, Protocol::Http), (9000, Protocol::Tcp)]);
+    assert_eq!(endpoints(&mesh, "default/reviews"), ["r1"], "its only port answers");
+}
+
+#[test]
+fn target_ports_are_found_by_number_by_name_or_as_the_only_one() {
+    let mut two = workload("default/w", "w", "");
+    two.ports = vec![port(1000, 41000, 80, Protocol::Http), port(2000, 42000, 81, Protocol::Http)];
+    let cases = [
+        (TargetPort::Number(2000), 80, Some(42000)),
+        (TargetPort::Number(41000), 80, None),
+        (TargetPort::Named("p1000".to_owned()), 80, Some(41000)),
+        (TargetPort::Named("http".to_owned()), 80, None),
+        (TargetPort::Only, 81, Some(42000)),
+        (TargetPort::Only, 7, None),
+    ];
+    for (target, number, expected) in cases {
+        let mut service = service("default/w", &[number]);
+        service.ports[0].target = target.clone();
+        let found = service.target(&service.ports[0], &two).map(|port| port.dial_port);
+        assert_eq!(found, expected, "{target:?} of port {number}");
+    }
+}
+
+#[test]
+fn a_selector_selects_by_labels_in_its_own_namespace_and_an_empty_one_nothing() {
+    let mesh = empty().apply(&[
+        came(workload("default/r1", "reviews", "v1")),
+        came(workload("default/r2", "reviews", "v2")),
+        came(workload("other/r3", "reviews", "v2")),
+    ]);
+    let cases = [
+        (labels(&[("app", "reviews")]), vec!["r1", "r2"]),
+        (labels(&[("app", "reviews"), ("version", "v2")]), vec!["r2"]),
+        (labels(&[("app", "ratings")]), vec![]),
+        (labels(&[]), vec![]),
+    ];
+    for (selector, expected) in cases {
+        let chosen =
+            Service { selector: Some(selector.clone()), ..service("default/chosen", &[80]) };
+        let mesh = mesh.apply(&[declared(chosen)]);
+        assert_eq!(endpoints(&mesh, "default/chosen"), expected, "{selector:?}");
+        for workload in mesh.workloads.values() {
+            let behind = mesh.services_of(workload).contains(&name("default/chosen"));
+            let listed = mesh.workloads_of(&name("default/chosen")).contains(workload);
+            assert_eq!(behind, listed, "both directions, {}", workload.proxy);
+        }
+    }
+}
+
+#[test]
+fn only_workloads_that_are_ready_and_reachable_are_endpoints() {
+    let not_ready = crate::mesh::Workload { ready: false, ..workload("default/a", "web", "") };
+    let nowhere =
+        crate::mesh::Workload { addresses: Vec::new(), ..workload("default/b", "web", "") };
+    let calls_only =
+        crate::mesh::Workload { ports: Vec::new(), ..workload("default/c", "web", "") };
+    let good = workload("default/d", "web", "");
+    let mesh = empty().apply(&[came(not_ready), came(nowhere), came(calls_only), came(good)]);
+    assert_eq!(endpoints(&mesh, "default/web"), ["d"]);
+    assert_eq!(mesh.workloads_of(&name("default/web")).len(), 4);
+}
+
+#[test]
+fn the_services_of_a_workload_end_with_the_most_specific() {
+    let by_label =
+        Service { selector: Some(labels(&[("app", "reviews")])), ..service("default/all", &[80]) };
+    let reviews = workload("default/r1", "reviews", "v1");
+    let mesh = empty().apply(&[came(reviews.clone()), declared(by_label)]);
+    let services: Vec<_> = mesh.services_of(&reviews).iter().map(ToString::to_string).collect();
+    assert_eq!(services, ["default/all", "default/reviews", "default/reviews-v1"]);
+}
+
+#[test]
+fn a_consumers_routes_replace_the_producers_on_the_ports_that_they_are_about() {
+    let mut consumer = route("shop/c", "default/reviews", "default/reviews", vec![]);
+    consumer.parents[0].port = Some(80);
+    let mesh = empty().apply(&[
+        routed(route("default/p", "default/reviews", "default/reviews", vec![])),
+        routed(consumer),
+    ]);
+    let reviews = name("default/reviews");
+    let (shop, default, other) = (
+        "shop".parse().expect("a namespace"),
+        "default".parse().expect("a namespace"),
+        "other".parse().expect("a namespace"),
+    );
+    let cases = [
+        (80, None, "p"),
+        (80, Some(&shop), "c"),
+        (8080, Some(&shop), "p"),
+        (80, Some(&other), "p"),
+        (80, Some(&default), "p"),
+    ];
+    for (port, consumer, expected) in cases {
+        let routes = mesh.routes_on(&reviews, port, consumer);
+        let found: Vec<_> = routes.iter().map(|route| route.name.as_str()).collect();
+        assert_eq!(found, [expected], "port {port}, called from {consumer:?}");
+    }
+    assert_eq!(mesh.consumers_of(&reviews).into_iter().collect::<Vec<_>>(), [shop]);
+}
+
+#[test]
+fn of_several_policies_the_oldest_holds_then_the_first_by_name() {
+    let second = Duration::from_secs(1);
+    let mut young = policy("default/a", "default/reviews", second);
+    young.created_ms = 2;
+    let mesh = empty().apply(&[
+        treated(young),
+        treated(policy("default/c", "default/reviews", second)),
+        treated(policy("default/b", "default/reviews", second)),
+    ]);
+    let policies = mesh.policies_of(&name("default/reviews"));
+    let order: Vec<_> = policies.iter().map(|policy| policy.name.as_str()).collect();
+    assert_eq!(order, ["b", "c", "a"]);
+    assert_eq!(mesh.policy_of(&name("default/reviews")).as_ref(), policies.first());
+}
+
+#[test]
+fn a_name_that_means_something_else_already_is_refused() {
+    let selecting =
+        Service { selector: Some(labels(&[("app", "x")])), ..service("default/web-v9", &[80]) };
+    let mesh = empty().apply(&[
+        came(workload("default/r1", "reviews", "v1")),
+        came(workload("default/s", "shop-front", "")),
+        came(workload("default/d", "a", "b-c")),
+        declared(selecting),
+        declared(service("default/web-v8", &[80])),
+    ]);
+    let cases = [
+        ("default/new", "reviews", "v1", None),
+        ("default/new", "reviews", "v2", None),
+        ("other/new", "reviews-v1", "", None),
+        ("default/r1", "reviews-v1", "", None),
+        ("default/web", "web", "v8", None),
+        (
+            "default/new",
+            "reviews-v1",
+            "",
+            Some("`default/reviews-v1` is taken: proxy `default/r1`"),
+        ),
+        ("default/new", "shop", "front", Some("`default/shop-front` is taken: proxy `default/s`")),
+        ("default/new", "a-b", "c", Some("`default/a-b-c` is taken: proxy `default/d`")),
+        ("default/web", "web", "v9", Some("`default/web-v9` is declared")),
+    ];
+    for (proxy, service, version, expected) in cases {
+        let result = mesh.check_registration(&workload(proxy, service, version));
+        let text = result.err().map(|conflict| conflict.to_string());
+        match (expected, &text) {
+            (None, None) => {}
+            (Some(part), Some(text)) if text.contains(part) => {}
+            _ => panic!("{proxy} as {service} {version}: expected {expected:?}, found {text:?}"),
+        }
+    }
+}

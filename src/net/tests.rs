@@ -1,0 +1,105 @@
+//! What the network parts promise.
+
+use std::io;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::accept::{AcceptFailure, Acceptor, classify};
+use super::backoff::Backoff;
+use super::file::{PrivateFileError, read_private, write_atomic};
+
+proptest! {
+    #[test]
+    fn waits_stay_below_their_ceiling(randoms in prop::collection::vec(any::<u64>(), 1..60)) {
+        let (first, longest) = (Duration::from_millis(100), Duration::from_secs(5));
+        let mut backoff = Backoff::new(first, longest);
+        let mut ceiling = first;
+        for random in randoms {
+            prop_assert!(backoff.fail(random) <= ceiling);
+            ceiling = (ceiling * 2).min(longest);
+        }
+    }
+}
+
+#[test]
+fn the_jitter_is_full_and_success_starts_again() {
+    let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(8));
+    assert_eq!(backoff.fail(0), Duration::ZERO);
+    assert!(backoff.fail(u64::MAX) > Duration::from_millis(1_999));
+    assert_eq!(backoff.failures(), 2);
+    backoff.succeed();
+    assert!(backoff.fail(u64::MAX) <= Duration::from_secs(1));
+}
+
+#[test]
+fn accept_errors_are_told_apart() {
+    let of = |errno: rustix::io::Errno| classify(&io::Error::from(errno));
+    assert_eq!(of(rustix::io::Errno::MFILE), AcceptFailure::Exhausted);
+    assert_eq!(of(rustix::io::Errno::CONNABORTED), AcceptFailure::Connection);
+    assert_eq!(of(rustix::io::Errno::BADF), AcceptFailure::Listener);
+}
+
+#[tokio::test]
+async fn an_acceptor_hands_over_connections() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let mut acceptor = Acceptor::new(listener);
+    let address = acceptor.local_addr().expect("bound");
+    let client = tokio::net::TcpStream::connect(address).await.expect("connects");
+    let (_, peer) = acceptor.accept().await.expect("accepts");
+    assert_eq!(peer, client.local_addr().expect("connected"));
+    assert_eq!(acceptor.exhausted(), 0);
+}
+
+#[test]
+fn descriptors_are_never_lowered() {
+    let raised = super::descriptors::raise();
+    assert!(raised.now >= raised.before);
+    assert_eq!(super::descriptors::raise().before, raised.now);
+}
+
+#[test]
+fn a_written_file_has_its_mode_and_leaves_nothing_beside_it() {
+    let home = tempfile::tempdir().expect("a directory");
+    let path = home.path().join("root.key");
+    for content in [&b"first"[..], b"second"] {
+        write_atomic(&path, content, 0o600).expect("writes");
+        assert_eq!(read_private(&path, 64).expect("reads"), content);
+    }
+    write_atomic(&home.path().join("root.pem"), b"x", 0o644).expect("writes");
+    let mut modes: Vec<_> = std::fs::read_dir(home.path())
+        .expect("lists")
+        .map(|entry| entry.expect("an entry").metadata().expect("its metadata"))
+        .map(|metadata| metadata.permissions().mode() & 0o777)
+        .collect();
+    modes.sort_unstable();
+    assert_eq!(modes, [0o600, 0o644]);
+}
+
+#[test]
+fn a_failed_write_keeps_the_old_content() {
+    let home = tempfile::tempdir().expect("a directory");
+    let path = home.path().join("there").join("file");
+    assert!(write_atomic(&path, b"x", 0o600).is_err());
+    let directory = home.path().join("directory");
+    std::fs::create_dir(&directory).expect("creates");
+    assert!(write_atomic(&directory, b"x", 0o600).is_err());
+    assert_eq!(std::fs::read_dir(home.path()).expect("lists").count(), 1);
+}
+
+#[test]
+fn a_private_file_must_be_private() {
+    let home = tempfile::tempdir().expect("a directory");
+    let (path, link) = (home.path().join("key"), home.path().join("link"));
+    assert!(matches!(read_private(&path, 9), Err(PrivateFileError::Missing(_))));
+    write_atomic(&path, b"secret", 0o644).expect("writes");
+    let refused = read_private(&path, 9).expect_err("others may read it").to_string();
+    assert!(refused.contains("0644") && refused.contains("chmod 600"), "{refused}");
+    write_atomic(&path, b"secret", 0o600).expect("writes");
+    assert!(matches!(read_private(&path, 5), Err(PrivateFileError::TooLong { .. })));
+    assert_eq!(read_private(&path, 6).expect("reads"), b"secret");
+    symlink(&path, &link).expect("links");
+    assert!(matches!(read_private(&link, 9), Err(PrivateFileError::Link(_))));
+    assert!(matches!(read_private(home.path(), 9), Err(PrivateFileError::NotAFile(_))));
+}

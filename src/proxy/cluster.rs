@@ -1,0 +1,181 @@
+//! Where a service's requests end: its endpoints as this proxy sees them, shared by all workers.
+//!
+//! A cell lives as long as anybody points to it; its content is swapped when configuration
+//! arrives. Endpoints are diffed by name and address, so that counters (and in each worker the
+//! pooled connections, which are keyed by [`Endpoint::id`]) survive.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwapOption;
+
+use crate::names::{Identity, ObjectName, Protocol, ServiceName};
+use crate::proxy::service::BuildError;
+use crate::resource::{self, ClusterPolicy};
+
+/// The place of one cluster; empty until its first resource arrives.
+#[derive(Debug)]
+pub struct ClusterCell {
+    /// The service.
+    pub name: ServiceName,
+    state: ArcSwapOption<Cluster>,
+}
+
+/// One state of a cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    /// How the pool is treated.
+    pub policy: ClusterPolicy,
+    ports: Vec<Port>,
+}
+
+/// The endpoints that answer for one port of the service.
+#[derive(Debug)]
+pub struct Port {
+    /// The service's port.
+    pub port: u16,
+    /// What the endpoints speak.
+    pub protocol: Protocol,
+    /// In order of workload names.
+    pub endpoints: Vec<Arc<Endpoint>>,
+    /// For round robin.
+    pub(super) next: AtomicUsize,
+}
+
+/// One endpoint at one address.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Unique in this process and never reused: the key of pools.
+    pub id: u64,
+    /// The workload.
+    pub workload: ObjectName,
+    /// Where to dial.
+    pub address: SocketAddr,
+    /// Who must answer; `None`: plaintext.
+    pub identity: Option<Identity>,
+    /// The `version` label.
+    pub version: String,
+    /// Requests (or opaque connections) of this proxy in flight.
+    pub in_flight: AtomicU32,
+}
+
+impl ClusterCell {
+    /// An empty cell.
+    pub fn new(name: ServiceName) -> Self {
+        Self { name, state: ArcSwapOption::empty() }
+    }
+
+    /// What is known now; `None` before the first resource.
+    pub fn load(&self) -> Option<Arc<Cluster>> {
+        self.state.load_full()
+    }
+
+    /// Whether a resource has arrived.
+    pub fn is_loaded(&self) -> bool {
+        self.state.load().is_some()
+    }
+
+    /// Takes over a resource; endpoints that stay keep their counters.
+    ///
+    /// # Errors
+    /// [`BuildError`]; the state before stays in force.
+    pub fn apply(&self, cluster: &resource::Cluster) -> Result<(), BuildError> {
+        let before = self.state.load_full();
+        let ports = cluster.ports.iter().map(|port| {
+            let known = before.as_deref().and_then(|cluster| cluster.port(port.port));
+            let endpoints =
+                cluster.endpoints.iter().flat_map(|endpoint| at_port(endpoint, port.port, known));
+            Port {
+                port: port.port,
+                protocol: port.protocol,
+                endpoints: endpoints.collect(),
+                next: AtomicUsize::new(known.map_or(0, |port| port.next.load(Ordering::Relaxed))),
+            }
+        });
+        let ports = ports.collect();
+        self.state.store(Some(Arc::new(Cluster { policy: cluster.policy.clone(), ports })));
+        Ok(())
+    }
+
+    /// Forgets what was known: the control plane says that there is no such service any more.
+    pub fn clear(&self) {
+        self.state.store(None);
+    }
+}
+
+impl Cluster {
+    /// The endpoints of one port.
+    pub fn port(&self, port: u16) -> Option<&Port> {
+        self.ports.iter().find(|candidate| candidate.port == port)
+    }
+
+    /// All ports.
+    pub fn ports(&self) -> &[Port] {
+        &self.ports
+    }
+}
+
+/// The endpoint's addresses for a service port, those known before reused.
+fn at_port<'a>(
+    endpoint: &'a resource::Endpoint,
+    port: u16,
+    known: Option<&'a Port>,
+) -> impl Iterator<Item = Arc<Endpoint>> + 'a {
+    let mapping = endpoint.ports.iter().find(move |mapping| mapping.service_port == port);
+    mapping.into_iter().flat_map(move |mapping| {
+        endpoint.addresses.iter().map(move |&ip| {
+            let address = SocketAddr::new(ip, mapping.target_port);
+            let same = |candidate: &&Arc<Endpoint>| {
+                candidate.address == address
+                    && candidate.workload == endpoint.workload
+                    && candidate.identity == endpoint.identity
+                    && candidate.version == endpoint.version
+            };
+            let before = known.and_then(|port| port.endpoints.iter().find(same));
+            before.cloned().unwrap_or_else(|| Arc::new(Endpoint::new(endpoint, address)))
+        })
+    })
+}
+
+impl Endpoint {
+    fn new(endpoint: &resource::Endpoint, address: SocketAddr) -> Self {
+        Self {
+            id: next_id(),
+            workload: endpoint.workload.clone(),
+            address,
+            identity: endpoint.identity.clone(),
+            version: endpoint.version.clone(),
+            in_flight: AtomicU32::new(0),
+        }
+    }
+}
+
+/// An id for a pool's key.
+pub fn next_id() -> u64 {
+    static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+    NEXT_ID.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Counts one request at an endpoint for as long as it lives.
+#[derive(Debug)]
+pub struct InFlight(Arc<Endpoint>);
+
+impl InFlight {
+    /// Begins to count.
+    pub fn begin(endpoint: Arc<Endpoint>) -> Self {
+        endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(endpoint)
+    }
+
+    /// The endpoint.
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,58 @@
+use super::*;
+use proptest::prelude::*;
+
+#[test]
+fn canonical_forms() {
+    for (path, expected) in [
+        ("/", "/"),
+        ("/a/b", "/a/b"),
+        ("/a.b/c..d", "/a.b/c..d"),
+        ("//a", "/a"),
+        ("/a//b/", "/a/b/"),
+        ("/a/./b", "/a/b"),
+        ("/a/../b", "/b"),
+        ("/../a", "/a"),
+        ("/..", "/"),
+        ("/.", "/"),
+        ("/a/..", "/"),
+        ("/a/b/..", "/a/"),
+        ("/a/.", "/a/"),
+        ("/%2e%2e/admin", "/admin"),
+        ("/a/%2E%2e/b", "/b"),
+        ("/%61dmin", "/admin"),
+        ("/a%2fb", "/a%2fb"),
+        ("/a%00b", "/a%00b"),
+        ("/.hidden", "/.hidden"),
+        ("/...", "/..."),
+        ("/public/..;/admin", "/public/..;/admin"),
+        ("///", "/"),
+    ] {
+        assert_eq!(normalize(path).as_deref(), Ok(expected), "{path}");
+    }
+}
+
+#[test]
+fn what_is_refused() {
+    for path in
+        ["", "a", "/a#x", "/a\\b", "/%", "/%4", "/%zz", "/%+1", "/a b", "/é", "/\u{7f}", "/a?b"]
+    {
+        assert_eq!(normalize(path), Err(InvalidPath), "{path}");
+    }
+}
+
+#[test]
+fn a_canonical_path_is_not_copied() {
+    assert!(matches!(normalize("/a/b.c/d"), Ok(Cow::Borrowed(_))));
+}
+
+proptest! {
+    #[test]
+    fn normalizing_twice_changes_nothing(path in "/[a-z./%0-9eE;]{0,40}") {
+        if let Ok(once) = normalize(&path) {
+            // A decoded `%25` is never decoded again: percent signs themselves are reserved.
+            prop_assert_eq!(normalize(&once).unwrap(), once.as_ref());
+            prop_assert!(!once.split('/').any(|s| s == "." || s == ".."));
+            prop_assert!(!once.contains("//"));
+        }
+    }
+}

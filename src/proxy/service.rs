@@ -1,0 +1,232 @@
+//! Routing: a service's resource compiled to tables, and the rule that a request falls under.
+//!
+//! Built when configuration arrives; a request reads it and pins the one [`Rule`] that it falls
+//! under, not the table. Shared by all workers.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use regex::bytes::Regex;
+
+use crate::names::{Protocol, RuleId, ServiceName};
+use crate::proxy::cluster::ClusterCell;
+use crate::proxy::head::Head;
+use crate::resource::{self, FieldMatch, HeaderEdit, PathMatch, Timeouts, ValueMatch};
+
+mod build;
+#[cfg(test)]
+mod tests;
+
+pub use build::BuildError;
+
+/// One service as its callers see it.
+#[derive(Debug)]
+pub struct ServiceTable {
+    /// The service.
+    pub name: ServiceName,
+    /// Unique in this process; tells two generations of one service apart in caches.
+    pub id: u64,
+    ports: Vec<PortTable>,
+}
+
+/// One port of a service.
+#[derive(Debug)]
+pub struct PortTable {
+    /// The service's port.
+    pub port: u16,
+    /// What is spoken on it.
+    pub protocol: Protocol,
+    matches: Vec<Match>,
+    rules: Vec<Arc<Rule>>,
+}
+
+/// What happens to a request.
+#[derive(Debug)]
+pub struct Rule {
+    /// Which rule this is.
+    pub id: RuleId,
+    /// Where it goes.
+    pub backends: Vec<Backend>,
+    /// Changes to the request's header.
+    pub request_headers: HeaderEdit,
+    /// Changes to the response's header.
+    pub response_headers: HeaderEdit,
+    /// Limits on time.
+    pub timeouts: Timeouts,
+    total_weight: u64,
+}
+
+/// One destination of a rule.
+#[derive(Debug)]
+pub struct Backend {
+    /// The service whose endpoints take the request.
+    pub service: ServiceName,
+    /// The port of that service.
+    pub port: u16,
+    /// The endpoints; `None` where the reference did not resolve.
+    pub cluster: Option<Arc<ClusterCell>>,
+    /// Changes to the request's header, after the rule's.
+    pub request_headers: HeaderEdit,
+    /// Changes to the response's header, before the rule's.
+    pub response_headers: HeaderEdit,
+    weight: u64,
+}
+
+#[derive(Debug)]
+struct Match {
+    rule: usize,
+    path: PathTest,
+    method: Option<String>,
+    headers: Vec<FieldTest>,
+    query: Vec<FieldTest>,
+}
+
+#[derive(Debug)]
+enum PathTest {
+    Exact(String),
+    Prefix(String),
+    Regex(Regex),
+}
+
+#[derive(Debug)]
+struct FieldTest {
+    name: String,
+    value: ValueTest,
+}
+
+#[derive(Debug)]
+enum ValueTest {
+    Exact(String),
+    Regex(Regex),
+}
+
+impl ServiceTable {
+    /// Compiles a resource. `clusters` gives the cell of a backend's service.
+    ///
+    /// # Errors
+    /// [`BuildError`] names the field that this proxy cannot honour.
+    pub fn build(
+        service: &resource::Service,
+        clusters: &mut dyn FnMut(&ServiceName) -> Arc<ClusterCell>,
+    ) -> Result<Self, BuildError> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let ports = build::ports(service, clusters)?;
+        Ok(Self { name: service.name.clone(), id, ports })
+    }
+
+    /// The table of one port.
+    pub fn port(&self, port: u16) -> Option<&PortTable> {
+        self.ports.iter().find(|table| table.port == port)
+    }
+}
+
+impl PortTable {
+    /// The rule that `head` falls under; `None` is 404 `no_route`.
+    pub fn route(&self, head: &impl Head) -> Option<&Arc<Rule>> {
+        let found = self.matches.iter().find(|candidate| candidate.matches(head))?;
+        self.rules.get(found.rule)
+    }
+
+    /// The rule for bytes that are not read: the one that matches every request, if there is one.
+    pub fn route_opaque(&self) -> Option<&Arc<Rule>> {
+        let open = self.matches.iter().find(|candidate| candidate.is_open())?;
+        self.rules.get(open.rule)
+    }
+}
+
+impl Rule {
+    /// Chooses a backend by weight; `random` is uniform. `None` where no weight is above zero.
+    pub fn choose(&self, random: u64) -> Option<&Backend> {
+        match self.backends.as_slice() {
+            [only] if only.weight > 0 => Some(only),
+            _ if self.total_weight == 0 => None,
+            backends => {
+                let mut left = random % self.total_weight;
+                backends.iter().find(|backend| match left.checked_sub(backend.weight) {
+                    None => true,
+                    Some(rest) => {
+                        left = rest;
+                        false
+                    }
+                })
+            }
+        }
+    }
+}
+
+impl Match {
+    fn matches(&self, head: &impl Head) -> bool {
+        self.path.matches(head.path())
+            && self.method.as_ref().is_none_or(|method| method == head.method())
+            && self.headers.iter().all(|test| {
+                head.header_joined(&test.name).is_some_and(|value| test.value.matches(&value))
+            })
+            && (self.query.is_empty() || self.query_matches(head.query().unwrap_or_default()))
+    }
+
+    fn query_matches(&self, query: &str) -> bool {
+        self.query.iter().all(|test| {
+            query_value(query, &test.name).is_some_and(|value| test.value.matches(value.as_bytes()))
+        })
+    }
+
+    fn is_open(&self) -> bool {
+        let any_path = matches!(&self.path, PathTest::Prefix(prefix) if prefix.is_empty());
+        any_path && self.method.is_none() && self.headers.is_empty() && self.query.is_empty()
+    }
+}
+
+impl PathTest {
+    fn matches(&self, path: &str) -> bool {
+        match self {
+            Self::Exact(exact) => path == exact,
+            // By element: `/a` matches `/a` and `/a/b`, not `/ab` (Gateway API, PathPrefix).
+            // Nothing is left of `/`, which also takes `OPTIONS *`.
+            Self::Prefix(prefix) => path
+                .strip_prefix(prefix.as_str())
+                .is_some_and(|rest| prefix.is_empty() || rest.is_empty() || rest.starts_with('/')),
+            Self::Regex(regex) => regex.is_match(path.as_bytes()),
+        }
+    }
+}
+
+impl ValueTest {
+    fn matches(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Exact(exact) => value == exact.as_bytes(),
+            Self::Regex(regex) => regex.is_match(value),
+        }
+    }
+}
+
+/// The first value of a query parameter, decoded (WHATWG URL, application/x-www-form-urlencoded).
+fn query_value<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
+    query.split('&').find_map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decode_form(key) == name).then(|| decode_form(value))
+    })
+}
+
+fn decode_form(text: &str) -> Cow<'_, str> {
+    if !text.bytes().any(|b| b == b'%' || b == b'+') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        let digits = after.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
+        let decoded = digits.and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        match (byte, decoded) {
+            (b'%', Some(decoded)) => {
+                out.push(decoded);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            (b'+', _) => out.push(b' '),
+            _ => out.push(byte),
+        }
+    }
+    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+}

@@ -1,0 +1,195 @@
+//! Edges as OpenMetrics text, under the names and labels that Istio's dashboards know.
+//!
+//! In go sums since the start, out comes one text that ends with `# EOF`. Buckets of durations lie
+//! on powers of two of a microsecond, where ours end exactly, so nothing is guessed. Label values
+//! come from the network and are escaped; their number is bounded by the number of edges.
+
+use std::fmt::Write as _;
+
+use super::histogram::bucket_of;
+use super::metrics::{EdgeCounts, EdgeKey, Reporter};
+use crate::names::Protocol;
+
+/// The content type of the text.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Buckets from 2^7 µs (0.128 ms) to 2^25 µs (33.6 s).
+const LE_POWERS: std::ops::RangeInclusive<u32> = 7..=25;
+
+/// Istio's word for a label without a value.
+const UNKNOWN: &str = "unknown";
+
+/// Renders all edges.
+pub fn render(edges: &[EdgeCounts]) -> String {
+    let mut text = String::new();
+    let labelled: Vec<_> = edges.iter().map(|edge| (edge, labels(&edge.key))).collect();
+    requests(&mut text, &labelled);
+    durations(&mut text, &labelled);
+    for family in FAMILIES {
+        counter(&mut text, &labelled, family);
+    }
+    text.push_str("# EOF\n");
+    text
+}
+
+type Labelled<'a> = (&'a EdgeCounts, String);
+
+/// A family with one counter per edge.
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    opaque: bool,
+    value: fn(&EdgeCounts) -> u64,
+}
+
+const FAMILIES: &[Family] = &[
+    Family {
+        name: "istio_tcp_connections_opened",
+        help: "Opaque connections opened",
+        opaque: true,
+        value: |edge| edge.connections_opened,
+    },
+    Family {
+        name: "istio_tcp_connections_closed",
+        help: "Opaque connections closed",
+        opaque: true,
+        value: |edge| edge.connections_closed,
+    },
+    Family {
+        name: "istio_tcp_received_bytes",
+        help: "Bytes of opaque connections towards the destination",
+        opaque: true,
+        value: |edge| edge.request_bytes,
+    },
+    Family {
+        name: "istio_tcp_sent_bytes",
+        help: "Bytes of opaque connections towards the source",
+        opaque: true,
+        value: |edge| edge.response_bytes,
+    },
+    Family {
+        name: "meshctl_request_body_bytes",
+        help: "Bytes of request bodies",
+        opaque: false,
+        value: |edge| edge.request_bytes,
+    },
+    Family {
+        name: "meshctl_response_body_bytes",
+        help: "Bytes of response bodies",
+        opaque: false,
+        value: |edge| edge.response_bytes,
+    },
+];
+
+fn requests(text: &mut String, edges: &[Labelled<'_>]) {
+    head(text, "istio_requests", "counter", "Requests by answer");
+    for (edge, labels) in edges {
+        for one in &edge.requests {
+            let flags = if one.reason.is_empty() { "-" } else { &one.reason };
+            let code = one.status;
+            line(
+                text,
+                format_args!(
+                    "istio_requests_total{{{labels},response_code=\"{code}\",response_flags=\"{}\"}} {}",
+                    escape(flags),
+                    one.count
+                ),
+            );
+        }
+    }
+}
+
+fn durations(text: &mut String, edges: &[Labelled<'_>]) {
+    const NAME: &str = "istio_request_duration_milliseconds";
+    head(text, NAME, "histogram", "Duration of requests");
+    for (edge, labels) in edges {
+        let count = edge.durations.count();
+        if count == 0 {
+            continue;
+        }
+        for power in LE_POWERS {
+            let bound = 1_u64 << power;
+            let below = edge.durations.count_below(bucket_of(bound));
+            let le = milliseconds(bound);
+            line(text, format_args!("{NAME}_bucket{{{labels},le=\"{le}\"}} {below}"));
+        }
+        line(text, format_args!("{NAME}_bucket{{{labels},le=\"+Inf\"}} {count}"));
+        let sum = milliseconds(edge.duration_sum_us);
+        line(text, format_args!("{NAME}_sum{{{labels}}} {sum}"));
+        line(text, format_args!("{NAME}_count{{{labels}}} {count}"));
+    }
+}
+
+fn counter(text: &mut String, edges: &[Labelled<'_>], family: &Family) {
+    head(text, family.name, "counter", family.help);
+    for (edge, labels) in edges {
+        if (edge.key.protocol == Protocol::Tcp) == family.opaque {
+            let value = (family.value)(edge);
+            line(text, format_args!("{}_total{{{labels}}} {value}", family.name));
+        }
+    }
+}
+
+fn head(text: &mut String, name: &str, kind: &str, help: &str) {
+    line(text, format_args!("# TYPE {name} {kind}"));
+    line(text, format_args!("# HELP {name} {help}."));
+}
+
+/// Writing to a `String` cannot fail.
+fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
+    let _ = writeln!(text, "{content}");
+}
+
+/// The labels that all families share, without braces.
+fn labels(key: &EdgeKey) -> String {
+    let (source_namespace, source) = split(&key.source);
+    let (backend_namespace, backend) = split(&key.backend);
+    let (service_namespace, service) = split(&key.destination);
+    let host = match key.destination.contains('/') {
+        true => format!("{service}.{service_namespace}.svc.cluster.local"),
+        false => service.to_owned(),
+    };
+    let reporter = match key.reporter {
+        Reporter::Source => "source",
+        Reporter::Destination => "destination",
+    };
+    let security = if key.mtls { "mutual_tls" } else { "none" };
+    let pairs = [
+        ("reporter", reporter),
+        ("source_workload", source),
+        ("source_workload_namespace", source_namespace),
+        ("source_principal", or_unknown(&key.source_identity)),
+        ("destination_workload", backend),
+        ("destination_workload_namespace", backend_namespace),
+        ("destination_version", or_unknown(&key.destination_version)),
+        ("destination_service", host.as_str()),
+        ("destination_service_name", service),
+        ("destination_service_namespace", service_namespace),
+        ("request_protocol", key.protocol.as_str()),
+        ("connection_security_policy", security),
+    ];
+    let pairs = pairs.map(|(name, value)| format!("{name}=\"{}\"", escape(value)));
+    pairs.join(",")
+}
+
+/// Namespace and name; what has no namespace is a host.
+fn split(qualified: &str) -> (&str, &str) {
+    match qualified.split_once('/') {
+        Some((namespace, name)) => (namespace, name),
+        None => (UNKNOWN, or_unknown(qualified)),
+    }
+}
+
+fn or_unknown(value: &str) -> &str {
+    if value.is_empty() { UNKNOWN } else { value }
+}
+
+/// OpenMetrics §4.1.1: backslash, quote and line feed.
+fn escape(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+/// Microseconds as a decimal number of milliseconds.
+fn milliseconds(micros: u64) -> String {
+    format!("{}.{:03}", micros / 1_000, micros % 1_000)
+}

@@ -1,0 +1,268 @@
+//! Compiling what changed equals compiling everything, after any sequence of changes.
+//!
+//! A small universe on purpose (two namespaces, three service names, few ports), so that random
+//! changes collide: names registered and declared at once, routes to services that come and go,
+//! consumers, conflicting policies.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use meshctl::compile::{Compiled, affected, compile, keys};
+use meshctl::mesh::{
+    BackendRef, Change, HttpRoute, MeshConfig, Object, ObjectKind, ObjectRef, Parent, PolicyTarget,
+    RouteMatch, RouteRule, Service, ServicePort, Snapshot, TargetPort, TrafficPolicy, Workload,
+    WorkloadPort,
+};
+use meshctl::names::{Protocol, ProxyId, RuleId, ServiceName};
+use meshctl::resource::{HeaderEdit, Key, LoadBalancer, MtlsMode, PathMatch};
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn incremental_compilation_equals_full(batches in vec(vec(change(), 1..4), 1..12)) {
+        let mut snapshot = empty();
+        let mut kept = everything(&snapshot);
+        for (number, batch) in batches.iter().enumerate() {
+            let batch: Vec<_> = batch.iter().cloned().map(|it| stamped(it, number)).collect();
+            let next = snapshot.apply(&batch);
+            let keys = affected(&snapshot, &next, &batch);
+            for key in keys {
+                match compile(&next, &key) {
+                    Some(compiled) => kept.insert(key, compiled),
+                    None => kept.remove(&key),
+                };
+            }
+            prop_assert_eq!(&kept, &everything(&next));
+            snapshot = next;
+        }
+    }
+
+    #[test]
+    fn a_resource_has_the_key_it_was_compiled_for(changes in vec(change(), 1..20)) {
+        for (key, compiled) in everything(&empty().apply(&changes)) {
+            prop_assert_eq!(key, compiled.resource.key());
+        }
+    }
+
+    #[test]
+    fn the_order_in_which_the_mesh_came_to_be_leaves_no_trace(changes in vec(change(), 1..20)) {
+        let grown = empty().apply(&changes);
+        let objects = grown.declared.values().map(|it| (it.reference(), Object::Service(it.clone())))
+            .chain(grown.routes.values().map(|it| (it.reference(), Object::HttpRoute(it.clone()))))
+            .chain(grown.policies.values().map(|it| (it.reference(), Object::TrafficPolicy(it.clone()))))
+            .chain([(MeshConfig::reference(), Object::MeshConfig(grown.config.clone()))])
+            .map(|(reference, object)| Change::Object(reference, Some(object)));
+        let workloads = grown.workloads.iter()
+            .map(|(proxy, it)| Change::Workload(proxy.clone(), Some(it.clone())));
+        let roots = [Change::Roots(grown.roots.clone())];
+        let mut again: Vec<_> = objects.chain(workloads).chain(roots).collect();
+        again.reverse();
+        prop_assert_eq!(everything(&grown), everything(&empty().apply(&again)));
+    }
+}
+
+fn empty() -> Snapshot {
+    Snapshot::new("cluster.local".parse().expect("a trust domain"), Arc::default())
+}
+
+fn everything(snapshot: &Snapshot) -> BTreeMap<Key, Compiled> {
+    let compiled = |key: Key| {
+        let compiled = compile(snapshot, &key);
+        (key.clone(), compiled.unwrap_or_else(|| panic!("{key} is listed and does not compile")))
+    };
+    keys(snapshot).into_iter().map(compiled).collect()
+}
+
+/// Gives an object the generation of its batch, as the store counts up with every change.
+fn stamped(change: Change, batch: usize) -> Change {
+    let generation = batch as u64 + 1;
+    let Change::Object(reference, Some(object)) = change else { return change };
+    let object = match object {
+        Object::Service(it) => Object::Service(Arc::new(Service { generation, ..(*it).clone() })),
+        Object::HttpRoute(it) => {
+            Object::HttpRoute(Arc::new(HttpRoute { generation, ..(*it).clone() }))
+        }
+        Object::TrafficPolicy(it) => {
+            Object::TrafficPolicy(Arc::new(TrafficPolicy { generation, ..(*it).clone() }))
+        }
+        Object::MeshConfig(it) => {
+            Object::MeshConfig(Arc::new(MeshConfig { generation, ..(*it).clone() }))
+        }
+    };
+    Change::Object(reference, Some(object))
+}
+
+fn namespace() -> impl Strategy<Value = &'static str> {
+    select(vec!["a", "b"])
+}
+
+fn service_name() -> impl Strategy<Value = ServiceName> {
+    (namespace(), select(vec!["x", "y", "x-v1"]))
+        .prop_map(|(namespace, name)| format!("{namespace}/{name}").parse().expect("a service"))
+}
+
+fn number() -> impl Strategy<Value = u16> {
+    select(vec![80, 8080])
+}
+
+fn protocol() -> impl Strategy<Value = Protocol> {
+    select(vec![Protocol::Detect, Protocol::Http, Protocol::Tcp])
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        3 => workload().prop_map(|it| Change::Workload(it.proxy.clone(), Some(Arc::new(it)))),
+        1 => proxy().prop_map(|proxy| Change::Workload(proxy, None)),
+        2 => service().prop_map(|it| Change::Object(it.reference(), Some(Object::Service(Arc::new(it))))),
+        3 => route().prop_map(|it| Change::Object(it.reference(), Some(Object::HttpRoute(Arc::new(it))))),
+        2 => policy().prop_map(|it| Change::Object(it.reference(), Some(Object::TrafficPolicy(Arc::new(it))))),
+        1 => mtls().prop_map(|it| Change::Object(MeshConfig::reference(), it.map(|mtls| {
+            Object::MeshConfig(Arc::new(MeshConfig { mtls, ..MeshConfig::default() }))
+        }))),
+        2 => deletion(),
+        1 => (0..3_u8).prop_map(|root| Change::Roots(Arc::new(vec![vec![root]]))),
+    ]
+}
+
+fn mtls() -> impl Strategy<Value = Option<MtlsMode>> {
+    option::of(select(vec![MtlsMode::Strict, MtlsMode::Permissive]))
+}
+
+fn deletion() -> impl Strategy<Value = Change> {
+    let kinds = vec![ObjectKind::Service, ObjectKind::HttpRoute, ObjectKind::TrafficPolicy];
+    (select(kinds), namespace(), select(vec!["x", "y", "x-v1"])).prop_map(
+        |(kind, namespace, name)| {
+            let namespace = namespace.parse().expect("a namespace");
+            let name = name.parse().expect("a name");
+            Change::Object(ObjectRef { kind, namespace, name }, None)
+        },
+    )
+}
+
+fn proxy() -> impl Strategy<Value = ProxyId> {
+    (namespace(), 0..4_u8)
+        .prop_map(|(namespace, n)| format!("{namespace}/p{n}").parse().expect("a proxy"))
+}
+
+fn workload() -> impl Strategy<Value = Workload> {
+    let version = select(vec!["", "v1", "v2"]);
+    let ports =
+        btree_map(select(vec![9080, 9090_u16]), (41000..41003_u16, number(), protocol()), 0..3);
+    (proxy(), service_name(), version, ports, any::<bool>(), any::<bool>()).prop_map(
+        |(proxy, service, version, ports, ready, reachable)| {
+            let identity =
+                format!("spiffe://cluster.local/ns/{}/sa/{}", proxy.namespace, service.name);
+            let port = |(app_port, (dial_port, service_port, protocol))| WorkloadPort {
+                name: format!("p{app_port}"),
+                app_port,
+                dial_port,
+                service_port,
+                protocol,
+            };
+            Workload {
+                service: service.name.clone(),
+                version: version.to_owned(),
+                labels: [("app", service.name.as_str()), ("version", version)]
+                    .map(|(key, value)| (key.into(), value.into()))
+                    .into(),
+                identity: identity.parse().expect("an identity"),
+                addresses: reachable.then_some([127, 0, 0, 1].into()).into_iter().collect(),
+                ports: ports.into_iter().map(port).collect(),
+                sidecar: true,
+                ready,
+                proxy,
+            }
+        },
+    )
+}
+
+fn service() -> impl Strategy<Value = Service> {
+    let target = prop_oneof![
+        Just(TargetPort::Only),
+        Just(TargetPort::Number(9080)),
+        Just(TargetPort::Named("p9090".to_owned())),
+    ];
+    let selector = btree_map(select(vec!["app", "version"]), select(vec!["x", "y", "v1"]), 0..3);
+    (service_name(), option::of(selector), btree_map(number(), (target, protocol()), 0..3))
+        .prop_map(|(name, selector, ports)| Service {
+            name,
+            generation: 1,
+            declared: true,
+            selector: selector
+                .map(|it| it.into_iter().map(|(k, v)| (k.into(), v.into())).collect()),
+            ports: ports
+                .into_iter()
+                .map(|(port, (target, protocol))| ServicePort {
+                    name: String::new(),
+                    port,
+                    target,
+                    protocol,
+                })
+                .collect(),
+        })
+}
+
+fn route() -> impl Strategy<Value = HttpRoute> {
+    let parents = vec((service_name(), option::of(number())), 1..3);
+    let rules = vec(vec((service_name(), number()), 0..3), 0..3);
+    (service_name(), 0..3_u64, parents, rules).prop_map(|(name, created_ms, parents, rules)| {
+        HttpRoute {
+            namespace: name.namespace,
+            name: name.name.as_str().parse().expect("a name"),
+            generation: 1,
+            created_ms,
+            parents: parents.into_iter().map(|(service, port)| Parent { service, port }).collect(),
+            rules: rules.into_iter().map(rule).collect(),
+        }
+    })
+}
+
+fn rule(backends: Vec<(ServiceName, u16)>) -> RouteRule {
+    let everything = RouteMatch {
+        path: PathMatch::Prefix("/".to_owned()),
+        method: None,
+        headers: Vec::new(),
+        query: Vec::new(),
+    };
+    let backend = |(service, port)| BackendRef {
+        service,
+        port,
+        weight: 1,
+        request_headers: HeaderEdit::default(),
+        response_headers: HeaderEdit::default(),
+    };
+    RouteRule {
+        id: RuleId("HTTPRoute/a/x/0".into()),
+        matches: vec![everything],
+        request_headers: HeaderEdit::default(),
+        response_headers: HeaderEdit::default(),
+        backends: backends.into_iter().map(backend).collect(),
+        request_timeout: None,
+        backend_request_timeout: None,
+    }
+}
+
+fn policy() -> impl Strategy<Value = TrafficPolicy> {
+    (service_name(), 0..3_u64, service_name(), 1..4_u64).prop_map(
+        |(name, created_ms, target, seconds)| TrafficPolicy {
+            targets: vec![PolicyTarget {
+                service: ServiceName::new(name.namespace.clone(), target.name),
+            }],
+            namespace: name.namespace,
+            name: name.name.as_str().parse().expect("a name"),
+            generation: 1,
+            created_ms,
+            connect_timeout: Duration::from_secs(seconds),
+            request_timeout: Some(Duration::from_secs(seconds)),
+            http_idle: TrafficPolicy::HTTP_IDLE,
+            tcp_idle: TrafficPolicy::TCP_IDLE,
+            load_balancer: LoadBalancer::LeastRequest,
+        },
+    )
+}
