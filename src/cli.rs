@@ -24,6 +24,7 @@ mod diagnostics;
 mod duration;
 mod exit;
 mod get;
+mod input;
 mod install;
 mod kind;
 mod man;

@@ -17,7 +17,6 @@ pub mod head;
 pub mod join;
 pub mod last_good;
 pub mod path;
-pub mod run;
 pub mod pool;
 pub mod pump;
 pub mod run;

@@ -11,7 +11,7 @@ use super::client::Client;
 use super::confirm::{self, ConfirmArgs};
 use super::diagnostics::plural;
 use super::exit::{Exit, Failure, Outcome};
-use super::validate::Input;
+use super::input::Input;
 use super::wait::{self, TimeoutArgs};
 use super::{complete, kind};
 use crate::control::api::shapes::{ApplyResult, DeleteRequest, ObjectId, ObjectList};

@@ -2,9 +2,13 @@
 
 use crate::rules::{Diagnostic, Document, Severity};
 
-/// Problems as text for people, with the lines that they are about where the text is at hand.
+/// Problems as text for people, with the lines that they are about where the text is at hand, and an
+/// empty line at the end; nothing without any. Styled; the printer takes that out where it must.
 pub(crate) fn render(diagnostics: &[Diagnostic], documents: &[Document]) -> String {
-    crate::rules::render(diagnostics, documents)
+    match diagnostics {
+        [] => String::new(),
+        some => crate::rules::render(some, documents, true) + "\n\n",
+    }
 }
 
 /// How many errors and warnings there are, as `2 errors, 1 warning`; empty without any.

@@ -80,6 +80,11 @@ impl Failure {
         Self { help: help.into(), ..self }
     }
 
+    /// Ends with another code.
+    pub(crate) fn exit_with(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
     /// Puts lines before the error.
     pub(crate) fn with_detail(self, detail: String) -> Self {
         Self { detail, ..self }
