@@ -41,6 +41,17 @@ impl PendingKey {
         Ok(request.der().to_vec())
     }
 
+    /// A request that names nobody, for a first join: the trust domain is not known before it.
+    ///
+    /// # Errors
+    /// [`CredentialError::Key`] where signing fails.
+    pub fn anonymous_csr(&self) -> Result<Vec<u8>, CredentialError> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        let request = params.serialize_request(&self.0).map_err(|_| CredentialError::Key)?;
+        Ok(request.der().to_vec())
+    }
+
     /// Takes the chain (leaf first) that came back, with the roots to hold it against.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! here is owned here and ends before [`run`] returns.
 
 mod config;
+mod place;
 
 pub use config::{AdminAddress, Config, ConfigError, DRAIN, Upstream};
 

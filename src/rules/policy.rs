@@ -47,6 +47,7 @@ pub(super) fn read<'a>(
     };
     let timeouts = timeouts?;
     Some(TrafficPolicy {
+        created_ms: 0,
         namespace: meta.namespace.clone(),
         name: meta.name.clone(),
         generation: meta.generation,
