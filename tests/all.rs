@@ -1,7 +1,7 @@
 //! The one test binary: every integration test is a module of it, because linking is what costs.
 
 mod compile;
-mod rules;
 mod docs;
 mod install;
+mod rules;
 mod tidy;

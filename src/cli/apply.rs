@@ -80,10 +80,8 @@ pub(crate) fn parse(
     namespace: &Namespace,
     context: &Context,
 ) -> Result<Parsed, Failure> {
-    let options = Options {
-        default_namespace: namespace.clone(),
-        unknown_kinds: UnknownKinds::Refuse,
-    };
+    let options =
+        Options { default_namespace: namespace.clone(), unknown_kinds: UnknownKinds::Refuse };
     let parsed = rules::parse(&input.documents, &options);
     if parsed.has_errors() || !input.unread.is_empty() {
         let found = [input.unread.clone(), parsed.diagnostics].concat();

@@ -102,7 +102,13 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct NamespaceArgs {
     /// Namespace of what names none.
-    #[arg(short, long, env = "MESHCTL_NAMESPACE", hide_env_values = true, default_value = "default")]
+    #[arg(
+        short,
+        long,
+        env = "MESHCTL_NAMESPACE",
+        hide_env_values = true,
+        default_value = "default"
+    )]
     pub(crate) namespace: Namespace,
 }
 
@@ -117,7 +123,10 @@ pub(crate) struct Context {
 impl Context {
     /// Resolves the flags of every command; touches no file.
     pub(crate) fn new(global: &GlobalArgs) -> Self {
-        Self { printer: Printer::new(global.color, global.quiet), home: home(global.home.as_deref()) }
+        Self {
+            printer: Printer::new(global.color, global.quiet),
+            home: home(global.home.as_deref()),
+        }
     }
 
     /// The home directory, absolute; it need not exist.

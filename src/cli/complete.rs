@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::CommandFactory as _;
 use clap_complete::CompleteEnv;
 use clap_complete::engine::CompletionCandidate;
 
@@ -81,7 +81,9 @@ pub(super) fn services() -> Vec<CompletionCandidate> {
 /// Proxies as `namespace/name`.
 pub(super) fn proxies() -> Vec<CompletionCandidate> {
     let all = status().map(|it| it.proxies);
-    candidates(all.map(|all| all.iter().map(|it| format!("{}/{}", it.namespace, it.name)).collect()))
+    candidates(
+        all.map(|all| all.iter().map(|it| format!("{}/{}", it.namespace, it.name)).collect()),
+    )
 }
 
 /// Proxies and services.

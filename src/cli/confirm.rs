@@ -20,8 +20,10 @@ pub(crate) fn confirm(args: ConfirmArgs, printer: Printer, what: &str) -> Result
     }
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
-        return Err(Failure::usage(format!("to {what} needs a confirmation, and this is no terminal"))
-            .help("pass `--yes` if you mean it"));
+        return Err(Failure::usage(format!(
+            "to {what} needs a confirmation, and this is no terminal"
+        ))
+        .help("pass `--yes` if you mean it"));
     }
     printer.complain(&format!("{what}? [y/N] "));
     let mut answer = String::new();

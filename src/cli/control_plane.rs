@@ -45,7 +45,13 @@ struct RunArgs {
     #[arg(long, value_name = "DOMAIN")]
     trust_domain: Option<TrustDomain>,
     /// What to log: a level, or directives such as `info,meshctl::control=debug`.
-    #[arg(long, value_name = "DIRECTIVES", env = "MESHCTL_LOG", hide_env_values = true, default_value = "info")]
+    #[arg(
+        long,
+        value_name = "DIRECTIVES",
+        env = "MESHCTL_LOG",
+        hide_env_values = true,
+        default_value = "info"
+    )]
     log: String,
     /// Run as the process that starts the control plane again when it crashes.
     #[arg(long, hide = true)]
@@ -70,7 +76,11 @@ pub(crate) fn launch(
 ) -> Result<Launch, Failure> {
     let home = crate::control::home::Home::new(context.home()?);
     let program = std::env::current_exe();
-    let program =
-        program.map_err(|error| Failure::from(error).context("cannot tell where this program lies"))?;
+    let program = program
+        .map_err(|error| Failure::from(error).context("cannot tell where this program lies"))?;
     Ok(Launch { program, home: home.dir().to_owned(), log: home.log(), listen, trust_domain })
+}
+
+fn serve(_args: &RunArgs, _context: &Context) -> Outcome {
+    Err(Failure::later("`control-plane run`"))
 }

@@ -128,7 +128,8 @@ fn all_of(
 ) -> Result<Vec<ObjectId>, Failure> {
     let query = [("kind", kind.as_str()), ("namespace", namespace)];
     let list: ObjectList = Client::new(home)?.get("/v1/objects", &query)?;
-    let name = |item: &serde_json::Value| Some(item.pointer("/metadata/name")?.as_str()?.to_owned());
+    let name =
+        |item: &serde_json::Value| Some(item.pointer("/metadata/name")?.as_str()?.to_owned());
     let id = |name| ObjectId { kind: kind.as_str().into(), namespace: namespace.into(), name };
     Ok(list.items.iter().filter_map(name).map(id).collect())
 }

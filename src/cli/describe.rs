@@ -39,8 +39,7 @@ pub(crate) fn run(args: &DescribeArgs, context: &Context) -> Outcome {
     let client = Client::new(context.home()?)?;
     let mut described: Vec<Description> = Vec::new();
     for id in &wanted {
-        let query =
-            [("kind", &*id.kind), ("namespace", &*id.namespace), ("name", &*id.name)];
+        let query = [("kind", &*id.kind), ("namespace", &*id.namespace), ("name", &*id.name)];
         described.push(client.get("/v1/describe", &query)?);
     }
     context.printer.view(args.format.output, &view(&described)?)?;

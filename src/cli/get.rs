@@ -105,7 +105,9 @@ pub(crate) fn missing(kind: ObjectKind, namespace: &str, name: &str) -> Failure 
 fn view(items: Vec<Value>, single: bool, namespaces: bool, now: Timestamp) -> View {
     let mut table = Table::new(match namespaces {
         true => &["NAMESPACE", "NAME", "ACCEPTED", "PROGRAMMED", ">AGE", "+GENERATION", "+MESSAGE"],
-        false => &["+NAMESPACE", "NAME", "ACCEPTED", "PROGRAMMED", ">AGE", "+GENERATION", "+MESSAGE"],
+        false => {
+            &["+NAMESPACE", "NAME", "ACCEPTED", "PROGRAMMED", ">AGE", "+GENERATION", "+MESSAGE"]
+        }
     });
     let mut names = Vec::new();
     for item in &items {

@@ -76,7 +76,11 @@ pub(crate) fn namespace(kind: ObjectKind, namespace: &Namespace) -> String {
 }
 
 /// Names one object for the admin API, after checking that it can be a name.
-pub(crate) fn object(kind: ObjectKind, within: &Namespace, name: &str) -> Result<ObjectId, Failure> {
+pub(crate) fn object(
+    kind: ObjectKind,
+    within: &Namespace,
+    name: &str,
+) -> Result<ObjectId, Failure> {
     let name: crate::names::ObjectName =
         name.parse().map_err(|error: crate::names::NameError| Failure::usage(error.to_string()))?;
     Ok(ObjectId {

@@ -40,7 +40,13 @@ pub(crate) enum Format {
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct FormatArgs {
     /// Form of the output.
-    #[arg(short, long, value_name = "FORMAT", default_value = "table", hide_possible_values = false)]
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        default_value = "table",
+        hide_possible_values = false
+    )]
     pub(crate) output: Format,
 }
 

@@ -50,7 +50,9 @@ fn view(status: &MeshStatus, edges: bool, now: Timestamp) -> Result<View, Failur
     let names = status.proxies.iter().map(proxy).chain(status.services.iter().map(service));
     let mut lead = vec![control_plane(&status.control_plane, now)];
     if status.proxies.is_empty() {
-        lead.push("no proxy has joined yet; run one with `meshctl proxy run --service NAME`".into());
+        lead.push(
+            "no proxy has joined yet; run one with `meshctl proxy run --service NAME`".into(),
+        );
     } else if edges && status.edges.is_empty() {
         lead.push("no traffic in the last minute".into());
     }
@@ -77,7 +79,14 @@ fn control_plane(it: &ControlPlaneStatus, now: Timestamp) -> String {
 
 fn proxies(proxies: &[ProxyStatus], now: Timestamp) -> Table {
     let mut table = Table::new(&[
-        "PROXY", "SERVICE", "VERSION", "STATE", ">SINCE", ">CERTIFICATE", "+IDENTITY", "REASON",
+        "PROXY",
+        "SERVICE",
+        "VERSION",
+        "STATE",
+        ">SINCE",
+        ">CERTIFICATE",
+        "+IDENTITY",
+        "REASON",
     ]);
     for it in proxies {
         table.row([
@@ -96,7 +105,14 @@ fn proxies(proxies: &[ProxyStatus], now: Timestamp) -> Table {
 
 fn services(services: &[ServiceStatus]) -> Table {
     let mut table = Table::new(&[
-        "SERVICE", ">ENDPOINTS", "BREAKER", ">RPS", ">SUCCESS", ">P50", ">P95", ">P99",
+        "SERVICE",
+        ">ENDPOINTS",
+        "BREAKER",
+        ">RPS",
+        ">SUCCESS",
+        ">P50",
+        ">P95",
+        ">P99",
     ]);
     for it in services {
         table.row([

@@ -58,7 +58,8 @@ pub(crate) fn run(args: &TraceArgs, context: &Context) -> Outcome {
         return Ok(Exit::Done);
     }
     let query = filters(args);
-    let query: Vec<(&str, &str)> = query.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let query: Vec<(&str, &str)> =
+        query.iter().map(|(key, value)| (*key, value.as_str())).collect();
     watch::show(args.watch, args.format.output, context, || {
         list(&client.get("/v1/traces", &query)?, Timestamp::now())
     })
@@ -89,8 +90,10 @@ fn find(client: &Client, id: &str) -> Result<Trace, Failure> {
     let mut same = recent.traces.iter().filter(|trace| trace.id.starts_with(&id));
     match (same.next(), same.next()) {
         (Some(only), None) => client.get(&format!("/v1/traces/{}", only.id), &[]),
-        (Some(_), Some(_)) => Err(Failure::new(format!("several traces begin with `{id}`"))
-            .help("give more of the id")),
+        (Some(_), Some(_)) => {
+            Err(Failure::new(format!("several traces begin with `{id}`"))
+                .help("give more of the id"))
+        }
         _ => Err(Failure::new(format!("no recent trace begins with `{id}`"))
             .help("see the recent ones with `meshctl trace`")),
     }

@@ -13,15 +13,49 @@ use super::output::{Color, Printer};
 
 /// Commands that come later.
 const LATER_COMMANDS: &[&str] = &[
-    "upgrade", "inject", "uninject", "diff", "top", "tap", "explain", "endpoints", "token", "demo",
-    "dashboard", "graph", "backup", "restore", "history", "rollback", "bug-report", "schema",
+    "upgrade",
+    "inject",
+    "uninject",
+    "diff",
+    "top",
+    "tap",
+    "explain",
+    "endpoints",
+    "token",
+    "demo",
+    "dashboard",
+    "graph",
+    "backup",
+    "restore",
+    "history",
+    "rollback",
+    "bug-report",
+    "schema",
 ];
 
 /// Flags that come later.
 const LATER_FLAGS: &[&str] = &[
-    "--context", "--kubeconfig", "--replicas", "--set", "--force", "--against", "--prune",
-    "--effect", "--resolved", "--follow", "--from", "--issuer", "--root", "--plan", "--pause",
-    "--resume", "--abort", "--control-plane", "--token-file", "--capture", "--capture-user",
+    "--context",
+    "--kubeconfig",
+    "--replicas",
+    "--set",
+    "--force",
+    "--against",
+    "--prune",
+    "--effect",
+    "--resolved",
+    "--follow",
+    "--from",
+    "--issuer",
+    "--root",
+    "--plan",
+    "--pause",
+    "--resume",
+    "--abort",
+    "--control-plane",
+    "--token-file",
+    "--capture",
+    "--capture-user",
 ];
 
 /// Values that come later.

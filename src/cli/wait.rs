@@ -70,7 +70,8 @@ fn told(settled: &Propagation) -> Vec<String> {
         return vec!["no proxy subscribes to what changed".to_owned()];
     }
     let time = settled.settled_ms.map(|ms| format!(" in {ms:.0} ms")).unwrap_or_default();
-    let mut lines = vec![format!("acknowledged by {done} of {}{time}", plural(done + away, "proxy"))];
+    let mut lines =
+        vec![format!("acknowledged by {done} of {}{time}", plural(done + away, "proxy"))];
     if away > 0 {
         lines.push(format!("disconnected, not waited for: {}", settled.disconnected.join(", ")));
     }

@@ -17,9 +17,9 @@ use crate::names::TrustDomain;
 mod backoff;
 mod holder;
 mod supervise;
-mod unit;
 #[cfg(test)]
 mod tests;
+mod unit;
 
 pub use holder::Holder;
 pub use supervise::{SuperviseError, supervise};
@@ -55,7 +55,8 @@ impl Launch {
     /// The words behind the program's name: `control-plane run --home DIR …`.
     pub fn words(&self) -> Vec<OsString> {
         let mut words: Vec<OsString> =
-            ["control-plane".into(), "run".into(), "--home".into(), self.home.clone().into()].into();
+            ["control-plane".into(), "run".into(), "--home".into(), self.home.clone().into()]
+                .into();
         if let Some(listen) = self.listen {
             words.extend(["--listen".into(), listen.to_string().into()]);
         }

@@ -4,7 +4,8 @@ use super::*;
 
 #[test]
 fn durations_have_units() {
-    let good = [("500ms", 500), ("60s", 60_000), ("2m", 120_000), ("1m30s", 90_000), ("1h", 3_600_000)];
+    let good =
+        [("500ms", 500), ("60s", 60_000), ("2m", 120_000), ("1m30s", 90_000), ("1h", 3_600_000)];
     for (text, millis) in good {
         assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
     }

@@ -25,7 +25,10 @@ fn names_follow_a_kind_or_carry_it() {
     let pair = |name: &str| (route, Some(name.to_owned()));
     assert_eq!(resolve(&typed(&["httproutes"])).expect("kind"), [(route, None)]);
     assert_eq!(resolve(&typed(&["httproute", "a", "b"])).expect("names"), [pair("a"), pair("b")]);
-    assert_eq!(resolve(&typed(&["httproute/a", "HTTPRoute/b"])).expect("pairs"), [pair("a"), pair("b")]);
+    assert_eq!(
+        resolve(&typed(&["httproute/a", "HTTPRoute/b"])).expect("pairs"),
+        [pair("a"), pair("b")]
+    );
     assert!(resolve(&typed(&["httproute/a", "b"])).is_err());
     assert!(object(route, &Namespace::default_namespace(), "../x").is_err());
 }

@@ -59,7 +59,8 @@ pub(crate) struct Table {
 impl Table {
     /// A table with these titles. A title that starts with `>` leans right, one with `+` is wide.
     pub(crate) fn new(titles: &[&'static str]) -> Self {
-        let column = |title: &&'static str| match (title.strip_prefix('>'), title.strip_prefix('+')) {
+        let column = |title: &&'static str| match (title.strip_prefix('>'), title.strip_prefix('+'))
+        {
             (Some(title), _) => Column { title, wide: false, right: true },
             (_, Some(title)) => Column { title, wide: true, right: false },
             _ => Column { title, wide: false, right: false },

@@ -10,7 +10,12 @@ fn plain(text: &str) -> String {
 
 fn sample() -> Table {
     let mut table = Table::new(&["NAME", ">RATE", "+IDENTITY", "REASON"]);
-    table.row(["reviews".into(), "12.5".into(), "spiffe://x".into(), Cell::bad("no endpoint is left")]);
+    table.row([
+        "reviews".into(),
+        "12.5".into(),
+        "spiffe://x".into(),
+        Cell::bad("no endpoint is left"),
+    ]);
     table.row(["w".into(), "3".into(), "".into(), "".into()]);
     table
 }

@@ -92,7 +92,13 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::super::duration::parse)]
     drain: Duration,
     /// What to log: a level, or directives such as `info,meshctl::proxy=debug`.
-    #[arg(long, value_name = "DIRECTIVES", env = "MESHCTL_LOG", hide_env_values = true, default_value = "info")]
+    #[arg(
+        long,
+        value_name = "DIRECTIVES",
+        env = "MESHCTL_LOG",
+        hide_env_values = true,
+        default_value = "info"
+    )]
     log: String,
     /// The application, started when the proxy is ready.
     #[arg(last = true, value_name = "COMMAND", value_hint = clap::ValueHint::CommandWithArguments)]
@@ -195,9 +201,10 @@ fn admin(text: &str) -> Result<AdminAddress, String> {
     match text.strip_prefix("unix:") {
         Some("") => Err("`unix:` needs a path".to_owned()),
         Some(path) => std::path::absolute(path).map(AdminAddress::Unix).map_err(|e| e.to_string()),
-        None => text.parse().map(AdminAddress::Tcp).map_err(|_| {
-            format!("`{text}` is neither `ADDR:PORT` nor `unix:PATH`")
-        }),
+        None => text
+            .parse()
+            .map(AdminAddress::Tcp)
+            .map_err(|_| format!("`{text}` is neither `ADDR:PORT` nor `unix:PATH`")),
     }
 }
 

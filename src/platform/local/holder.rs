@@ -95,7 +95,8 @@ pub(super) struct Held {
 impl Held {
     /// Takes the lock and writes this process's id; `None` where another holds it.
     pub(super) fn take(home: &Path) -> std::io::Result<Option<Self>> {
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).clone();
+        let options =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).clone();
         let mut file = options.clone().mode(0o600).open(lock_file(home))?;
         match file.try_lock() {
             Ok(()) => {}

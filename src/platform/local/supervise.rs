@@ -111,6 +111,7 @@ async fn end(child: &mut Child) -> Result<u8, SuperviseError> {
 /// Into the log, which is this process's stderr.
 fn say(status: &ExitStatus, wait: Duration) {
     use std::io::Write as _;
-    let line = format!("supervisor: the control plane ended ({status}), starting it again in {wait:?}\n");
+    let line =
+        format!("supervisor: the control plane ended ({status}), starting it again in {wait:?}\n");
     let _ = std::io::stderr().write_all(line.as_bytes());
 }

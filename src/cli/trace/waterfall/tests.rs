@@ -38,8 +38,11 @@ fn children_stand_below_parents_with_their_part_of_the_time() {
     let lines = plain(&trace(vec![span("a", "", "client", 0.0, 10.0), child]), 100);
     assert_eq!(lines[0], "trace 4bf9: 2 spans over 2 services in 10ms");
     let axis = "█".repeat(42);
-    assert_eq!(lines[2], format!("default/web → default/reviews  GET /reviews  200     10ms  {axis}")
-        .replace("/reviews  200", "/revie…  200"));
+    assert_eq!(
+        lines[2],
+        format!("default/web → default/reviews  GET /reviews  200     10ms  {axis}")
+            .replace("/reviews  200", "/revie…  200")
+    );
     assert!(lines[3].starts_with("  default/reviews  GET /reviews/1"), "{}", lines[3]);
     assert!(lines[3].ends_with(&format!("{:21}{}", "", "█".repeat(21))), "{}", lines[3]);
     assert_eq!(lines[4], "    by HTTPRoute/default/reviews/0, endpoint 127.0.0.1:9080");
