@@ -61,6 +61,11 @@ fn bad_rules_have_the_expected_diagnostics() {
             continue;
         }
         let expected = fs::read_to_string(&golden).unwrap_or_default();
-        assert_eq!(found, expected, "{}: run with UPDATE_GOLDEN=1 and look at it", golden.display());
+        assert_eq!(
+            found,
+            expected,
+            "{}: run with UPDATE_GOLDEN=1 and look at it",
+            golden.display()
+        );
     }
 }

@@ -91,7 +91,10 @@ impl JoinError {
             Self::Away(..) | Self::Timeout => true,
             Self::Refused(status) => matches!(
                 status.code(),
-                Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded | Code::Aborted
+                Code::Unavailable
+                    | Code::ResourceExhausted
+                    | Code::DeadlineExceeded
+                    | Code::Aborted
             ),
             _ => false,
         }
