@@ -205,8 +205,9 @@ impl Play<'_> {
             };
             if Instant::now() > deadline {
                 let failure = self.seen.lock().failure.clone().unwrap_or_default();
-                return Err(Failure::new(format!("`{}` was not seen: {missing}", step.title))
-                    .help(failure));
+                return Err(
+                    Failure::new(format!("`{}` was not seen: {missing}", step.title)).help(failure)
+                );
             }
         }
         Ok(())

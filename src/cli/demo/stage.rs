@@ -184,7 +184,8 @@ impl Stage {
         let output = self.command(arguments).stdin(Stdio::null()).output()?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         if !output.status.success() {
-            bail!("`meshctl {}` failed: {}", arguments.join(" "), said.trim());
+            let error = said.lines().find_map(|line| line.strip_prefix("error: "));
+            bail!("`meshctl {}` failed: {}", arguments.join(" "), error.unwrap_or(said.trim()));
         }
         Ok((String::from_utf8_lossy(&output.stdout).into_owned(), said))
     }
@@ -264,7 +265,8 @@ impl Running {
 
 /// A port that nobody listens on at this moment.
 fn free_port() -> anyhow::Result<u16> {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").context("loopback has no free port")?;
+    let listener =
+        std::net::TcpListener::bind("127.0.0.1:0").context("loopback has no free port")?;
     Ok(listener.local_addr()?.port())
 }
 

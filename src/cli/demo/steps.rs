@@ -100,7 +100,9 @@ impl Step {
                 let found = found * 100.0;
                 let inside = (least..=most).contains(&found);
                 (!inside).then(|| {
-                    format!("{found:.1} % of {total} pages by v2, expected {least:.0} to {most:.0} %")
+                    format!(
+                        "{found:.1} % of {total} pages by v2, expected {least:.0} to {most:.0} %"
+                    )
                 })
             }
             Proof::Traced => match &seen.trace {
@@ -157,10 +159,9 @@ spec:
 /// What was seen, in lines, once a step is over.
 pub(super) fn evidence(step: &Step, seen: &Seen) -> Vec<String> {
     match &step.proof {
-        Proof::Wired => CALLS
-            .iter()
-            .map(|(from, to)| format!("{from} calls {to} over mutual TLS"))
-            .collect(),
+        Proof::Wired => {
+            CALLS.iter().map(|(from, to)| format!("{from} calls {to} over mutual TLS")).collect()
+        }
         Proof::Split { .. } => {
             let pages = &seen.pages;
             let line = format!("{} pages by v1, {} by v2", pages.by("v1"), pages.by("v2"));

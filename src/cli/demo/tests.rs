@@ -129,9 +129,16 @@ fn a_frame_fits_the_terminal_and_says_what_is_going_on() {
     };
     let plain = anstream::adapter::strip_str(&frame.render(100, 50)).to_string();
     for said in [
-        "step 2 of 5", "01:15", "══mTLS══▶ ratings", "web → reviews", "100.0 %",
-        "acknowledged by 2 proxies", "1 of 150 pages so far",
-        "export MESHCTL_HOME=/tmp/meshctl-demo-x/home", "meshctl apply -f", "Ctrl-C",
+        "step 2 of 5",
+        "01:15",
+        "══mTLS══▶ ratings",
+        "web → reviews",
+        "100.0 %",
+        "acknowledged by 2 proxies",
+        "1 of 150 pages so far",
+        "export MESHCTL_HOME=/tmp/meshctl-demo-x/home",
+        "meshctl apply -f",
+        "Ctrl-C",
     ] {
         assert!(plain.contains(said), "`{said}` is missing in\n{plain}");
     }

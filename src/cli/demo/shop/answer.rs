@@ -55,7 +55,8 @@ pub(super) fn reviews(
     let reviews: Vec<Value> = REVIEWS
         .iter()
         .map(|&(reviewer, text)| {
-            let stars = stars.as_ref().and_then(|stars| stars.get(reviewer)).and_then(Value::as_u64);
+            let stars =
+                stars.as_ref().and_then(|stars| stars.get(reviewer)).and_then(Value::as_u64);
             match stars {
                 Some(stars) => json!({"reviewer": reviewer, "text": text, "stars": stars}),
                 None => json!({"reviewer": reviewer, "text": text}),

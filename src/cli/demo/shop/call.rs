@@ -36,8 +36,11 @@ impl Caller {
         // The client wants a provider of TLS although it speaks plain HTTP; one that is there
         // already serves as well.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let client =
-            reqwest::Client::builder().tls_certs_only([]).timeout(TIMEOUT).user_agent("shop").build()?;
+        let client = reqwest::Client::builder()
+            .tls_certs_only([])
+            .timeout(TIMEOUT)
+            .user_agent("shop")
+            .build()?;
         Ok(Self { client, reviews, ratings })
     }
 

@@ -11,8 +11,7 @@ async fn start(
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback has ports");
     let listen = listener.local_addr().expect("it is bound");
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
-    let args =
-        ShopArgs { role, listen, reviews: reviews.to_owned(), ratings: ratings.to_owned() };
+    let args = ShopArgs { role, listen, reviews: reviews.to_owned(), ratings: ratings.to_owned() };
     tokio::spawn(async move {
         let ended = async {
             let _ = ended.await;
