@@ -38,7 +38,7 @@ fn whole_trace(stage: &Stage) -> anyhow::Result<Option<Waterfall>> {
     let list: TraceList = serde_json::from_str(&text)?;
     let whole = list.traces.into_iter().find(|trace| {
         let through = |name: &&str| trace.services.iter().any(|service| is(service, name));
-        WHOLE_WAY.iter().all(|name| through(&name)) && trace.spans >= 2 * WHOLE_WAY.len()
+        WHOLE_WAY.iter().all(through) && trace.spans >= 2 * WHOLE_WAY.len()
     });
     let Some(trace) = whole else { return Ok(None) };
     let (drawing, _) = stage.meshctl(&["trace", &trace.id])?;
