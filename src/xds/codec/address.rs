@@ -1,4 +1,4 @@
-//! `meshctl.v1.Address`: who stands behind an address; the message, encode and decode.
+//! The message `meshctl.v1.Address`: which service an address belongs to, to bytes and back.
 
 use std::net::SocketAddr;
 

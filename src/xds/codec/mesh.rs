@@ -1,4 +1,4 @@
-//! `meshctl.v1.Mesh`: what holds for every proxy; the message, encode and decode.
+//! The message `meshctl.v1.Mesh`: what every proxy must know, to bytes and back.
 
 use prost::Message;
 
