@@ -8,8 +8,8 @@ use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::certs::{VerifyFailure, failure_of};
 use crate::certs::tls;
+use crate::certs::{VerifyFailure, failure_of};
 use crate::names::{Identity, ServiceName};
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::pool::{MAX_AGE, Upstream};

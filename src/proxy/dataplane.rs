@@ -17,7 +17,8 @@ use crate::certs::tls::ClientAuth;
 use crate::names::ServiceName;
 use crate::proxy::connect::Alpn;
 use crate::proxy::stream::{Side, Stream};
-use crate::proxy::worker::{Duties, Shared, Worker};
+pub use crate::proxy::worker::Shared;
+use crate::proxy::worker::{Duties, Worker};
 use crate::proxy::{inbound, outbound, tcp};
 
 mod acceptor;
@@ -75,7 +76,7 @@ pub struct Addresses {
     /// Calls of our application.
     pub outbound: SocketAddr,
     /// In the order of [`Config::upstreams`].
-    pub upstreams: Vec<(ServiceName, u16, SocketAddr)>,
+    pub upstreams: Vec<SocketAddr>,
 }
 
 impl DataPlane {
@@ -95,8 +96,7 @@ impl DataPlane {
         let outbound = bind(config.outbound, Role::Outbound)?;
         let mut upstreams = Vec::new();
         for (service, port, address) in config.upstreams {
-            let bound = bind(address, Role::Upstream(service.clone(), port))?;
-            upstreams.push((service, port, bound));
+            upstreams.push(bind(address, Role::Upstream(service, port))?);
         }
         let addresses = Addresses { inbound, outbound, upstreams };
         Ok(Self { listeners, addresses, app: config.app, workers: config.workers })
