@@ -22,7 +22,6 @@ mod tests;
 #[derive(Debug, Args)]
 #[command(
     subcommand_required = true,
-    arg_required_else_help = true,
     after_help = "\
 Examples:
   meshctl certs list                     what every proxy has in use

@@ -13,7 +13,6 @@ use crate::platform::local::{self, Launch};
 #[derive(Debug, Args)]
 #[command(
     subcommand_required = true,
-    arg_required_else_help = true,
     after_help = "\
 Examples:
   meshctl control-plane run      what `meshctl install` starts in the background"

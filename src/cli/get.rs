@@ -32,7 +32,7 @@ pub(crate) struct GetArgs {
     #[command(flatten)]
     namespace: NamespaceArgs,
     /// In all namespaces.
-    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    #[arg(short = 'A', long)]
     all_namespaces: bool,
     #[command(flatten)]
     format: FormatArgs,

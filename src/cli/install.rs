@@ -63,7 +63,6 @@ pub(crate) struct InstallArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Platform {
-    /// This machine.
     Local,
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn run(args: &UninstallArgs, context: &Context) -> Outcome {
         let (count, names) = (plural(proxies.len(), "proxy"), proxies.join(", "));
         context.printer.note(&format!("{count} still running on what they have: {names}"));
     }
-    if args.purge {
+    if args.purge && dir.exists() {
         purge(dir)?;
         context.printer.line(&format!("deleted `{}`", dir.display()))?;
     } else if dir.exists() {
