@@ -1,10 +1,24 @@
 //! The control plane: store, discovery, sessions with proxies, admin API, telemetry intake.
+//!
+//! `run` puts it together. A rule goes `api` → `store` → `hub` → `board` → `ads`; a workload comes in
+//! by `agent` and goes when `departures` says so. Decisions (`session`, `propagation`, `proxies`,
+//! `departures`, `intake`) are plain structs without I/O; tasks own them or lock them shortly.
 
+mod ads;
+mod agent;
 pub mod api;
+pub mod board;
 pub mod departures;
 pub mod home;
+pub mod hub;
+pub mod identity;
+pub mod intake;
+mod plane;
 pub mod propagation;
 pub mod proxies;
 pub mod registration;
+mod run;
 pub mod session;
 pub mod store;
+
+pub use run::{CertificateError, ControlPlaneConfig, DEFAULT_TRUST_DOMAIN, RunError, run};

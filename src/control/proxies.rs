@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::control::api::shapes::ProxyState;
 use crate::control::propagation::Version;
@@ -26,13 +27,24 @@ pub const FORGET: SignedDuration = SignedDuration::from_hours(1);
 /// Proxies that may be registered at once.
 pub const PROXIES_MAX: usize = 20_000;
 
+/// A command on its way to a proxy.
+#[derive(Debug)]
+pub struct Ask {
+    /// What to do.
+    pub action: agent::command::Action,
+    /// Where the answer goes: JSON, or what went wrong.
+    pub answer: oneshot::Sender<Result<String, String>>,
+}
+
 /// A live agent stream.
 #[derive(Debug, Clone)]
 pub struct AgentLink {
     /// Tells streams of one proxy apart.
     pub stream: u64,
     /// Commands go here.
-    pub commands: mpsc::Sender<agent::Command>,
+    pub asks: mpsc::Sender<Ask>,
+    /// Ends the stream, when another of the same proxy takes its place.
+    pub end: CancellationToken,
     /// The process, with its start: a restarted one differs.
     pub process: (u32, u64),
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::mesh::MeshConfig;
 use crate::resource::{MtlsMode, OutboundMode};
 use crate::rules::at::{At, Shape};
+use crate::rules::document::Meta;
 use crate::rules::problems::Problems;
 use crate::rules::values;
 
@@ -26,8 +27,12 @@ const TRACING: Shape = Shape { known: &["sampling"], later: &["overrides"] };
 const CERTIFICATES: Shape = Shape { known: &["lifetime"], later: &[] };
 
 /// Reads the `spec` of the settings.
-pub(super) fn read<'a>(spec: &'a At<'a>, problems: &mut Problems<'_>) -> Option<MeshConfig> {
-    let mut config = MeshConfig::default();
+pub(super) fn read<'a>(
+    spec: &'a At<'a>,
+    meta: &Meta,
+    problems: &mut Problems<'_>,
+) -> Option<MeshConfig> {
+    let mut config = MeshConfig { generation: meta.generation, ..MeshConfig::default() };
     let fields = spec.fields(problems, &SPEC)?;
     if let Some(at) = fields.get("mtls") {
         let words = [("Strict", MtlsMode::Strict), ("Permissive", MtlsMode::Permissive)];

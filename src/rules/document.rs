@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::mesh::{Object, ObjectKind, ObjectRef};
+use crate::mesh::{MeshConfig, Object, ObjectKind, ObjectRef};
 use crate::names::{Namespace, ObjectName};
 use crate::rules::at::{At, Shape};
 use crate::rules::codes;
@@ -164,9 +164,12 @@ fn body<'a>(
         },
     };
     let object = match (kind, fields.get("spec")) {
-        (ObjectKind::MeshConfig, None) => Some(Object::MeshConfig(Arc::default())),
+        (ObjectKind::MeshConfig, None) => {
+            let config = MeshConfig { generation: meta.generation, ..MeshConfig::default() };
+            Some(Object::MeshConfig(Arc::new(config)))
+        }
         (ObjectKind::MeshConfig, Some(spec)) => {
-            config::read(&spec, problems).map(|c| Object::MeshConfig(Arc::new(c)))
+            config::read(&spec, &meta, problems).map(|c| Object::MeshConfig(Arc::new(c)))
         }
         (_, None) => {
             fields.need(problems, "spec");

@@ -51,6 +51,7 @@ pub(super) fn read<'a>(
         namespace: meta.namespace.clone(),
         name: meta.name.clone(),
         generation: meta.generation,
+        created_ms: meta.created_ms,
         targets: targets?,
         connect_timeout: timeouts.connect.unwrap_or(TrafficPolicy::CONNECT_TIMEOUT),
         request_timeout: timeouts.request,

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use crate::telemetry::histogram;
+use crate::telemetry::histogram::{BUCKETS, Histogram};
 use crate::xds::agent::{Edge, EdgeMetrics};
 
 #[cfg(test)]
@@ -50,8 +50,8 @@ struct Slot {
 pub struct Totals {
     /// Requests by status and reason.
     pub answers: BTreeMap<(u32, String), u64>,
-    /// Durations by bucket.
-    pub durations: BTreeMap<u32, u64>,
+    /// Durations.
+    pub durations: Histogram,
     /// Their sum, microseconds.
     pub duration_sum_us: u64,
     /// Opaque connections opened.
@@ -106,15 +106,15 @@ impl Edges {
     /// The figures of all edges together that `selects` picks.
     pub fn figures(&self, second: u64, selects: impl Fn(&Edge) -> bool) -> EdgeFigures {
         let (mut all, mut recent) = (Sum::default(), Sum::default());
-        let mut durations: BTreeMap<u32, u64> = BTreeMap::new();
+        let mut durations = Histogram::default();
         for (_, series) in self.edges.iter().filter(|(edge, _)| selects(edge)) {
             for slot in series.window(second, RING) {
                 all.add(slot);
                 if second.saturating_sub(slot.second) < RATE_WINDOW {
                     recent.add(slot);
                 }
-                for (bucket, count) in &slot.durations {
-                    *durations.entry(*bucket).or_default() += count;
+                for &(bucket, count) in &slot.durations {
+                    durations.add(bucket as usize, count);
                 }
             }
         }
@@ -122,7 +122,7 @@ impl Edges {
             rate: recent.requests as f64 / RATE_WINDOW as f64,
             recent_success: recent.success(),
             success: all.success(),
-            latency: [0.5, 0.95, 0.99].map(|q| quantile_ms(&durations, q)),
+            latency: [0.5, 0.95, 0.99].map(|q| Some(durations.quantile(q)?.as_secs_f64() * 1e3)),
             requests: all.requests,
         }
     }
@@ -200,8 +200,7 @@ impl Totals {
         }
         for (bucket, count) in metrics.duration_buckets.into_iter().zip(metrics.duration_counts) {
             if is_bucket(bucket) {
-                let total = self.durations.entry(bucket).or_default();
-                *total = total.saturating_add(count);
+                self.durations.add(bucket as usize, count);
             }
         }
         let add = |total: &mut u64, count: u64| *total = total.saturating_add(count);
@@ -214,19 +213,5 @@ impl Totals {
 }
 
 fn is_bucket(bucket: u32) -> bool {
-    (bucket as usize) < histogram::BUCKETS
-}
-
-/// The upper end of the bucket in which the quantile lies, milliseconds.
-fn quantile_ms(durations: &BTreeMap<u32, u64>, quantile: f64) -> Option<f64> {
-    let total: u64 = durations.values().sum();
-    let rank = (total as f64 * quantile).ceil().max(1.0) as u64;
-    let mut seen = 0;
-    for (&bucket, &count) in durations {
-        seen += count;
-        if seen >= rank {
-            return Some(histogram::upper_us(bucket as usize) as f64 / 1_000.0);
-        }
-    }
-    None
+    (bucket as usize) < BUCKETS
 }

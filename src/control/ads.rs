@@ -1,0 +1,256 @@
+//! Delta discovery with proxies, over mutual TLS: each stream drives one [`Session`].
+//!
+//! Who asks is known from its certificate; the node id must be a proxy registered to that identity,
+//! and every key is authorized for it. A stream has one task and a bounded queue out; a proxy that
+//! stops reading holds up nobody else. Every answer is recorded on the board.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use crate::control::plane::Plane;
+use crate::control::propagation::Version;
+use crate::control::proxies::DiscoveryLink;
+use crate::control::session::{Limits, Refuse, Session};
+use crate::names::{Identity, ProxyId};
+use crate::resource::{Key, Kind};
+use crate::xds::discovery::{DeltaRequest, DeltaResponse};
+use crate::xds::grpc::Peer;
+
+#[cfg(test)]
+mod tests;
+
+/// Responses on their way out; a session has at most one unanswered per kind.
+const QUEUE: usize = 8;
+
+/// How long a proxy may take to say who it is.
+const FIRST: Duration = Duration::from_secs(10);
+
+/// How long discovery waits for the agent stream, which registers the proxy.
+const REGISTRATION: Duration = Duration::from_secs(5);
+
+/// After so long what a proxy wanted on its last stream, and not on this one, is let go.
+const RESUBSCRIBE: Duration = Duration::from_secs(5);
+
+/// Accepts a stream; it ends by itself.
+pub(super) fn serve(
+    plane: &Arc<Plane>,
+    peer: Peer,
+    inbound: Streaming<DeltaRequest>,
+) -> Result<ReceiverStream<Result<DeltaResponse, Status>>, Status> {
+    let identity = peer
+        .identity
+        .ok_or_else(|| Status::unauthenticated("discovery is served over mutual TLS alone"))?;
+    let (out, outbound) = mpsc::channel(QUEUE);
+    let plane = Arc::clone(plane);
+    tokio::spawn(async move {
+        let stop = plane.stop.clone();
+        let ended = tokio::select! {
+            ended = drive(&plane, &identity, inbound, &out) => ended,
+            () = stop.cancelled() => Err(Status::unavailable("the control plane is about to end")),
+        };
+        if let Err(status) = ended {
+            // The proxy may have gone already.
+            let _ = out.try_send(Err(status));
+        }
+    });
+    Ok(ReceiverStream::new(outbound))
+}
+
+async fn drive(
+    plane: &Plane,
+    identity: &Identity,
+    mut inbound: Streaming<DeltaRequest>,
+    out: &mpsc::Sender<Result<DeltaResponse, Status>>,
+) -> Result<(), Status> {
+    let first = tokio::time::timeout(FIRST, inbound.message()).await;
+    let silent = |_| Status::deadline_exceeded("nothing was asked for");
+    let Some(first) = first.map_err(silent)?? else { return Ok(()) };
+    let node = first.node.as_ref().map(|node| node.id.as_str()).unwrap_or_default();
+    let id: ProxyId = node.parse().map_err(|error| Status::invalid_argument(format!("{error}")))?;
+    registered(plane, &id, identity).await?;
+    let (stream, wake) = (plane.next_stream(), Arc::new(Notify::new()));
+    let link = DiscoveryLink { stream, wake: Arc::clone(&wake), dirty: BTreeSet::new() };
+    let before = plane.board.lock().attach(&id, link, Timestamp::now());
+    // Whatever ends this task, also a panic, ends the proxy's state of being connected.
+    let attached = Attached { plane, id: &id, stream };
+    let mut conversation = Conversation::new(plane, id.clone());
+    let result = conversation.hold(attached.stream, (first, inbound), (&wake, before), out).await;
+    drop(attached);
+    result
+}
+
+struct Attached<'a> {
+    plane: &'a Plane,
+    id: &'a ProxyId,
+    stream: u64,
+}
+
+impl Drop for Attached<'_> {
+    fn drop(&mut self) {
+        self.plane.board.lock().detach(self.id, self.stream, Timestamp::now());
+    }
+}
+
+/// Waits until the agent stream has registered the proxy, and holds it against the certificate.
+async fn registered(plane: &Plane, id: &ProxyId, identity: &Identity) -> Result<(), Status> {
+    let mut changes = plane.registered.subscribe();
+    let known = || {
+        let board = plane.board.lock();
+        let proxy = board.proxies.get(id).filter(|proxy| proxy.agent.is_some());
+        proxy.map(|proxy| proxy.registration.identity(&plane.trust_domain))
+    };
+    let wait = async {
+        loop {
+            changes.mark_unchanged();
+            if let Some(owner) = known() {
+                return Some(owner);
+            }
+            changes.changed().await.ok()?;
+        }
+    };
+    match tokio::time::timeout(REGISTRATION, wait).await.ok().flatten() {
+        Some(owner) if owner == *identity => Ok(()),
+        Some(_) => {
+            tracing::warn!(target: "audit", proxy = %id, %identity, "discovery refused: not its own node id");
+            Err(Status::permission_denied(format!(
+                "proxy `{id}` is registered to another identity"
+            )))
+        }
+        None => Err(Status::failed_precondition(format!(
+            "proxy `{id}` has not registered: open the agent stream first"
+        ))),
+    }
+}
+
+/// What one proxy may ask for.
+fn authorized(id: &ProxyId, key: &Key) -> bool {
+    match key.kind {
+        Kind::Workload => *key == Key::workload(id),
+        Kind::Service => match key.name.split_once('@') {
+            Some((_, consumer)) => consumer == id.namespace.as_str(),
+            None => true,
+        },
+        Kind::Mesh | Kind::Cluster | Kind::Address => true,
+    }
+}
+
+/// One stream with all that it remembers.
+struct Conversation<'a> {
+    plane: &'a Plane,
+    id: ProxyId,
+    session: Session,
+    /// What each unanswered response held; at most one per kind.
+    unanswered: HashMap<String, Vec<Key>>,
+}
+
+impl<'a> Conversation<'a> {
+    fn new(plane: &'a Plane, id: ProxyId) -> Self {
+        let session = Session::new(Limits::default());
+        Self { plane, id, session, unanswered: HashMap::new() }
+    }
+
+    async fn hold(
+        &mut self,
+        stream: u64,
+        (first, mut inbound): (DeltaRequest, Streaming<DeltaRequest>),
+        (wake, before): (&Notify, Vec<Key>),
+        out: &mpsc::Sender<Result<DeltaResponse, Status>>,
+    ) -> Result<(), Status> {
+        self.request(first)?;
+        let resubscribed = tokio::time::sleep(RESUBSCRIBE);
+        tokio::pin!(resubscribed);
+        let mut before = Some(before);
+        loop {
+            for response in self.responses() {
+                if out.send(Ok(response)).await.is_err() {
+                    return Ok(());
+                }
+            }
+            tokio::select! {
+                request = inbound.message() => match request? {
+                    Some(request) => self.request(request)?,
+                    None => return Ok(()),
+                },
+                () = wake.notified() => {
+                    let dirty = self.plane.board.lock().take_dirty(&self.id, stream, Timestamp::now());
+                    let replaced = || Status::aborted("the proxy opened another discovery stream");
+                    self.session.on_change(dirty.ok_or_else(replaced)?.iter());
+                }
+                () = &mut resubscribed, if before.is_some() => {
+                    self.let_go(before.take().unwrap_or_default());
+                }
+                () = out.closed() => return Ok(()),
+            }
+        }
+    }
+
+    fn request(&mut self, request: DeltaRequest) -> Result<(), Status> {
+        let kind = Kind::from_type_url(&request.type_url);
+        let key = |name: &String| Some(Key { kind: kind?, name: name.as_str().into() });
+        let wanted: Vec<Key> = request.subscribe.iter().filter_map(key).collect();
+        let unwanted: Vec<Key> = request.unsubscribe.iter().filter_map(key).collect();
+        let answered = self.unanswered.remove(&request.response_nonce).unwrap_or_default();
+        let id = self.id.clone();
+        if let Err(refuse) = self.session.on_request(request, &|key| authorized(&id, key)) {
+            return Err(self.refused(&refuse));
+        }
+        let (now, mut board) = ((Instant::now(), Timestamp::now()), self.plane.board.lock());
+        for key in unwanted.iter().filter(|key| !self.session.subscribed(key)) {
+            board.let_go(&id, key, now.1);
+        }
+        for key in &wanted {
+            board.proxies.subscribe(&id, key.clone());
+        }
+        for key in wanted.iter().chain(&answered).filter(|key| self.session.subscribed(key)) {
+            board.heard(&id, key, &self.session, now);
+        }
+        Ok(())
+    }
+
+    fn refused(&self, refuse: &Refuse) -> Status {
+        let text = refuse.to_string();
+        tracing::warn!(target: "audit", proxy = %self.id, why = %text, "discovery refused");
+        match refuse {
+            Refuse::UnknownKind(_) | Refuse::NameTooLong => Status::invalid_argument(text),
+            Refuse::TooManyNames(_) => Status::resource_exhausted(text),
+            Refuse::NotAuthorized(_) => Status::permission_denied(text),
+        }
+    }
+
+    fn responses(&mut self) -> Vec<DeltaResponse> {
+        let mut board = self.plane.board.lock();
+        let responses = self.session.poll(Instant::now(), &|key| board.resource(key));
+        let now = Timestamp::now();
+        for response in &responses {
+            let sent = contents(response);
+            for (key, version) in &sent {
+                board.sent(&self.id, key, version, now);
+            }
+            let keys = sent.into_iter().map(|(key, _)| key).collect();
+            self.unanswered.insert(response.nonce.clone(), keys);
+        }
+        responses
+    }
+
+    fn let_go(&self, before: Vec<Key>) {
+        let mut board = self.plane.board.lock();
+        for key in before.into_iter().filter(|key| !self.session.subscribed(key)) {
+            board.let_go(&self.id, &key, Timestamp::now());
+        }
+    }
+}
+
+/// What a response says, key by key.
+fn contents(response: &DeltaResponse) -> Vec<(Key, Version)> {
+    let Some(kind) = Kind::from_type_url(&response.type_url) else { return Vec::new() };
+    let key = |name: &str| Key { kind, name: name.into() };
+    let there = response.resources.iter();
+    let there = there.map(|it| (key(&it.name), Some(it.version.as_str().into())));
+    there.chain(response.removed.iter().map(|name| (key(name), None))).collect()
+}

@@ -1,0 +1,346 @@
+//! Agent streams: a proxy says who it is, registers its workload, tells how it is, and is told
+//! what to do.
+//!
+//! The identity in [`Hello`] must be that of the certificate, and a name belongs to one live process.
+//! The registration is kept, so that a restart of the control plane loses nobody. A goodbye removes
+//! the workload at once; a lost stream leaves that to `departures`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming};
+
+use crate::control::hub::HubError;
+use crate::control::plane::Plane;
+use crate::control::proxies::{AgentLink, Ask, PROXIES_MAX};
+use crate::control::registration::Registration;
+use crate::names::{Identity, ProxyId};
+use crate::xds::agent::{Command, Down, Hello, State, Up, Welcome, command, down, up};
+use crate::xds::grpc::Peer;
+
+/// Messages on their way out.
+const QUEUE: usize = 32;
+
+/// Commands that wait for an answer, per proxy.
+const ASKS: usize = 32;
+
+/// How long a proxy may take to say who it is.
+const FIRST: Duration = Duration::from_secs(10);
+
+type Out = mpsc::Sender<Result<Down, Status>>;
+
+/// Accepts a stream; it ends by itself.
+pub(super) fn serve(
+    plane: &Arc<Plane>,
+    peer: Peer,
+    inbound: Streaming<Up>,
+) -> Result<ReceiverStream<Result<Down, Status>>, Status> {
+    let identity = peer
+        .identity
+        .ok_or_else(|| Status::unauthenticated("agent streams are served over mutual TLS alone"))?;
+    let (out, outbound) = mpsc::channel(QUEUE);
+    let plane = Arc::clone(plane);
+    tokio::spawn(async move {
+        let stop = plane.stop.clone();
+        let ended = tokio::select! {
+            ended = drive(&plane, &identity, inbound, &out) => ended,
+            () = stop.cancelled() => Err(Status::unavailable("the control plane is about to end")),
+        };
+        if let Err(status) = ended {
+            // The proxy may have gone already.
+            let _ = out.try_send(Err(status));
+        }
+    });
+    Ok(ReceiverStream::new(outbound))
+}
+
+async fn drive(
+    plane: &Plane,
+    identity: &Identity,
+    mut inbound: Streaming<Up>,
+    out: &Out,
+) -> Result<(), Status> {
+    let first = tokio::time::timeout(FIRST, inbound.message()).await;
+    let silent = |_| Status::deadline_exceeded("no hello came");
+    let Some(Up { message: Some(up::Message::Hello(hello)) }) = first.map_err(silent)?? else {
+        return Err(Status::invalid_argument("the first message must be a hello"));
+    };
+    let (asks_in, asks) = mpsc::channel(ASKS);
+    let link = AgentLink {
+        stream: plane.next_stream(),
+        asks: asks_in,
+        end: CancellationToken::new(),
+        process: (hello.pid, hello.started_ms),
+    };
+    let registration = register(plane, identity, &hello, &link).await?;
+    let connected = Connected { plane, registration, stream: link.stream };
+    let welcome = Welcome { product_version: env!("CARGO_PKG_VERSION").to_owned() };
+    send(out, down::Message::Welcome(welcome)).await?;
+    let mut stream = Stream { connected, asked: HashMap::new(), next: 1 };
+    tokio::select! {
+        ended = stream.hold(inbound, asks, out) => ended,
+        () = link.end.cancelled() => {
+            Err(Status::aborted("the proxy opened another agent stream"))
+        }
+    }
+}
+
+async fn send(out: &Out, message: down::Message) -> Result<(), Status> {
+    let gone = |_| Status::cancelled("the proxy went away");
+    out.send(Ok(Down { message: Some(message) })).await.map_err(gone)
+}
+
+/// Checks who it is and makes it part of the mesh.
+async fn register(
+    plane: &Plane,
+    identity: &Identity,
+    hello: &Hello,
+    link: &AgentLink,
+) -> Result<Registration, Status> {
+    let mut registration = Registration::from_hello(hello).map_err(Status::invalid_argument)?;
+    let id = registration.proxy();
+    if registration.identity(&plane.trust_domain) != *identity {
+        tracing::warn!(target: "audit", proxy = %id, %identity, "registration refused: not its own identity");
+        return Err(Status::permission_denied(format!(
+            "the certificate is for `{identity}`, the hello for `{}`",
+            registration.identity(&plane.trust_domain)
+        )));
+    }
+    if let Some(ready) = admit(plane, &registration, link)? {
+        registration.ready = ready;
+    }
+    let workload = Arc::new(registration.workload(&plane.trust_domain));
+    plane.hub.set(id.clone(), Some(workload)).await.map_err(|error| match error {
+        HubError::Conflict(conflict) => Status::already_exists(conflict.to_string()),
+        HubError::Closed => Status::unavailable(error.to_string()),
+    })?;
+    keep(plane, &id, Some(registration.clone())).await;
+    plane.departures.lock().settle(&id);
+    {
+        let (now, mut board) = (Timestamp::now(), plane.board.lock());
+        // Looked at again: another stream may have come in while the mesh was told.
+        admissible(&board.proxies, &registration, link, &plane.trust_domain)?;
+        board.proxies.register(registration.clone(), now);
+        board.proxies.update(&id, now, |proxy| {
+            if let Some(old) = proxy.agent.replace(link.clone()) {
+                old.end.cancel();
+            }
+        });
+    }
+    plane.registered.send_modify(|count| *count += 1);
+    tracing::info!(proxy = %id, %identity, "registered");
+    Ok(registration)
+}
+
+/// Whether it may register; whether it was ready before, where that still counts.
+fn admit(
+    plane: &Plane,
+    registration: &Registration,
+    link: &AgentLink,
+) -> Result<Option<bool>, Status> {
+    let board = plane.board.lock();
+    admissible(&board.proxies, registration, link, &plane.trust_domain)?;
+    let id = registration.proxy();
+    let known = board.proxies.get(&id);
+    if known.is_none() && board.proxies.len() >= PROXIES_MAX {
+        return Err(Status::resource_exhausted(format!("{PROXIES_MAX} proxies are registered")));
+    }
+    // After a restart of the control plane the process is not known: it is taken for the same.
+    let same = known
+        .is_none_or(|proxy| proxy.agent.as_ref().is_none_or(|agent| agent.process == link.process));
+    let view = plane.view.load();
+    let before = view.snapshot.workloads.get(&id).filter(|_| same);
+    Ok(before.map(|workload| workload.ready))
+}
+
+fn admissible(
+    proxies: &crate::control::proxies::Proxies,
+    registration: &Registration,
+    link: &AgentLink,
+    trust_domain: &crate::names::TrustDomain,
+) -> Result<(), Status> {
+    let id = registration.proxy();
+    let Some(known) = proxies.get(&id) else { return Ok(()) };
+    let Some(agent) = &known.agent else { return Ok(()) };
+    if known.registration.identity(trust_domain) != registration.identity(trust_domain) {
+        let owner = known.registration.identity(trust_domain);
+        return Err(Status::already_exists(format!(
+            "the name `{id}` is in use by `{owner}`; choose another with `--name`"
+        )));
+    }
+    if agent.process != link.process {
+        return Err(Status::already_exists(format!(
+            "proxy `{id}` is connected already (pid {}); choose another name with `--name`",
+            agent.process.0
+        )));
+    }
+    Ok(())
+}
+
+/// Writes down who is registered. A full disk does not keep a workload from serving.
+async fn keep(plane: &Plane, id: &ProxyId, registration: Option<Registration>) {
+    if let Err(error) = plane.store.register(id.clone(), registration).await {
+        tracing::warn!(proxy = %id, %error, "the registration holds, but is not written down");
+    }
+}
+
+/// Removes a workload from the mesh and from the store.
+pub(super) async fn remove(plane: &Plane, id: &ProxyId) {
+    if let Err(error) = plane.hub.set(id.clone(), None).await {
+        tracing::warn!(proxy = %id, %error, "cannot remove the workload");
+    }
+    keep(plane, id, None).await;
+}
+
+/// A registered stream; when it is dropped the proxy is away.
+struct Connected<'a> {
+    plane: &'a Plane,
+    registration: Registration,
+    stream: u64,
+}
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        let (id, now) = (self.registration.proxy(), Timestamp::now());
+        let lost = self.plane.board.lock().proxies.update(&id, now, |proxy| {
+            proxy.agent.take_if(|agent| agent.stream == self.stream).is_some()
+        });
+        if lost == Some(true) {
+            tracing::info!(proxy = %id, "agent stream lost");
+            let service = self.registration.service_name();
+            self.plane.departures.lock().lost(id, service, Instant::now());
+        }
+    }
+}
+
+struct Stream<'a> {
+    connected: Connected<'a>,
+    /// Who waits for the answer to which command.
+    asked: HashMap<u64, oneshot::Sender<Result<String, String>>>,
+    next: u64,
+}
+
+impl Stream<'_> {
+    async fn hold(
+        &mut self,
+        mut inbound: Streaming<Up>,
+        mut asks: mpsc::Receiver<Ask>,
+        out: &Out,
+    ) -> Result<(), Status> {
+        loop {
+            tokio::select! {
+                message = inbound.message() => {
+                    let Some(Up { message }) = message? else { return Ok(()) };
+                    // A kind of message of a later version is no reason to end.
+                    let Some(message) = message else { continue };
+                    if self.take(message).await? {
+                        return Ok(());
+                    }
+                }
+                Some(ask) = asks.recv() => self.ask(ask, out).await?,
+                () = out.closed() => return Ok(()),
+            }
+        }
+    }
+
+    async fn ask(&mut self, ask: Ask, out: &Out) -> Result<(), Status> {
+        self.asked.retain(|_, answer| !answer.is_closed());
+        if self.asked.len() >= ASKS {
+            let _ = ask.answer.send(Err("too many commands wait for an answer".to_owned()));
+            return Ok(());
+        }
+        let id = self.next;
+        self.next += 1;
+        self.asked.insert(id, ask.answer);
+        send(out, down::Message::Command(Command { id, action: Some(ask.action) })).await
+    }
+
+    /// Takes a message; whether it was the last.
+    async fn take(&mut self, message: up::Message) -> Result<bool, Status> {
+        let plane = self.connected.plane;
+        let id = self.connected.registration.proxy();
+        match message {
+            up::Message::Hello(_) => return Err(Status::invalid_argument("a second hello")),
+            up::Message::State(state) => self.state(state).await,
+            up::Message::Metrics(metrics) => plane.intake.lock().metrics(metrics, plane.second()),
+            up::Message::Spans(spans) => plane.intake.lock().spans(spans, &id),
+            up::Message::Reply(reply) => {
+                if let Some(answer) = self.asked.remove(&reply.id) {
+                    let result = match reply.error.is_empty() {
+                        true => Ok(reply.body),
+                        false => Err(reply.error),
+                    };
+                    let _ = answer.send(result);
+                }
+            }
+            up::Message::Goodbye(_) => {
+                tracing::info!(proxy = %id, "left");
+                plane.board.lock().leave(&id);
+                plane.departures.lock().settle(&id);
+                remove(plane, &id).await;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn state(&mut self, state: State) {
+        let Connected { plane, registration, .. } = &mut self.connected;
+        let id = registration.proxy();
+        let ready = state.ready && !state.draining;
+        plane.board.lock().proxies.update(&id, Timestamp::now(), |proxy| {
+            proxy.told = Some(state);
+        });
+        if registration.ready == ready {
+            return;
+        }
+        registration.ready = ready;
+        plane.board.lock().proxies.register(registration.clone(), Timestamp::now());
+        let workload = Arc::new(registration.workload(&plane.trust_domain));
+        if let Err(error) = plane.hub.set(id.clone(), Some(workload)).await {
+            tracing::warn!(proxy = %id, %error, "the mesh does not take its state");
+        }
+        keep(plane, &id, Some(registration.clone())).await;
+    }
+}
+
+/// Tells a proxy to do something, and waits for its answer.
+///
+/// # Errors
+/// Why there is none, for people.
+pub(super) async fn ask(
+    plane: &Plane,
+    id: &ProxyId,
+    action: command::Action,
+    patience: Duration,
+) -> Result<String, AskError> {
+    let asks = {
+        let board = plane.board.lock();
+        let proxy = board.proxies.get(id).ok_or(AskError::Unknown)?;
+        proxy.agent.as_ref().ok_or(AskError::Away)?.asks.clone()
+    };
+    let (answer, answered) = oneshot::channel();
+    let wait = async {
+        asks.send(Ask { action, answer }).await.map_err(|_| AskError::Away)?;
+        answered.await.map_err(|_| AskError::Away)?.map_err(AskError::Failed)
+    };
+    tokio::time::timeout(patience, wait).await.map_err(|_| AskError::Late(patience))?
+}
+
+/// Why a proxy did not answer a command.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AskError {
+    #[error("no such proxy is registered")]
+    Unknown,
+    #[error("the proxy is disconnected")]
+    Away,
+    #[error("the proxy did not answer within {} s", .0.as_secs())]
+    Late(Duration),
+    #[error("{0}")]
+    Failed(String),
+}

@@ -1,0 +1,196 @@
+//! The board: what there is to have, who has what of it, and how far each revision has come.
+//!
+//! One structure behind one short lock, so that publishing, subscribing and acknowledging cannot
+//! interleave: who subscribes either gets the new version or is woken for it. Pure; the time is an
+//! argument. A resource is encoded once, in here it is only shared.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use crate::control::propagation::{Ledger, Version};
+use crate::control::proxies::{DiscoveryLink, Proxies};
+use crate::control::session::Session;
+use crate::mesh::ObjectRef;
+use crate::names::ProxyId;
+use crate::resource::Key;
+use crate::xds::codec::Encoded;
+use crate::xds::subscription::Held;
+
+#[cfg(test)]
+mod tests;
+
+/// A resource as it is given out.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// The bytes.
+    pub encoded: Arc<Encoded>,
+    /// The rules that it came from, with their generations.
+    pub origins: Vec<(ObjectRef, u64)>,
+}
+
+/// See the head of this file.
+#[derive(Debug, Default)]
+pub struct Board {
+    catalog: HashMap<Key, Published>,
+    /// Who is here.
+    pub proxies: Proxies,
+    /// How far revisions have come.
+    pub ledger: Ledger,
+}
+
+impl Board {
+    /// Nothing yet; the rules are at `revision`.
+    pub fn new(revision: u64) -> Self {
+        Self { ledger: Ledger::new(revision), ..Self::default() }
+    }
+
+    /// The resource of `key`, if there is one.
+    pub fn resource(&self, key: &Key) -> Option<Arc<Encoded>> {
+        self.catalog.get(key).map(|published| Arc::clone(&published.encoded))
+    }
+
+    /// Its version.
+    pub fn version(&self, key: &Key) -> Version {
+        self.catalog.get(key).map(|published| Arc::clone(&published.encoded.version))
+    }
+
+    /// The keys that come from `rule` in this generation, ascending.
+    pub fn keys_of(&self, rule: &ObjectRef, generation: u64) -> Vec<&Key> {
+        let from = |published: &Published| {
+            published.origins.iter().any(|(origin, of)| origin == rule && *of == generation)
+        };
+        let mut keys: Vec<_> =
+            self.catalog.iter().filter(|(_, it)| from(it)).map(|(key, _)| key).collect();
+        keys.sort();
+        keys
+    }
+
+    /// Puts out what was compiled anew, and wakes those who subscribe to what is different.
+    pub fn publish(
+        &mut self,
+        fresh: Vec<(Key, Option<Published>)>,
+        revisions: &[(u64, Instant)],
+        now: Instant,
+    ) {
+        let mut changed = Vec::new();
+        for (key, published) in fresh {
+            let version = published.as_ref().map(|it| Arc::clone(&it.encoded.version));
+            if version != self.version(&key) {
+                changed.push((key.clone(), version));
+            }
+            match published {
+                Some(published) => drop(self.catalog.insert(key, published)),
+                None => drop(self.catalog.remove(&key)),
+            }
+        }
+        let Self { proxies, ledger, .. } = self;
+        let subscribers = |key: &Key| proxies.subscribers(key).cloned().collect();
+        ledger.compiled(revisions, &changed, now, subscribers);
+        for (key, _) in &changed {
+            proxies.wake(key);
+        }
+    }
+
+    /// A discovery stream of `id` begins; returns what the proxy subscribed to on its last one.
+    pub fn attach(&mut self, id: &ProxyId, link: DiscoveryLink, now: Timestamp) -> Vec<Key> {
+        let before: Vec<Key> = match self.proxies.get(id) {
+            Some(proxy) => proxy.holdings.keys().cloned().collect(),
+            None => Vec::new(),
+        };
+        for key in &before {
+            self.proxies.unsubscribe(id, key, now);
+        }
+        self.proxies.update(id, now, |proxy| {
+            if let Some(old) = proxy.discovery.replace(link) {
+                old.wake.notify_one();
+            }
+        });
+        before
+    }
+
+    /// Stream `stream` of `id` has ended.
+    pub fn detach(&mut self, id: &ProxyId, stream: u64, now: Timestamp) {
+        self.proxies.update(id, now, |proxy| {
+            proxy.discovery.take_if(|link| link.stream == stream);
+        });
+    }
+
+    /// Which keys changed for stream `stream` of `id`; `None` where another has taken its place.
+    pub fn take_dirty(
+        &mut self,
+        id: &ProxyId,
+        stream: u64,
+        now: Timestamp,
+    ) -> Option<BTreeSet<Key>> {
+        self.proxies.update(id, now, |proxy| {
+            let link = proxy.discovery.as_mut().filter(|link| link.stream == stream)?;
+            Some(std::mem::take(&mut link.dirty))
+        })?
+    }
+
+    /// The proxy no longer wants `key`.
+    pub fn let_go(&mut self, id: &ProxyId, key: &Key, now: Timestamp) {
+        self.proxies.unsubscribe(id, key, now);
+        self.ledger.unsubscribed(id, key);
+    }
+
+    /// The proxy left the mesh for good.
+    pub fn leave(&mut self, id: &ProxyId) {
+        self.proxies.remove(id);
+        self.ledger.left(id);
+    }
+
+    /// `version` of `key` is on its way to the proxy.
+    pub fn sent(&mut self, id: &ProxyId, key: &Key, version: &Version, now: Timestamp) {
+        self.proxies.update(id, now, |proxy| {
+            if let Some(holding) = proxy.holdings.get_mut(key) {
+                holding.sent = Some(version.clone());
+            }
+        });
+    }
+
+    /// Takes over what `session` knows of `key` after the proxy spoke.
+    pub fn heard(&mut self, id: &ProxyId, key: &Key, session: &Session, now: (Instant, Timestamp)) {
+        let acknowledged = match session.acknowledged(key) {
+            Some(Held::Version(version)) => Some(Some(Arc::clone(version))),
+            Some(Held::Absent) => Some(None),
+            Some(Held::Unknown) | None => None,
+        };
+        let refused = session.refused(key).map(|refused| {
+            let version = match &refused.version {
+                Held::Version(version) => Some(Arc::clone(version)),
+                Held::Absent | Held::Unknown => None,
+            };
+            let why = match refused.refusal.field.as_str() {
+                "" => refused.refusal.reason.clone(),
+                field => format!("{field}: {}", refused.refusal.reason),
+            };
+            (version, why)
+        });
+        if let Some(version) = &acknowledged {
+            self.ledger.acknowledged(id, key, version, now.0);
+        }
+        if let Some((version, why)) = &refused {
+            let rules = self.rules(key);
+            self.ledger.rejected((id, key), version, now.0, (why.clone(), rules));
+        }
+        let current = self.version(key);
+        self.proxies.update(id, now.1, |proxy| {
+            let Some(holding) = proxy.holdings.get_mut(key) else { return };
+            // What it brought along from its last stream, and is still so, is not sent.
+            if holding.sent.is_none() && acknowledged.as_ref() == Some(&current) {
+                holding.sent.clone_from(&acknowledged);
+            }
+            holding.acknowledged = acknowledged;
+            holding.rejected = refused;
+        });
+    }
+
+    fn rules(&self, key: &Key) -> Vec<String> {
+        let origins = self.catalog.get(key).map(|published| published.origins.as_slice());
+        origins.unwrap_or_default().iter().map(|(origin, _)| origin.to_string()).collect()
+    }
+}

@@ -1,0 +1,265 @@
+//! The hub: one task that owns the snapshot. Changes come in, resources go out to the board.
+//!
+//! Changes are taken from the store and from agent streams, in order; what they affect is compiled,
+//! encoded once and published. The first change goes out at once, those that follow within
+//! [`COALESCE`] together. Whoever registers is told when the mesh knows it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::compile;
+use crate::control::board::{Board, Published};
+use crate::control::plane::View;
+use crate::control::store::{Commit, Contents, Stored};
+use crate::mesh::{Change, Object, ObjectRef, RegistrationConflict, Snapshot, Workload};
+use crate::names::{ProxyId, TrustDomain};
+use crate::resource::Key;
+use crate::xds::codec;
+
+/// Changes that follow another within this time go out together.
+pub const COALESCE: Duration = Duration::from_millis(20);
+
+/// Changes of workloads that may wait.
+const QUEUE: usize = 1_024;
+
+/// Changes taken together at most, so that a flood of them cannot put off publishing.
+const BATCH: usize = 1_024;
+
+/// The way to the hub. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    inputs: mpsc::Sender<Input>,
+}
+
+#[derive(Debug)]
+struct Input {
+    proxy: ProxyId,
+    workload: Option<Arc<Workload>>,
+    done: oneshot::Sender<Result<(), RegistrationConflict>>,
+}
+
+/// Why the mesh does not know a workload.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// It is in conflict with what is there.
+    #[error(transparent)]
+    Conflict(#[from] RegistrationConflict),
+    /// The control plane is about to end.
+    #[error("the control plane is about to end")]
+    Closed,
+}
+
+impl Hub {
+    /// Adds, changes or (with `None`) removes a workload; returns when it is published.
+    ///
+    /// # Errors
+    /// [`HubError`]; nothing was changed.
+    pub async fn set(
+        &self,
+        proxy: ProxyId,
+        workload: Option<Arc<Workload>>,
+    ) -> Result<(), HubError> {
+        let (done, answer) = oneshot::channel();
+        let input = Input { proxy, workload, done };
+        self.inputs.send(input).await.map_err(|_| HubError::Closed)?;
+        Ok(answer.await.map_err(|_| HubError::Closed)??)
+    }
+}
+
+/// The task, before it runs.
+#[derive(Debug)]
+pub(super) struct Owner {
+    inputs: mpsc::Receiver<Input>,
+    commits: mpsc::Receiver<Commit>,
+    view: Arc<ArcSwap<View>>,
+    board: Arc<Mutex<Board>>,
+}
+
+/// Builds the first snapshot from what is in the store, and publishes all of it.
+pub(super) fn start(
+    contents: Contents,
+    commits: mpsc::Receiver<Commit>,
+    trust_domain: TrustDomain,
+    roots: Arc<Vec<Vec<u8>>>,
+) -> (Hub, Owner) {
+    let mut unreadable = BTreeMap::new();
+    let objects = contents.objects.values().filter_map(|stored| {
+        let change = read(&stored.reference, Some(stored), &mut unreadable);
+        change.map(|object| Change::Object(stored.reference.clone(), Some(object)))
+    });
+    let mut changes: Vec<_> = objects.collect();
+    changes.extend(contents.registrations.values().map(|registration| {
+        let workload = Arc::new(registration.workload(&trust_domain));
+        Change::Workload(registration.proxy(), Some(workload))
+    }));
+    let snapshot = Snapshot::new(trust_domain, roots).apply(&changes);
+    let mut board = Board::new(contents.revision);
+    board.publish(compiled(&snapshot, compile::keys(&snapshot)), &[], std::time::Instant::now());
+    let revision = contents.revision;
+    let view = View { revision, objects: contents.objects, snapshot, unreadable };
+    let (sender, inputs) = mpsc::channel(QUEUE);
+    let (view, board) = (Arc::new(ArcSwap::from_pointee(view)), Arc::new(Mutex::new(board)));
+    (Hub { inputs: sender }, Owner { inputs, commits, view, board })
+}
+
+/// Changes taken from the queues, not yet published.
+#[derive(Debug)]
+struct Pending {
+    snapshot: Snapshot,
+    changes: Vec<Change>,
+    commits: Vec<Commit>,
+    unreadable: BTreeMap<ObjectRef, String>,
+    done: Vec<oneshot::Sender<Result<(), RegistrationConflict>>>,
+}
+
+impl Owner {
+    /// What everyone reads.
+    pub(super) fn view(&self) -> Arc<ArcSwap<View>> {
+        Arc::clone(&self.view)
+    }
+
+    /// Where everything is published.
+    pub(super) fn board(&self) -> Arc<Mutex<Board>> {
+        Arc::clone(&self.board)
+    }
+
+    /// Runs until `stop`.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut published: Option<Instant> = None;
+        loop {
+            let mut pending = Pending::new(&self.view.load());
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Some(input) = self.inputs.recv() => pending.input(input),
+                Some(commit) = self.commits.recv() => pending.commit(commit),
+            }
+            let until = published.map(|at| at + COALESCE);
+            while pending.changes.len() < BATCH {
+                let enough = async {
+                    match until.filter(|until| *until > Instant::now()) {
+                        Some(until) => tokio::time::sleep_until(until).await,
+                        // What is there already is still taken along: the queues come first.
+                        None => tokio::task::yield_now().await,
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    Some(input) = self.inputs.recv() => pending.input(input),
+                    Some(commit) = self.commits.recv() => pending.commit(commit),
+                    () = enough => break,
+                }
+            }
+            if self.publish(pending) {
+                published = Some(Instant::now());
+            }
+        }
+    }
+
+    fn publish(&self, pending: Pending) -> bool {
+        let Pending { snapshot, changes, commits, unreadable, done } = pending;
+        let old = self.view.load_full();
+        let busy = !changes.is_empty() || !commits.is_empty();
+        if busy {
+            let fresh = compiled(&snapshot, compile::affected(&old.snapshot, &snapshot, &changes));
+            let revisions: Vec<_> =
+                commits.iter().map(|commit| (commit.revision, commit.at)).collect();
+            let mut objects = old.objects.clone();
+            let revision = commits.last().map_or(old.revision, |commit| commit.revision);
+            for (reference, stored) in commits.into_iter().flat_map(|commit| commit.changes) {
+                match stored {
+                    Some(stored) => drop(objects.insert(reference, stored)),
+                    None => drop(objects.remove(&reference)),
+                }
+            }
+            // Seen before it is announced: who hears of a revision finds it in the view.
+            self.view.store(Arc::new(View { revision, objects, snapshot, unreadable }));
+            self.board.lock().publish(fresh, &revisions, std::time::Instant::now());
+        }
+        for done in done {
+            // Who asked may have gone.
+            let _ = done.send(Ok(()));
+        }
+        busy
+    }
+}
+
+impl Pending {
+    fn new(view: &View) -> Self {
+        Self {
+            snapshot: view.snapshot.clone(),
+            changes: Vec::new(),
+            commits: Vec::new(),
+            unreadable: view.unreadable.clone(),
+            done: Vec::new(),
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        let Input { proxy, workload, done } = input;
+        if let Some(workload) = &workload
+            && let Err(conflict) = self.snapshot.check_registration(workload)
+        {
+            let _ = done.send(Err(conflict));
+            return;
+        }
+        self.done.push(done);
+        if self.snapshot.workloads.get(&proxy) != workload.as_ref() {
+            self.change(vec![Change::Workload(proxy, workload)]);
+        }
+    }
+
+    fn commit(&mut self, commit: Commit) {
+        let mut changes = Vec::new();
+        for (reference, stored) in &commit.changes {
+            let object = read(reference, stored.as_ref(), &mut self.unreadable);
+            changes.push(Change::Object(reference.clone(), object));
+        }
+        self.change(changes);
+        self.commits.push(commit);
+    }
+
+    fn change(&mut self, changes: Vec<Change>) {
+        self.snapshot = self.snapshot.apply(&changes);
+        self.changes.extend(changes);
+    }
+}
+
+/// What a stored document means; one that cannot be read is left out and said so.
+fn read(
+    reference: &ObjectRef,
+    stored: Option<&Arc<Stored>>,
+    unreadable: &mut BTreeMap<ObjectRef, String>,
+) -> Option<Object> {
+    unreadable.remove(reference);
+    let stored = stored?;
+    match crate::rules::from_value(&stored.document, stored.generation, stored.created_ms) {
+        Ok(object) => Some(object),
+        Err(diagnostics) => {
+            let why = diagnostics.first().map_or_else(String::new, |it| it.message.clone());
+            tracing::error!(object = %reference, %why, "a stored object cannot be read; left out");
+            unreadable.insert(reference.clone(), why);
+            None
+        }
+    }
+}
+
+fn compiled(
+    snapshot: &Snapshot,
+    keys: impl IntoIterator<Item = Key>,
+) -> Vec<(Key, Option<Published>)> {
+    let each = keys.into_iter().map(|key| {
+        let published = compile::compile(snapshot, &key).map(|compiled| Published {
+            encoded: Arc::new(codec::encode(&compiled.resource)),
+            origins: compiled.origins,
+        });
+        (key, published)
+    });
+    each.collect()
+}
