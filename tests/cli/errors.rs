@@ -7,7 +7,7 @@ fn mistakes_are_named_with_a_remedy() {
     let later = "is not supported in this version yet";
     let cases: &[(&str, String, &str)] = &[
         ("aply -f x", "there is no command `aply`".into(), "did you mean `apply`?"),
-        ("proxy rnu", "there is no command `rnu`".into(), "did you mean `run`?"),
+        ("proxy cnfig", "there is no command `cnfig`".into(), "did you mean `config`?"),
         ("frobnicate", "there is no command `frobnicate`".into(), "see `meshctl --help`"),
         ("inject", format!("`meshctl inject` {later}"), "see `meshctl --help`"),
         ("status --edgs", "there is no flag `--edgs`".into(), "did you mean `--edges`?"),
