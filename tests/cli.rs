@@ -6,4 +6,5 @@ mod binary;
 mod errors;
 mod generated;
 mod help;
+mod mesh;
 mod offline;

@@ -147,7 +147,8 @@ impl Fault<'_> {
             }
             ErrorKind::MissingRequiredArgument => {
                 let missing = texts(error, ContextKind::InvalidArg);
-                let missing: Vec<_> = missing.iter().map(|arg| format!("`{arg}`")).collect();
+                let missing: Vec<_> =
+                    missing.iter().map(|arg| format!("`{}`", named(arg))).collect();
                 Failure::usage(format!("{} is missing", missing.join(" and ")))
                     .help(self.see_help())
             }
@@ -214,10 +215,15 @@ impl Fault<'_> {
     }
 }
 
+/// `--flag <VALUE>` as it is, `NAME` out of `<NAME>...`.
+fn named(arg: &str) -> String {
+    if arg.starts_with('-') { arg.to_owned() } else { flag_of(arg) }
+}
+
 /// `--flag` out of `--flag <VALUE>`, `-f, --flag` and the like; `NAME` out of `[NAME]`.
 fn flag_of(arg: &str) -> String {
     let arg = arg.split(' ').next().unwrap_or(arg);
-    arg.trim_matches(['[', ']', '<', '>']).trim_end_matches("...").to_owned()
+    arg.trim_end_matches("...").trim_matches(['[', ']', '<', '>']).to_owned()
 }
 
 fn texts(error: &clap::Error, kind: ContextKind) -> Vec<String> {
