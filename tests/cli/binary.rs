@@ -6,14 +6,14 @@ use std::process::{Command, Stdio};
 
 /// What a run came to.
 #[derive(Debug)]
-pub struct Run {
-    pub stdout: String,
-    pub stderr: String,
-    pub code: i32,
+pub(super) struct Run {
+    pub(super) stdout: String,
+    pub(super) stderr: String,
+    pub(super) code: i32,
 }
 
 /// The binary with a home directory and otherwise an empty environment.
-pub fn command(home: &Path) -> Command {
+pub(super) fn command(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_meshctl"));
     command.env_clear().env("MESHCTL_HOME", home).env("PATH", "/usr/bin:/bin");
     command.stdin(Stdio::null());
@@ -21,13 +21,13 @@ pub fn command(home: &Path) -> Command {
 }
 
 /// Runs it in a directory that is gone afterwards, which is also its home's parent.
-pub fn meshctl(words: &[&str]) -> Run {
+pub(super) fn meshctl(words: &[&str]) -> Run {
     let dir = tempfile::tempdir().expect("a directory");
     meshctl_in(dir.path(), words, "")
 }
 
 /// The same with the directory given (home is `home` in it), and standard input.
-pub fn meshctl_in(dir: &Path, words: &[&str], input: &str) -> Run {
+pub(super) fn meshctl_in(dir: &Path, words: &[&str], input: &str) -> Run {
     let mut command = command(&dir.join("home"));
     command.current_dir(dir).args(words);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -48,7 +48,7 @@ pub fn meshctl_in(dir: &Path, words: &[&str], input: &str) -> Run {
 impl Run {
     /// Asserts all three at once, so that a failure shows all three.
     #[track_caller]
-    pub fn is(&self, code: i32, stdout: &str, stderr: &str) {
+    pub(super) fn is(&self, code: i32, stdout: &str, stderr: &str) {
         let found = (self.code, self.stdout.as_str(), self.stderr.as_str());
         assert!(
             found == (code, stdout, stderr),

@@ -38,7 +38,7 @@ fn mistakes_are_named_with_a_remedy() {
         ("proxy run --service a --capture", format!("`--capture` {later}"), "see `meshctl proxy run --help`"),
         ("proxy run --service a --control-plane https://x", format!("`--control-plane` {later}"), "see `meshctl proxy run --help`"),
         ("proxy run --service a --upstream b", "`--upstream b` is not of the form `NAME:PORT=LOCALPORT`".into(), "write for example `--upstream ratings:9080=9080`"),
-        ("completions tcsh", "`SHELL` cannot be `tcsh`".into(), "one of `bash`, `zsh`, `fish`, `powershell`, `elvish`"),
+        ("completions cmd", "`SHELL` cannot be `cmd`".into(), "one of `bash`, `zsh`, `fish`, `powershell`, `elvish`"),
     ];
     for (words, error, help) in cases {
         let words: Vec<&str> = words.split(' ').collect();

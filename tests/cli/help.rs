@@ -10,7 +10,7 @@ fn golden() -> PathBuf {
 }
 
 /// Every command, as words, found by walking the help itself.
-pub fn commands() -> Vec<Vec<String>> {
+fn commands() -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let mut left = vec![Vec::new()];
     while let Some(words) = left.pop() {
