@@ -19,6 +19,7 @@ mod completions;
 mod confirm;
 mod control_plane;
 mod delete;
+mod demo;
 mod describe;
 mod diagnostics;
 mod duration;
@@ -81,6 +82,7 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Get(args) => get::run(&args, context),
         Command::Describe(args) => describe::run(&args, context),
         Command::Delete(args) => delete::run(&args, context),
+        Command::Demo(args) => demo::run(args, context),
         Command::Status(args) => status::run(&args, context),
         Command::Trace(args) => trace::run(&args, context),
         Command::Certs(args) => certs::run(&args, context),

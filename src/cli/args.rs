@@ -11,8 +11,8 @@ use clap::{Args, Parser, Subcommand};
 use super::exit::Failure;
 use super::output::{Color, Printer};
 use super::{
-    apply, certs, check, completions, control_plane, delete, describe, get, install, man, proxy,
-    status, trace, uninstall, validate, version,
+    apply, certs, check, completions, control_plane, delete, demo, describe, get, install, man,
+    proxy, status, trace, uninstall, validate, version,
 };
 use crate::names::Namespace;
 
@@ -91,6 +91,7 @@ pub(crate) enum Command {
     Certs(certs::CertsArgs),
     Proxy(proxy::ProxyArgs),
     ControlPlane(control_plane::ControlPlaneArgs),
+    Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
     Version(version::VersionArgs),

@@ -22,7 +22,6 @@ const LATER_COMMANDS: &[&str] = &[
     "explain",
     "endpoints",
     "token",
-    "demo",
     "dashboard",
     "graph",
     "backup",

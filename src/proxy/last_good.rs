@@ -5,8 +5,8 @@
 //! a protobuf [`Saved`]. A file with a wrong checksum, of another proxy, identity or trust domain
 //! is refused and said, never used in part.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -16,6 +16,8 @@ use crate::names::{Identity, ProxyId, ServiceName};
 use crate::net::file::{PrivateFileError, read_private, write_atomic};
 use crate::resource::{Key, Kind, Resource};
 use crate::xds::codec::{self, Encoded};
+
+use super::view::Accepted;
 
 #[cfg(test)]
 mod tests;
@@ -74,7 +76,7 @@ pub struct LastGood {
     pub control_plane: String,
     /// The services that were in use.
     pub services: Vec<ServiceName>,
-    /// What was accepted, with its version; services before the clusters that they point to.
+    /// What was accepted; services before the clusters that they point to.
     pub resources: Vec<(Resource, Encoded)>,
 }
 
@@ -168,7 +170,7 @@ pub struct Keeper {
     identity: Identity,
     control_plane: String,
     services: Vec<ServiceName>,
-    resources: BTreeMap<Key, Encoded>,
+    accepted: Accepted,
     changed: bool,
     next: Instant,
     writing: bool,
@@ -192,22 +194,21 @@ impl Write {
 }
 
 impl Keeper {
-    /// Keeps for `proxy` in `directory`, beginning with what was loaded from there.
+    /// Keeps for `proxy` in `directory`; `accepted` shows others what is in use.
     pub fn new(
         directory: &Path,
         proxy: ProxyId,
         identity: Identity,
-        loaded: &LastGood,
+        accepted: Accepted,
         now: Instant,
     ) -> Self {
-        let encoded = loaded.resources.iter().map(|(_, encoded)| encoded.clone());
         Self {
             path: directory.join(FILE),
             proxy,
             identity,
-            control_plane: loaded.control_plane.clone(),
-            services: loaded.services.clone(),
-            resources: encoded.map(|encoded| (encoded.key.clone(), encoded)).collect(),
+            control_plane: String::new(),
+            services: Vec::new(),
+            accepted,
             changed: false,
             next: now,
             writing: false,
@@ -215,20 +216,20 @@ impl Keeper {
     }
 
     /// A resource is in use.
-    pub fn accepted(&mut self, resource: &Resource) {
-        let encoded = codec::encode(resource);
-        let before = self.resources.insert(encoded.key.clone(), encoded.clone());
-        self.changed |= before.is_none_or(|before| before != encoded);
+    pub fn accepted(&mut self, encoded: Encoded) {
+        let version = Arc::clone(&encoded.version);
+        let before = self.accepted.lock().insert(encoded.key.clone(), encoded);
+        self.changed |= before.is_none_or(|before| before.version != version);
     }
 
     /// A resource is gone, or no longer wanted.
     pub fn dropped(&mut self, key: &Key) {
-        self.changed |= self.resources.remove(key).is_some();
+        self.changed |= self.accepted.lock().remove(key).is_some();
     }
 
     /// The version in use under `key`.
-    pub fn version(&self, key: &Key) -> Option<&str> {
-        self.resources.get(key).map(|encoded| &*encoded.version)
+    pub fn version(&self, key: &Key) -> Option<Arc<str>> {
+        self.accepted.lock().get(key).map(|encoded| Arc::clone(&encoded.version))
     }
 
     /// The control plane is there from now on.
@@ -266,7 +267,8 @@ impl Keeper {
     }
 
     fn write(&self) -> Write {
-        let resources = self.resources.values().map(|encoded| SavedResource {
+        let accepted = self.accepted.lock();
+        let resources = accepted.values().map(|encoded| SavedResource {
             type_url: encoded.key.kind.type_url().into(),
             name: encoded.key.name.to_string(),
             version: encoded.version.to_string(),

@@ -14,7 +14,8 @@ use super::super::args::{Context, NamespaceArgs};
 use super::super::complete;
 use super::super::exit::{Exit, Failure, Outcome};
 use crate::names::{ObjectName, Protocol, ServiceAccount, ServiceLabel, ServiceName};
-use crate::proxy::run::{AdminAddress, Config, RunError, Upstream};
+use crate::proxy::run::{AdminAddress, Config, Upstream};
+use crate::telemetry::logging::{self, Format, Logging};
 
 #[cfg(test)]
 mod tests;
@@ -119,8 +120,9 @@ pub(super) fn run(args: RunArgs, context: &Context) -> Outcome {
     let log = args.log.clone();
     let config = resolve(args, context.home()?.to_owned())?;
     config.check().map_err(|error| Failure::usage(error.to_string()))?;
-    let ended = start_logging(&log).and_then(|()| {
-        crate::proxy::run::run(config).map_err(|error: RunError| Failure::from(error))
+    // Held to the end: dropping it writes out what still waits.
+    let ended = start_logging(&log).and_then(|logging| {
+        crate::proxy::run::run(config, Some(logging.level())).map_err(Failure::from)
     });
     match ended {
         Ok(code) => Ok(if code == 0 { Exit::Done } else { Exit::Command(code) }),
@@ -227,6 +229,6 @@ fn usage(error: crate::names::NameError) -> Failure {
     Failure::usage(error.to_string())
 }
 
-fn start_logging(_directives: &str) -> Result<(), Failure> {
-    Ok(())
+fn start_logging(directives: &str) -> Result<Logging, Failure> {
+    logging::init(Format::Text, directives).map_err(|error| Failure::usage(error.to_string()))
 }

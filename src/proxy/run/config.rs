@@ -66,6 +66,15 @@ pub enum AdminAddress {
     Unix(PathBuf),
 }
 
+impl std::fmt::Display for AdminAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
 /// `--upstream NAME:PORT=LOCALPORT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
