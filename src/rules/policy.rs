@@ -47,7 +47,6 @@ pub(super) fn read<'a>(
     };
     let timeouts = timeouts?;
     Some(TrafficPolicy {
-        created_ms: 0,
         namespace: meta.namespace.clone(),
         name: meta.name.clone(),
         generation: meta.generation,
