@@ -43,7 +43,7 @@ fn every_source_file_is_tidy() {
     let files = files_under(&["src", "tests", "benches"]);
     let sources: Vec<_> = files.iter().filter(|path| path.ends_with(".rs")).collect();
     assert!(sources.len() > 20, "the walk found only {} source files", sources.len());
-    report(complaints(sources, OF_SOURCE));
+    report(&complaints(sources, OF_SOURCE));
 }
 
 #[test]
@@ -51,13 +51,14 @@ fn every_script_and_page_is_tidy() {
     let mut files = files_under(&["benches", "docs", ".ci"]);
     files.extend(["README.md", "CHANGELOG.md", "install.sh", "Cargo.toml"].map(String::from));
     let texts: Vec<_> = files.iter().filter(|path| !path.ends_with(".rs")).collect();
-    report(complaints(texts, OF_TEXT));
+    report(&complaints(texts, OF_TEXT));
 }
 
 #[test]
 fn the_top_of_the_repository_holds_nothing_unforeseen() {
     let names: Vec<String> = entries(&top());
-    report(names.iter().flat_map(|name| layout::top_level(name)).collect());
+    let complaints: Vec<_> = names.iter().flat_map(|name| layout::top_level(name)).collect();
+    report(&complaints);
 }
 
 fn complaints(paths: Vec<&String>, checks: &[(&str, Check)]) -> Vec<String> {
@@ -74,7 +75,7 @@ fn complaints(paths: Vec<&String>, checks: &[(&str, Check)]) -> Vec<String> {
 }
 
 #[track_caller]
-fn report(complaints: Vec<String>) {
+fn report(complaints: &[String]) {
     assert!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
 }
 

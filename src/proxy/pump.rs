@@ -59,6 +59,11 @@ impl Pump {
         self.out
     }
 
+    /// Whether the whole message has been read from the sender.
+    pub fn is_complete(&self) -> bool {
+        self.ended
+    }
+
     /// Whether nothing has been written.
     pub fn is_untouched(&self) -> bool {
         self.written == 0 && self.rewindable

@@ -4,7 +4,7 @@
 //! comments, raw strings and the difference between a lifetime and a character.
 
 /// Blanks everything that is not code; line breaks stay, so line numbers do too.
-pub fn only(text: &str) -> String {
+pub(super) fn only(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {

@@ -40,7 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("cli", &[EVERYTHING]),
 ];
 
-pub fn directions(path: &str, text: &str) -> Vec<String> {
+pub(super) fn directions(path: &str, text: &str) -> Vec<String> {
     let Some(inside) = path.strip_prefix("src/").map(|path| path.trim_end_matches(".rs")) else {
         return Vec::new();
     };

@@ -25,7 +25,7 @@ const TOP: &[&str] = &[
 /// What is never committed.
 const IGNORED: &[&str] = &[".git", "target"];
 
-pub fn top_level(name: &str) -> Vec<String> {
+pub(super) fn top_level(name: &str) -> Vec<String> {
     if TOP.contains(&name) || IGNORED.contains(&name) {
         return Vec::new();
     }
@@ -33,8 +33,8 @@ pub fn top_level(name: &str) -> Vec<String> {
 }
 
 /// Absolute paths that exist only where somebody worked. Written so that it does not match itself.
-pub fn machine_paths(_: &str, text: &str) -> Vec<String> {
-    let pattern = [r"(^|[^\w.}/-])/(wo", r"rk|ro", r"ot|tmp/w", r"t|home/[a-z]+)/"].concat();
+pub(super) fn machine_paths(_: &str, text: &str) -> Vec<String> {
+    let pattern = [r"(^|[^\w.}/-])/(wo", r"rk|ro", r"ot|tmp/w", r"t)/"].concat();
     let pattern = regex::Regex::new(&pattern).expect("the pattern is constant");
     text.lines()
         .enumerate()

@@ -11,7 +11,7 @@ const FACING: &[&str] = &["proxy", "xds", "control", "certs"];
 /// The files of these whose whole business is bytes of the peer: no indexing there.
 const PARSERS: &[&str] = &["h1", "head", "detect", "codec", "csr"];
 
-pub fn panics(path: &str, text: &str) -> Vec<String> {
+pub(super) fn panics(path: &str, text: &str) -> Vec<String> {
     let parts: Vec<&str> = path.trim_end_matches(".rs").split('/').collect();
     let facing = parts.first() == Some(&"src") && parts.get(1).is_some_and(|m| FACING.contains(m));
     if !facing || parts.contains(&"tests") {

@@ -5,19 +5,19 @@ use super::code;
 const LONGEST_FILE: usize = 400;
 const LONGEST_FUNCTION: usize = 70;
 
-pub fn size(_: &str, text: &str) -> Vec<String> {
+pub(super) fn size(_: &str, text: &str) -> Vec<String> {
     let lines = text.lines().count();
     let complaint = format!("{lines} lines, at most {LONGEST_FILE}");
     if lines > LONGEST_FILE { vec![complaint] } else { Vec::new() }
 }
 
 /// Scripts are held to the same size; pages of prose and configurations are not scripts.
-pub fn script_size(path: &str, text: &str) -> Vec<String> {
+pub(super) fn script_size(path: &str, text: &str) -> Vec<String> {
     if text.starts_with("#!") { size(path, text) } else { Vec::new() }
 }
 
 /// rustfmt puts the closing brace of a function below the column where the function begins.
-pub fn functions(_: &str, text: &str) -> Vec<String> {
+pub(super) fn functions(_: &str, text: &str) -> Vec<String> {
     let begins = regex::Regex::new(
         r"^(\s*)(?:pub(?:\([a-z]+\))? )?(?:const )?(?:async )?(?:unsafe )?fn (\w+)",
     )
@@ -46,7 +46,7 @@ pub fn functions(_: &str, text: &str) -> Vec<String> {
 }
 
 /// The file opens with `//!` and at least one sentence that says what it is for.
-pub fn header(_: &str, text: &str) -> Vec<String> {
+pub(super) fn header(_: &str, text: &str) -> Vec<String> {
     let header: Vec<&str> =
         text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim).collect();
     let prose = header.join(" ");
@@ -61,7 +61,7 @@ pub fn header(_: &str, text: &str) -> Vec<String> {
     }
 }
 
-pub fn file_name(path: &str, _: &str) -> Vec<String> {
+pub(super) fn file_name(path: &str, _: &str) -> Vec<String> {
     const BANNED: &[&str] =
         &["mod", "util", "utils", "helper", "helpers", "common", "misc", "types", "manager"];
     path.trim_end_matches(".rs")
@@ -71,16 +71,16 @@ pub fn file_name(path: &str, _: &str) -> Vec<String> {
         .collect()
 }
 
-pub fn inline_tests(_: &str, text: &str) -> Vec<String> {
+pub(super) fn inline_tests(_: &str, text: &str) -> Vec<String> {
     places(text, r"\bmod tests?\s*\{", "tests belong into a file of their own")
 }
 
-pub fn allow(_: &str, text: &str) -> Vec<String> {
+pub(super) fn allow(_: &str, text: &str) -> Vec<String> {
     places(text, r"#!?\[allow\(", "use `#[expect(…, reason = \"…\")]`")
 }
 
 /// Marks of unfinished work, in code and in prose. Written so that this file does not match itself.
-pub fn marks(_: &str, text: &str) -> Vec<String> {
+pub(super) fn marks(_: &str, text: &str) -> Vec<String> {
     let pattern = [r"\bTO", r"DO\b|\bFIX", r"ME\b|\bXX", r"X\b"].concat();
     let mark = regex::Regex::new(&pattern).expect("the pattern is constant");
     let prose = text.lines().enumerate().filter(|(_, line)| mark.is_match(line));
@@ -91,7 +91,7 @@ pub fn marks(_: &str, text: &str) -> Vec<String> {
 }
 
 /// Lines whose code, comments and literals left out, matches.
-pub fn places(text: &str, pattern: &str, why: &str) -> Vec<String> {
+pub(super) fn places(text: &str, pattern: &str, why: &str) -> Vec<String> {
     let pattern = regex::Regex::new(pattern).expect("the pattern is constant");
     code::only(text)
         .lines()

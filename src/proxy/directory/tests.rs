@@ -1,3 +1,5 @@
+//! The directory: names are asked for once, waited for, answered, and let go when idle.
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -108,7 +108,9 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
         spans: Arc::clone(&view.spans),
         proxy: place.proxy.clone(),
         service: config.service.clone(),
+        version: config.version.clone().unwrap_or_default(),
     }));
+    let running = running.map_err(|error| RunError::System("start the workers", error))?;
     let (orders, receiver) = mpsc::channel(ORDERS);
     let control = tokio::spawn(control.run(receiver));
     let admin = AbortOnDropHandle::new(tokio::spawn(bound.admin.serve(view.clone())));

@@ -1,4 +1,4 @@
-//! `meshctl.v1.Address`.
+//! The message `meshctl.v1.Address`: which service an address belongs to, to bytes and back.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! `meshctl.v1.Cluster`.
+//! The message `meshctl.v1.Cluster`: a service's endpoints and the policy of its pool, to bytes and back.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `meshctl.v1.Mesh`.
+//! The message `meshctl.v1.Mesh`: what every proxy must know, to bytes and back.
 
 use prost::Message;
 

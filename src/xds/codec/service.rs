@@ -1,4 +1,5 @@
-//! `meshctl.v1.Service`: ports and rules; what a rule matches stands in `route`.
+//! The message `meshctl.v1.Service`: ports and rules, to bytes and back; what a rule matches stands in
+//! `route`.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `meshctl.v1.Workload`.
+//! The message `meshctl.v1.Workload`: how one proxy receives, to bytes and back.
 
 use prost::Message;
 
