@@ -1,8 +1,8 @@
 //! The one test binary: every integration test is a module of it, because linking is what costs.
 
 mod agent;
-mod cli;
 mod certs;
+mod cli;
 mod compile;
 mod docs;
 mod install;
