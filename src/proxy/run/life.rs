@@ -137,7 +137,7 @@ async fn told_again(signals: &mut mpsc::Receiver<Signal>) {
             return;
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Says on stderr what was chosen; a closed stderr is no error.
