@@ -17,6 +17,7 @@ mod affected;
 mod cluster;
 mod describe;
 mod precedence;
+mod references;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use describe::{
     PolicyValue, PolicyView, PortView, RouteView, RoutesInForce, ServiceView, describe,
 };
 pub use precedence::{Candidate, in_precedence};
+pub use references::{BackendView, ParentView, Reference, References, references};
 
 /// A resource and the rules that shaped it.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,3 +1,10 @@
-//! The thin shell around the library: crypto provider, `cli::run`, exit code.
+//! The thin shell around the library: allocator, crypto provider, `cli::run`, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    meshctl::cli::run()
+}

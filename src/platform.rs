@@ -1,1 +1,3 @@
 //! Where the mesh runs: local (a background process) now, Kubernetes later.
+
+pub mod local;

@@ -4,10 +4,42 @@
 //! (`cluster`, `balance`) → take or open a connection (`pool`, `connect`) → forward → record.
 //! Nothing on the way of an HTTP/1.1 request takes a lock, sends through a channel, spawns a task
 //! or allocates.
+//!
+//! Beside that way lies what feeds it, on a thread of its own: `directory` (the configuration, a
+//! cell per service), `control` (discovery and agent streams), `join`, `last_good`, `admin`,
+//! `command`, `ready`; `run` ties all of it into one process.
 
+pub mod admin;
 pub mod balance;
 pub mod cluster;
+pub mod command;
+pub mod connect;
+pub mod control;
+pub mod dataplane;
+pub mod decide;
+pub mod detect;
+pub mod directory;
+pub mod exchange;
+pub mod forward;
 pub mod h1;
+pub mod h2;
 pub mod head;
+pub mod inbound;
+pub mod join;
+pub mod last_good;
+pub mod outbound;
 pub mod path;
+pub mod pool;
+pub mod pump;
+pub mod ready;
+pub mod record;
+pub mod reply;
+pub mod run;
+pub mod serve;
 pub mod service;
+pub mod slots;
+pub mod stream;
+pub mod tcp;
+pub mod trace;
+pub mod view;
+pub mod worker;

@@ -24,6 +24,7 @@ pub mod codes;
 mod config;
 mod diagnostic;
 mod document;
+mod json;
 mod kinds;
 mod policy;
 mod problems;
@@ -115,10 +116,12 @@ pub struct ParsedObject {
 pub fn parse(documents: &[Document], options: &Options) -> Parsed {
     let mut parsed = Parsed::default();
     let mut places = HashMap::new();
+    let mut repeats = yaml::MAX_REPEATS;
     for document in documents {
-        let mut problems = Problems::new(&document.source);
+        let mut problems = Problems::new(&document.source, parsed.diagnostics.len());
         let text = document.text.strip_prefix('\u{feff}').unwrap_or(&document.text);
-        yaml::documents(text, &mut problems, |node, problems| {
+        let text = json::without_surrogates(text);
+        yaml::documents(&text, &mut repeats, &mut problems, |node, problems| {
             parse_one(node, options, problems, &mut parsed, &mut places);
         });
         parsed.diagnostics.extend(problems.into_sorted());
@@ -190,10 +193,16 @@ pub fn from_value(
         default_namespace: Namespace::default_namespace(),
         unknown_kinds: UnknownKinds::Refuse,
     };
-    let mut problems = Problems::new(STORED);
+    let mut problems = Problems::new(STORED, 0);
     let node = Node::from_json(value);
     match document::read(&node, &options, Revision { generation, created_ms }, &mut problems) {
         Read::Object(_, object) => Ok(object),
-        _ => Err(problems.into_sorted()),
+        _ => {
+            if problems.errors() == 0 {
+                let (code, message) = (codes::NOT_A_MAPPING, "expected one object".to_owned());
+                problems.error(code, node.at, "", message, code.help);
+            }
+            Err(problems.into_sorted())
+        }
     }
 }

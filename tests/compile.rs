@@ -22,7 +22,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn incremental_compilation_equals_full(batches in vec(vec(change(), 1..4), 1..12)) {
@@ -65,6 +65,11 @@ proptest! {
         again.reverse();
         prop_assert_eq!(everything(&grown), everything(&empty().apply(&again)));
     }
+}
+
+/// As many cases as `PROPTEST_CASES` says; failures are told, not written into the source tree.
+fn config() -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
 }
 
 fn empty() -> Snapshot {

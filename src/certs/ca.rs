@@ -37,6 +37,9 @@ pub const LONGEST_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The life of a root.
 pub const ROOT_LIFE: Duration = Duration::from_secs(3650 * 24 * 3600);
 
+/// The attribute `serialNumber` of a name (X.520).
+const SERIAL_NUMBER_OID: [u64; 4] = [2, 5, 4, 5];
+
 const CERTIFICATE_FILE: &str = "root.pem";
 const KEY_FILE: &str = "root.key";
 
@@ -242,14 +245,18 @@ fn paths(directory: &Path) -> (PathBuf, PathBuf) {
 
 fn root_params(trust_domain: &TrustDomain, now: SystemTime) -> CertificateParams {
     let now = whole_seconds(now);
+    let serial = csr::serial();
     let mut name = DistinguishedName::new();
     name.push(DnType::OrganizationName, "meshctl");
     name.push(DnType::CommonName, trust_domain.as_str());
+    // Two roots of one trust domain must not share a name: a chain to the wrong one would look
+    // forged rather than foreign.
+    name.push(DnType::CustomDnType(SERIAL_NUMBER_OID.to_vec()), hex(&serial));
     let mut params = CertificateParams::default();
     params.distinguished_name = name;
     params.not_before = OffsetDateTime::from(now.checked_sub(BACKDATE).unwrap_or(now));
     params.not_after = OffsetDateTime::from(now + ROOT_LIFE);
-    params.serial_number = Some(SerialNumber::from_slice(&csr::serial()));
+    params.serial_number = Some(SerialNumber::from_slice(&serial));
     // One level below is left for intermediates.
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

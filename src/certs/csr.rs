@@ -34,9 +34,21 @@ impl PendingKey {
     /// [`CredentialError::Key`] where signing fails.
     pub fn csr(&self, identity: &Identity) -> Result<Vec<u8>, CredentialError> {
         let uri = identity.to_string().try_into().map_err(|_| CredentialError::Identity)?;
+        self.request(vec![SanType::URI(uri)])
+    }
+
+    /// A request that names nobody, for a first join: the trust domain is not known before it.
+    ///
+    /// # Errors
+    /// [`CredentialError::Key`] where signing fails.
+    pub fn anonymous_csr(&self) -> Result<Vec<u8>, CredentialError> {
+        self.request(Vec::new())
+    }
+
+    fn request(&self, names: Vec<SanType>) -> Result<Vec<u8>, CredentialError> {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
-        params.subject_alt_names = vec![SanType::URI(uri)];
+        params.subject_alt_names = names;
         let request = params.serialize_request(&self.0).map_err(|_| CredentialError::Key)?;
         Ok(request.der().to_vec())
     }

@@ -69,7 +69,10 @@ fn key<'a>(request: &'a X509CertificationRequest<'_>) -> Result<&'a [u8], SignEr
 }
 
 fn check_signature(request: &X509CertificationRequest<'_>, key: &[u8]) -> Result<(), SignError> {
-    if request.signature_algorithm.algorithm != OID_SIG_ECDSA_WITH_SHA256 {
+    // ecdsa-with-SHA256 has no parameters (RFC 5758 §3.2).
+    let algorithm = &request.signature_algorithm;
+    let plain = algorithm.parameters.is_none() && request.signature_value.unused_bits == 0;
+    if algorithm.algorithm != OID_SIG_ECDSA_WITH_SHA256 || !plain {
         return Err(SignError::Malformed("not signed with ECDSA and SHA-256"));
     }
     UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key)

@@ -169,7 +169,8 @@ fn settings(policy: Option<&TrafficPolicy>) -> [(&'static str, String); 5] {
 fn written(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     let units = [("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
-    let whole = units.iter().find(|(_, size)| milliseconds > 0 && milliseconds % size == 0);
+    let whole =
+        units.iter().find(|(_, size)| milliseconds > 0 && milliseconds.is_multiple_of(*size));
     match whole {
         Some((unit, size)) => format!("{}{unit}", milliseconds / size),
         None => format!("{milliseconds}ms"),

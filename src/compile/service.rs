@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::compile::{Compiled, in_precedence};
+use crate::compile::references::reference;
+use crate::compile::{Compiled, Reference, in_precedence};
 use crate::mesh::{self, HttpRoute, ObjectRef, RouteRule, Snapshot};
 use crate::names::{Namespace, Protocol, RuleId, ServiceName};
 use crate::resource::{
@@ -101,12 +102,12 @@ fn compile_rule(snapshot: &Snapshot, rule: &RouteRule, service_timeout: Option<D
 }
 
 fn compile_backend(snapshot: &Snapshot, backend: &mesh::BackendRef) -> Backend {
-    let service = snapshot.service(&backend.service);
+    let found = reference(snapshot, &backend.service, Some(backend.port));
     Backend {
         service: backend.service.clone(),
         port: backend.port,
         weight: backend.weight,
-        resolved: service.is_some_and(|service| service.has_port(backend.port)),
+        resolved: found == Reference::Resolved,
         request_headers: backend.request_headers.clone(),
         response_headers: backend.response_headers.clone(),
     }

@@ -11,6 +11,7 @@ use crate::resource::{Backend, Key, Kind, PortMapping, Resource};
 mod affected;
 mod describe;
 mod precedence;
+mod references;
 
 const REVIEWS: &str = "default/reviews";
 

@@ -130,7 +130,7 @@ impl Session {
             }
             self.subscriptions += 1;
             let subscription = self.subscriptions;
-            self.line_mut(kind).subscribe(key.name, version, subscription);
+            self.line_mut(kind).subscribe(&key.name, version.as_deref(), subscription);
             if self.names() > self.limits.names {
                 return Err(Refuse::TooManyNames(self.limits.names));
             }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::mesh::{HttpRoute, ObjectRef, TrafficPolicy, Workload};
+use crate::mesh::{HttpRoute, ObjectRef, Service, TrafficPolicy, Workload};
 use crate::names::{Namespace, ProxyId, ServiceName};
 
 /// A label of a workload in a namespace.
@@ -26,7 +26,7 @@ impl<K, V> Default for Multi<K, V> {
 
 impl<K: Ord + Clone, V: Ord + Clone> Multi<K, V> {
     /// The values of `key`, ascending.
-    pub(super) fn get(&self, key: &K) -> impl Iterator<Item = &V> {
+    pub(super) fn get<'m>(&'m self, key: &K) -> impl Iterator<Item = &'m V> + use<'m, K, V> {
         self.0.get(key).into_iter().flat_map(|values| values.iter())
     }
 
@@ -76,6 +76,8 @@ pub(super) struct Index {
     pub(super) registered: Multi<ServiceName, ProxyId>,
     /// Workloads by each of their labels.
     pub(super) labelled: Multi<Labelled, ProxyId>,
+    /// Declared services by the first label that they select by.
+    pub(super) selecting: Multi<Labelled, ServiceName>,
     /// Workloads by each address and port that callers dial.
     pub(super) dialled: Multi<SocketAddr, ProxyId>,
     /// Routes by the services that they are about.
@@ -99,6 +101,15 @@ impl Index {
         }
         for address in workload.dialled() {
             self.dialled.change(presence, address, proxy.clone());
+        }
+    }
+
+    /// Adds or removes what leads to a declared service.
+    pub(super) fn service(&mut self, presence: Presence, service: &Service) {
+        let first = service.selector.iter().flatten().next();
+        if let Some((key, value)) = first {
+            let label = (service.name.namespace.clone(), key.clone(), value.clone());
+            self.selecting.change(presence, label, service.name.clone());
         }
     }
 

@@ -1,14 +1,14 @@
-//! Whether a workload may register under its name: no two meanings for one service name.
+//! Whether a name may be taken, by a registration or a declaration: one meaning for each service.
 //!
 //! A workload `reviews` of version `v1` makes the services `reviews` and `reviews-v1`. Another that
 //! registers as `reviews-v1`, or a declaration of `reviews-v1` that selects other workloads, would
 //! mix two services under one name without a word; so the later one is refused.
 
 use crate::mesh::selection::matches;
-use crate::mesh::{Snapshot, Workload};
+use crate::mesh::{Service, Snapshot, Workload};
 use crate::names::{ProxyId, ServiceName};
 
-/// Why a workload may not register.
+/// Why a workload may not register, or a service not be declared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegistrationConflict {
     /// The name means something else to a workload that is there already.
@@ -35,6 +35,18 @@ pub enum RegistrationConflict {
         /// Our service and version, in words.
         ours: String,
     },
+    /// A registration makes the service that is to be declared, and the selector leaves it out.
+    #[error(
+        "service `{name}` is taken: proxy `{by}` registered as {theirs}, which the selector does not select; choose another name or selector"
+    )]
+    Registered {
+        /// The service to be declared.
+        name: ServiceName,
+        /// Who has it.
+        by: ProxyId,
+        /// Their service and version, in words.
+        theirs: String,
+    },
 }
 
 impl Snapshot {
@@ -57,6 +69,28 @@ impl Snapshot {
             }
         }
         self.check_declared(workload)
+    }
+
+    /// Whether `service` may be declared beside the workloads that are there: a declaration of
+    /// `reviews-v1` has to select what registered as `reviews` of version `v1`. The name that a
+    /// workload registered under is free to be declared otherwise.
+    ///
+    /// # Errors
+    /// [`RegistrationConflict`] names the service and who has it.
+    pub fn check_declaration(&self, service: &Service) -> Result<(), RegistrationConflict> {
+        let Some(selector) = &service.selector else { return Ok(()) };
+        let registered = self.registered_as(&service.name);
+        let left_out = registered.iter().find(|workload| {
+            workload.versioned_service().as_ref() == Some(&service.name)
+                && !matches(selector, &workload.labels)
+        });
+        left_out.map_or(Ok(()), |workload| {
+            Err(RegistrationConflict::Registered {
+                name: service.name.clone(),
+                by: workload.proxy.clone(),
+                theirs: words(workload),
+            })
+        })
     }
 
     fn check_declared(&self, workload: &Workload) -> Result<(), RegistrationConflict> {

@@ -72,7 +72,7 @@ fn registered(name: &ServiceName, workloads: &[Arc<Workload>]) -> Service {
 }
 
 /// The protocol that all say, else detection.
-pub(super) fn agreed(protocols: impl Iterator<Item = Protocol>) -> Protocol {
+fn agreed(protocols: impl Iterator<Item = Protocol>) -> Protocol {
     same(protocols).unwrap_or(Protocol::Detect)
 }
 

@@ -41,7 +41,7 @@ impl Snapshot {
                 found.push((labels, name));
             }
         }
-        for declared in self.declared_beside(workload) {
+        for declared in self.perhaps_selecting(workload) {
             let Some(selector) = &declared.selector else { continue };
             if matches(selector, &workload.labels) {
                 found.push((selector.len(), declared.name.clone()));
@@ -57,14 +57,14 @@ impl Snapshot {
         self.resolve(self.index.dialled.get(&address))
     }
 
-    /// The services declared in the workload's namespace.
-    fn declared_beside(&self, workload: &Workload) -> impl Iterator<Item = &Arc<Service>> {
-        let namespace = workload.proxy.namespace.clone();
-        let first = "0".parse().expect("`0` is a DNS label, and none sorts before it");
-        self.declared
-            .range(ServiceName::new(namespace.clone(), first)..)
-            .take_while(move |(name, _)| name.namespace == namespace)
-            .map(|(_, service)| service)
+    /// The declared services whose first label the workload has; what else they select by is open.
+    fn perhaps_selecting(&self, workload: &Workload) -> impl Iterator<Item = &Arc<Service>> {
+        let namespace = &workload.proxy.namespace;
+        let labels = workload.labels.iter();
+        let names = labels.flat_map(|(key, value)| {
+            self.index.selecting.get(&(namespace.clone(), key.clone(), value.clone()))
+        });
+        names.filter_map(|name| self.declared.get(name))
     }
 
     /// The workloads that a declaration selects.

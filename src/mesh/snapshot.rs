@@ -81,7 +81,7 @@ impl Snapshot {
     fn put(&mut self, object: &Object) {
         match object {
             Object::Service(service) => {
-                Arc::make_mut(&mut self.declared).insert(service.name.clone(), service.clone());
+                self.set_service(&service.name, Some(service.clone()));
             }
             Object::HttpRoute(route) => self.set_route(&route.reference(), Some(route.clone())),
             Object::TrafficPolicy(policy) => {
@@ -95,13 +95,23 @@ impl Snapshot {
         match reference.kind {
             ObjectKind::Service => {
                 if let Some(name) = service_name(&reference.namespace, &reference.name) {
-                    Arc::make_mut(&mut self.declared).remove(&name);
+                    self.set_service(&name, None);
                 }
             }
             ObjectKind::HttpRoute => self.set_route(reference, None),
             ObjectKind::TrafficPolicy => self.set_policy(reference, None),
             ObjectKind::MeshConfig => self.config = Arc::default(),
         }
+    }
+
+    fn set_service(&mut self, name: &ServiceName, service: Option<Arc<Service>>) {
+        if let Some(old) = self.declared.get(name) {
+            self.index.service(Presence::Remove, old);
+        }
+        if let Some(new) = &service {
+            self.index.service(Presence::Add, new);
+        }
+        set(&mut self.declared, name, service);
     }
 
     fn set_route(&mut self, reference: &ObjectRef, route: Option<Arc<HttpRoute>>) {

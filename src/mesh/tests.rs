@@ -220,3 +220,20 @@ fn a_name_that_means_something_else_already_is_refused() {
         }
     }
 }
+
+#[test]
+fn a_declaration_that_leaves_out_the_version_of_its_name_is_refused() {
+    let mesh = empty().apply(&[came(workload("default/r1", "reviews", "v1"))]);
+    let cases = [
+        ("default/reviews-v1", Some(labels(&[("app", "reviews"), ("version", "v1")])), true),
+        ("default/reviews-v1", Some(labels(&[("app", "other")])), false),
+        ("default/reviews-v1", None, true),
+        ("default/reviews", Some(labels(&[("app", "other")])), true),
+        ("other/reviews-v1", Some(labels(&[("app", "other")])), true),
+    ];
+    for (name, selector, allowed) in cases {
+        let service = Service { selector: selector.clone(), ..service(name, &[80]) };
+        let result = mesh.check_declaration(&service);
+        assert_eq!(result.is_ok(), allowed, "{name} {selector:?}: {result:?}");
+    }
+}

@@ -1,3 +1,5 @@
+//! Names and identities: what is accepted, what is refused, and that text survives a round trip.
+
 use super::*;
 
 #[test]

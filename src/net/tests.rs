@@ -52,6 +52,50 @@ async fn an_acceptor_hands_over_connections() {
     assert_eq!(acceptor.exhausted(), 0);
 }
 
+/// Set for the process that is made to run out of descriptors.
+const CHILD: &str = "MESHCTL_TEST_EXHAUSTED_ACCEPTOR";
+
+/// The limit is the process's, so the test runs itself once more in one of its own.
+#[test]
+fn an_acceptor_outlives_exhausted_descriptors() {
+    if std::env::var_os(CHILD).is_some() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(exhaust());
+        return;
+    }
+    let child = std::process::Command::new(std::env::current_exe().expect("this test"))
+        .args(["--exact", "net::tests::an_acceptor_outlives_exhausted_descriptors", "--nocapture"])
+        .env(CHILD, "1")
+        .output()
+        .expect("starts");
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && said.contains("1 passed"), "{said}");
+}
+
+async fn exhaust() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let mut acceptor = Acceptor::new(listener);
+    let address = acceptor.local_addr().expect("bound");
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: Some(64), maximum }).expect("lower is allowed");
+    let mut held = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        held.push(file);
+    }
+    // The one that is left goes to the client.
+    held.pop();
+    let _client = tokio::net::TcpStream::connect(address).await.expect("the backlog has room");
+    let short = tokio::time::timeout(Duration::from_millis(600), acceptor.accept()).await;
+    assert!(short.is_err(), "nothing is left to accept with");
+    let tries = acceptor.exhausted();
+    // Pauses of 10 to 250 ms: it neither gives up nor spins.
+    assert!((1..=60).contains(&tries), "{tries}");
+    held.clear();
+    let accepted = tokio::time::timeout(Duration::from_secs(10), acceptor.accept()).await;
+    accepted.expect("in time").expect("there is room again");
+}
+
 #[test]
 fn descriptors_are_never_lowered() {
     let raised = super::descriptors::raise();

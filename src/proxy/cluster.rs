@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwapOption;
 
-use crate::names::{Identity, ObjectName, Protocol, ServiceName};
+use crate::names::{Identity, ObjectName, Protocol, ProxyId, ServiceName};
 use crate::proxy::service::BuildError;
 use crate::resource::{self, ClusterPolicy};
 
@@ -139,6 +139,23 @@ fn at_port<'a>(
 }
 
 impl Endpoint {
+    /// The application beside `proxy`.
+    pub fn app(proxy: &ProxyId, address: SocketAddr) -> Self {
+        Self::plain(proxy.name.clone(), address)
+    }
+
+    /// An endpoint without a sidecar.
+    pub fn plain(workload: ObjectName, address: SocketAddr) -> Self {
+        Self {
+            id: next_id(),
+            workload,
+            address,
+            identity: None,
+            version: String::new(),
+            in_flight: AtomicU32::new(0),
+        }
+    }
+
     fn new(endpoint: &resource::Endpoint, address: SocketAddr) -> Self {
         Self {
             id: next_id(),

@@ -25,6 +25,8 @@ pub use build::BuildError;
 pub struct ServiceTable {
     /// The service.
     pub name: ServiceName,
+    /// The service as a label of metrics.
+    pub label: Arc<str>,
     /// Unique in this process; tells two generations of one service apart in caches.
     pub id: u64,
     ports: Vec<PortTable>,
@@ -113,7 +115,8 @@ impl ServiceTable {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let ports = build::ports(service, clusters)?;
-        Ok(Self { name: service.name.clone(), id, ports })
+        let label = service.name.to_string().into();
+        Ok(Self { name: service.name.clone(), label, id, ports })
     }
 
     /// The table of one port.

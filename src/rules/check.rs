@@ -4,11 +4,12 @@
 //! Offline a service that no document declares is no problem, because a workload that registers
 //! makes its service; only the caller who knows the mesh can say what is missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::mesh::{HttpRoute, Object, Service};
 use crate::names::ServiceName;
 use crate::rules::codes::{self, Code};
+use crate::rules::problems::MAX_PROBLEMS;
 use crate::rules::{Diagnostic, Parsed, ParsedObject, Severity, service};
 
 /// Compares objects with one another; gives warnings. `exists` says whether the mesh has a service
@@ -26,9 +27,13 @@ pub fn cross_check(
     let mut found = Vec::new();
     let mut policies: BTreeMap<&ServiceName, &ParsedObject> = BTreeMap::new();
     for object in objects {
+        // One object has a bounded number of references, so this bounds the whole.
+        if found.len() >= MAX_PROBLEMS {
+            break;
+        }
         match &object.object {
             Object::HttpRoute(route) => {
-                backends(object, route, &declared, exists, &mut found);
+                references(object, route, &declared, exists, &mut found);
             }
             Object::TrafficPolicy(policy) => {
                 for target in &policy.targets {
@@ -50,19 +55,29 @@ pub fn cross_check(
     found
 }
 
-/// Backends of a route that are not there, or not on that port.
-fn backends(
+/// What a route refers to and is not there.
+fn references(
     object: &ParsedObject,
     route: &HttpRoute,
     declared: &BTreeMap<&ServiceName, &Service>,
     exists: Option<&dyn Fn(&ServiceName) -> bool>,
     found: &mut Vec<Diagnostic>,
 ) {
+    let has_port = |service: &Service, port| service.ports.iter().any(|p| p.port == port);
+    for (index, parent) in route.parents.iter().enumerate() {
+        if let (Some(service), Some(port)) = (declared.get(&parent.service), parent.port)
+            && !has_port(service, port)
+        {
+            let message = format!("parent `{}` has no port {port}", parent.service);
+            let field = format!("spec.parentRefs[{index}].port");
+            found.push(warning(object, codes::MISSING_PORT, field, message));
+        }
+    }
     for (rule_index, rule) in route.rules.iter().enumerate() {
         for (index, backend) in rule.backends.iter().enumerate() {
             let name = &backend.service;
             let fault = match declared.get(name) {
-                Some(service) if service.ports.iter().any(|p| p.port == backend.port) => continue,
+                Some(service) if has_port(service, backend.port) => continue,
                 Some(_) => format!("service `{name}` has no port {}", backend.port),
                 None if exists.is_none_or(|exists| exists(name)) => continue,
                 None => format!("there is no service `{name}`"),
@@ -76,7 +91,7 @@ fn backends(
 
 /// Refuses routes whose parent is a headless service of the same input, as GAMMA says.
 pub(super) fn headless_parents(parsed: &mut Parsed) {
-    let headless: Vec<&ServiceName> = parsed
+    let headless: BTreeSet<&ServiceName> = parsed
         .objects
         .iter()
         .filter(|object| service::is_headless(&object.source))
@@ -92,7 +107,7 @@ pub(super) fn headless_parents(parsed: &mut Parsed) {
     for object in &parsed.objects {
         let Object::HttpRoute(route) = &object.object else { continue };
         for (index, parent) in route.parents.iter().enumerate() {
-            if headless.contains(&&parent.service) {
+            if found.len() < MAX_PROBLEMS && headless.contains(&parent.service) {
                 let message = format!("parent `{}` is headless", parent.service);
                 let field = format!("spec.parentRefs[{index}]");
                 let mut diagnostic = warning(object, codes::HEADLESS_PARENT, field, message);

@@ -102,16 +102,18 @@ fn kind<'a>(
     let (Some(version), Some(kind), Some(kind_at)) = (version, kind, kind_at) else {
         return Err(Read::Nothing);
     };
-    let shown = format!("{} {}", quoted(version), quoted(kind));
-    match kinds::find(version, kind) {
+    let known = kinds::find(version, kind);
+    let (version, kind_word) = (quoted(version), quoted(kind));
+    match known {
         Known::Kind(kind) => return Ok(kind),
         Known::List => return Err(Read::List),
         Known::Later => {
-            let message = format!("kind {} is not supported yet in this version", quoted(kind));
+            let message = format!("kind {kind_word} is not supported yet in this version");
             kind_at.error(problems, codes::KIND_NOT_YET, message);
         }
         Known::OtherVersion(known) => {
-            let message = format!("unknown version {shown}: this build knows `{known}`");
+            let message =
+                format!("unknown apiVersion {version} of {kind_word}: this build knows `{known}`");
             let help =
                 format!("write `apiVersion: {known}`, or use a meshctl that knows the other");
             let at = fields.get("apiVersion").unwrap_or(kind_at);
@@ -122,12 +124,12 @@ fn kind<'a>(
                 Some(word) => format!("did you mean `{word}`?"),
                 None => format!("this build reads {}", kinds::supported()),
             };
-            let message = format!("unknown kind {shown}");
+            let message = format!("unknown kind {kind_word} in {version}");
             kind_at.error_with(problems, codes::UNKNOWN_KIND, message, &help);
         }
         Known::Foreign if options.unknown_kinds == UnknownKinds::Skip => return Err(Read::Skipped),
         Known::Foreign => {
-            let message = format!("{shown} is no kind of a mesh");
+            let message = format!("{kind_word} of {version} is no kind of a mesh");
             kind_at.error(problems, codes::FOREIGN_KIND, message);
         }
     }

@@ -7,23 +7,34 @@ use crate::rules::codes::{self, Code};
 use crate::rules::tree::Position;
 use crate::rules::{Diagnostic, Severity};
 
-/// How many problems of one file are kept.
+/// How many errors of one file are kept, and how many warnings.
 pub(super) const MAX_PROBLEMS: usize = 1_000;
+/// How many problems of all files are kept.
+pub(super) const MAX_PROBLEMS_IN_ALL: usize = 10_000;
 /// How much of a foreign text a message shows, in characters.
 const MAX_SHOWN: usize = 80;
 /// Longer words have no near word: the comparison costs time in the square of the length.
 const MAX_COMPARED: usize = 64;
 
+/// From this likeness (Jaro-Winkler, 0 to 1) on two words are taken for the same.
+const ALIKE: f64 = 0.85;
+
 /// The problems of one file.
 pub(super) struct Problems<'f> {
     file: &'f str,
-    found: Vec<Diagnostic>,
-    errors: usize,
+    /// How many of each severity are kept.
+    room: usize,
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    /// Errors so far, those not kept included.
+    count: usize,
 }
 
 impl<'f> Problems<'f> {
-    pub(super) fn new(file: &'f str) -> Self {
-        Self { file, found: Vec::new(), errors: 0 }
+    /// For a file, when `before` problems of other files are kept already.
+    pub(super) fn new(file: &'f str, before: usize) -> Self {
+        let room = MAX_PROBLEMS_IN_ALL.saturating_sub(before).min(MAX_PROBLEMS);
+        Self { file, room, errors: Vec::new(), warnings: Vec::new(), count: 0 }
     }
 
     pub(super) fn file(&self) -> &'f str {
@@ -32,7 +43,7 @@ impl<'f> Problems<'f> {
 
     /// How many errors there were so far; those not kept included.
     pub(super) fn errors(&self) -> usize {
-        self.errors
+        self.count
     }
 
     pub(super) fn error(
@@ -43,7 +54,7 @@ impl<'f> Problems<'f> {
         message: String,
         help: &str,
     ) {
-        self.errors += 1;
+        self.count += 1;
         self.push(Severity::Error, code, at, field, message, help);
     }
 
@@ -60,29 +71,38 @@ impl<'f> Problems<'f> {
         message: String,
         help: &str,
     ) {
-        if self.found.len() > MAX_PROBLEMS {
+        let kept = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        if kept.len() > self.room {
             return;
         }
-        let full = self.found.len() == MAX_PROBLEMS;
-        let code = if full { codes::TOO_MANY_PROBLEMS } else { code };
-        self.found.push(Diagnostic {
-            severity: if full { Severity::Error } else { severity },
+        let mut diagnostic = Diagnostic {
+            severity,
             code: code.code.to_owned(),
-            message: if full { code.summary.to_owned() } else { message },
+            message,
             file: self.file.to_owned(),
             line: at.line,
             column: at.column,
-            field: if full { String::new() } else { field.to_owned() },
-            help: if full { code.help.to_owned() } else { help.to_owned() },
-        });
+            field: field.to_owned(),
+            help: help.to_owned(),
+        };
+        if kept.len() == self.room {
+            let code = codes::TOO_MANY_PROBLEMS;
+            diagnostic.code = code.code.to_owned();
+            diagnostic.message = code.summary.to_owned();
+            diagnostic.help = code.help.to_owned();
+            diagnostic.field.clear();
+        }
+        kept.push(diagnostic);
     }
 
     /// The problems in the order of the file.
     pub(super) fn into_sorted(self) -> Vec<Diagnostic> {
-        let mut found = self.found;
-        let last = found.split_off(found.len().min(MAX_PROBLEMS));
+        let mut found = self.errors;
+        found.extend(self.warnings);
         found.sort_by_key(|d| (d.line, d.column));
-        found.extend(last);
         found
     }
 }
@@ -113,12 +133,22 @@ pub(super) fn nearest<'w>(
     }
     let lower = found.to_ascii_lowercase();
     let allowed = (found.chars().count() / 3).clamp(1, 3);
-    words
-        .into_iter()
-        .map(|word| (strsim::osa_distance(&lower, &word.to_ascii_lowercase()), word))
+    let words: Vec<&str> = words.into_iter().collect();
+    let close = words
+        .iter()
+        .map(|word| (strsim::osa_distance(&lower, &word.to_ascii_lowercase()), *word))
         .filter(|(distance, _)| *distance <= allowed)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, word)| word)
+        .min_by_key(|(distance, _)| *distance);
+    // Else a word that begins alike: `hostss` for `hostnames`.
+    let alike = || {
+        let likeness = |word: &&str| strsim::jaro_winkler(&lower, &word.to_ascii_lowercase());
+        words
+            .iter()
+            .copied()
+            .filter(|word| likeness(word) >= ALIKE)
+            .max_by(|one, other| likeness(one).total_cmp(&likeness(other)))
+    };
+    close.map(|(_, word)| word).or_else(alike)
 }
 
 /// Words for a message: `` `a`, `b` or `c` ``.

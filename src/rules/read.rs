@@ -146,7 +146,7 @@ impl Reader {
         self.left -= size;
         match String::from_utf8(bytes) {
             Ok(text) if !text.contains('\0') => {
-                self.documents.push(Document { source: name, text })
+                self.documents.push(Document { source: name, text });
             }
             Ok(_) => self.report(
                 name,

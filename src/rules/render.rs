@@ -16,6 +16,8 @@ mod tests;
 
 /// Longer lines are cut, in bytes.
 const MAX_LINE: usize = 400;
+/// Longer words are not marked to their end, in bytes.
+const MAX_MARKED: usize = 60;
 
 /// Draws diagnostics, one paragraph each, an empty line between them.
 pub fn render(diagnostics: &[Diagnostic], documents: &[Document], color: bool) -> String {
@@ -63,14 +65,30 @@ fn one(diagnostic: &Diagnostic, line: Option<&str>, renderer: &Renderer) -> Stri
     renderer.render(&[group])
 }
 
-/// The word that begins at a column.
+/// The word or quoted text that begins at a column.
 fn span(line: &str, column: usize) -> Range<usize> {
     let skip = column.saturating_sub(1);
     let start = line.char_indices().nth(skip).map_or(line.len(), |(offset, _)| offset);
     let rest = line.get(start..).unwrap_or_default();
-    let end = match rest.chars().next() {
-        Some('"' | '\'') => rest.trim_end().len(),
-        _ => rest.find([' ', ',', ':', '}', ']']).unwrap_or(rest.len()),
+    let first = rest.chars().next();
+    let end = match first {
+        Some(quote @ ('"' | '\'')) => closing(rest, quote),
+        _ => rest.find([' ', ',', ':', '{', '[', '}', ']']),
     };
-    start..start + end.max(rest.chars().next().map_or(0, char::len_utf8))
+    let most = rest.floor_char_boundary(MAX_MARKED);
+    let end = end.unwrap_or(rest.len()).min(most).max(first.map_or(0, char::len_utf8));
+    start..start + end
+}
+
+/// Where a quoted text ends.
+fn closing(text: &str, quote: char) -> Option<usize> {
+    let mut escaped = false;
+    for (offset, c) in text.char_indices().skip(1) {
+        match c {
+            '\\' if quote == '"' && !escaped => escaped = true,
+            c if c == quote && !escaped => return Some(offset + 1),
+            _ => escaped = false,
+        }
+    }
+    None
 }

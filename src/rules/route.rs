@@ -81,7 +81,14 @@ fn parents<'a>(at: &'a At<'a>, meta: &Meta, problems: &mut Problems<'_>) -> Vec<
 fn parent<'a>(at: &'a At<'a>, meta: &Meta, problems: &mut Problems<'_>) -> Option<Parent> {
     let fields = at.fields(problems, &PARENT)?;
     // The standard's default is a Gateway, so a parent that is a service must say so.
-    let kind = fields.need(problems, "kind").and_then(|at| service_kind(&at, problems));
+    let kind = match fields.get("kind") {
+        Some(at) => service_kind(&at, problems),
+        None => {
+            let message = "missing field `kind`: without it a parent is a Gateway".to_owned();
+            at.error_with(problems, codes::MISSING_FIELD, message, "add `kind: Service` here");
+            None
+        }
+    };
     let group = match (kind, fields.get("group")) {
         (Some(()), Some(at)) => at.word(problems, GROUPS, &["gateway.networking.k8s.io"]),
         _ => kind,
@@ -226,7 +233,11 @@ fn timeouts<'a>(at: &'a At<'a>, problems: &mut Problems<'_>) -> Timeouts {
     if let (Some(request), Some(one), Some(at)) = (request.and_then(some), backend, backend_at)
         && one > request
     {
-        let message = format!("`backendRequest` ({one:?}) is longer than `request` ({request:?})");
+        let message = format!(
+            "`backendRequest` ({}) is longer than `request` ({})",
+            values::show(one),
+            values::show(request)
+        );
         at.error(problems, codes::CONTRADICTION, message);
     }
     Timeouts { request: request.map(some), backend: backend.and_then(some) }

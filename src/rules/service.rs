@@ -143,26 +143,26 @@ fn same_name(one: &ServicePort, other: &ServicePort) -> bool {
 fn port<'a>(at: &'a At<'a>, several: bool, problems: &mut Problems<'_>) -> Option<ServicePort> {
     let fields = at.fields(problems, &PORT)?;
     let name = match fields.get("name") {
-        Some(at) => port_name(&at, problems)?,
+        Some(at) => port_name(&at, problems),
         None if several => {
             fields.need(problems, "name");
-            return None;
+            None
         }
-        None => String::new(),
+        None => Some(String::new()),
     };
     if let Some(at) = fields.get("protocol") {
-        at.word(problems, &[("TCP", ())], &["UDP", "SCTP"])?;
+        at.word(problems, &[("TCP", ())], &["UDP", "SCTP"]);
     }
     let port = fields.need(problems, "port").and_then(|at| values::port(&at, problems));
     let protocol = match fields.get("appProtocol") {
-        Some(at) => at.word(problems, APP_PROTOCOLS, &[])?,
-        None => Protocol::Detect,
+        Some(at) => at.word(problems, APP_PROTOCOLS, &[]),
+        None => Some(Protocol::Detect),
     };
     let target = match fields.get("targetPort") {
         None => port.map(TargetPort::Number),
         Some(at) => target_port(&at, problems),
     };
-    Some(ServicePort { name, port: port?, target: target?, protocol })
+    Some(ServicePort { name: name?, port: port?, target: target?, protocol: protocol? })
 }
 
 fn port_name(at: &At<'_>, problems: &mut Problems<'_>) -> Option<String> {

@@ -91,10 +91,21 @@ pub(super) fn duration_within(
     if (least..=most).contains(&value) {
         return Some(value);
     }
-    let message = format!("expected {least:?} to {most:?}, found {}", at.found());
+    let message = format!("expected {} to {}, found {}", show(least), show(most), at.found());
     let help = "leave the field out for its default";
     at.error_with(problems, codes::BAD_DURATION, message, help);
     None
+}
+
+/// A duration as rules write it.
+pub(super) fn show(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    let units = [("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+    let whole = units.iter().find(|(_, size)| millis >= *size && millis.is_multiple_of(*size));
+    match whole {
+        Some((unit, size)) => format!("{}{unit}", millis / size),
+        None => format!("{millis}ms"),
+    }
 }
 
 fn parse_duration(text: &str) -> Option<Duration> {
@@ -156,13 +167,14 @@ pub(super) fn regex(at: &At<'_>, problems: &mut Problems<'_>) -> Option<String> 
         at.error(problems, codes::BAD_REGEX, message);
         return None;
     }
-    let compiled = regex::RegexBuilder::new(&format!("^(?:{text})$"))
-        .size_limit(MAX_REGEX_PROGRAM)
-        .dfa_size_limit(MAX_REGEX_PROGRAM)
-        .build();
-    // Alone too: `a)(?:b` would close the group that the whole is wrapped in.
-    let alone = regex::RegexBuilder::new(text).size_limit(MAX_REGEX_PROGRAM).build();
-    let Err(error) = alone.and(compiled) else { return Some(text.to_owned()) };
+    let compile = |text: &str| {
+        let mut builder = regex::RegexBuilder::new(text);
+        builder.size_limit(MAX_REGEX_PROGRAM).dfa_size_limit(MAX_REGEX_PROGRAM).build()
+    };
+    // Alone first: `a)(?:b` would close the group that the whole is wrapped in.
+    let alone = if text.contains(')') { compile(text).map(drop) } else { Ok(()) };
+    let compiled = alone.and_then(|()| compile(&format!("^(?:{text})$")));
+    let Err(error) = compiled else { return Some(text.to_owned()) };
     let why = match error {
         regex::Error::CompiledTooBig(_) => "it is too large when compiled".to_owned(),
         error => last_line(&error.to_string()),

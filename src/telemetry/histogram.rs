@@ -147,7 +147,8 @@ impl Slots {
 
 /// A duration in whole microseconds.
 pub fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+    // Without the 128-bit division of `as_micros`: this is on the way of every request.
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros().into())
 }
 
 fn inside(bucket: usize, share: f64) -> Duration {

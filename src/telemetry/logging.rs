@@ -6,6 +6,7 @@
 
 use std::io::IsTerminal as _;
 
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
@@ -117,8 +118,10 @@ fn parse(filter: &str) -> Result<EnvFilter, LoggingError> {
     let wrong = || LoggingError::Filter { shown: super::escape(filter.as_bytes()).into_owned() };
     let word = |part: &str| {
         let (target, level) = part.split_once('=').unwrap_or(("-", part));
-        let level = level.trim().parse::<tracing_subscriber::filter::LevelFilter>();
-        !target.trim().is_empty() && level.is_ok()
+        let level = level.trim();
+        // The crate reads an empty level as `error`.
+        let known = !level.is_empty() && level.parse::<LevelFilter>().is_ok();
+        !target.trim().is_empty() && known
     };
     if filter.len() > MAX_FILTER_BYTES || !filter.split(',').all(word) {
         return Err(wrong());

@@ -16,6 +16,16 @@ use bytes::Bytes;
 use super::discovery::{Any, WireResource};
 use crate::resource::{Key, Kind, Resource};
 
+mod address;
+mod cluster;
+mod field;
+mod mesh;
+mod route;
+mod service;
+#[cfg(test)]
+mod tests;
+mod workload;
+
 /// A resource, encoded once for everyone who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {
@@ -49,9 +59,31 @@ pub struct DecodeError {
     pub reason: String,
 }
 
+impl DecodeError {
+    fn new(field: &str, reason: impl Into<String>) -> Self {
+        Self { field: field.into(), reason: reason.into() }
+    }
+
+    /// The same error, seen from one level further out.
+    fn inside(mut self, parent: &str) -> Self {
+        self.field = match self.field.as_str() {
+            "" => parent.to_owned(),
+            field => format!("{parent}.{field}"),
+        };
+        self
+    }
+}
+
 /// Encodes `resource` canonically.
 pub fn encode(resource: &Resource) -> Encoded {
-    let body = Bytes::new();
+    let body: Bytes = match resource {
+        Resource::Mesh(mesh) => mesh::encode(mesh),
+        Resource::Workload(workload) => workload::encode(workload),
+        Resource::Cluster(cluster) => cluster::encode(cluster),
+        Resource::Service(service) => service::encode(service),
+        Resource::Address(address) => address::encode(address),
+    }
+    .into();
     let hash = digest::digest(&digest::SHA256, &body);
     let version: String = hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     Encoded { key: resource.key(), version: version.into(), body }
@@ -62,6 +94,17 @@ pub fn encode(resource: &Resource) -> Encoded {
 /// # Errors
 /// [`DecodeError`] with the first field that is not what its type promises.
 pub fn decode(kind: Kind, name: &str, body: &[u8]) -> Result<Resource, DecodeError> {
-    let _ = (kind, name, body);
-    Err(DecodeError { field: String::new(), reason: "this kind is not decoded yet".into() })
+    let resource = match kind {
+        Kind::Mesh => Resource::Mesh(mesh::decode(body)?),
+        Kind::Workload => Resource::Workload(workload::decode(body)?),
+        Kind::Cluster => Resource::Cluster(cluster::decode(body)?),
+        Kind::Service => Resource::Service(service::decode(body)?),
+        Kind::Address => Resource::Address(address::decode(body)?),
+    };
+    let own = resource.key();
+    if *own.name != *name {
+        let reason = format!("the body is `{}`, but it was sent under another name", own.name);
+        return Err(DecodeError::new("name", reason));
+    }
+    Ok(resource)
 }

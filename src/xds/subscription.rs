@@ -73,10 +73,12 @@ pub struct Subscription {
 #[derive(Debug)]
 struct Entry {
     held: Held,
-    /// The newest response that had this name.
-    received: u64,
-    /// The newest event that decided `held`: a response that was settled, or the subscription.
-    settled: u64,
+    /// How often it stands in responses that are not settled.
+    unsettled: usize,
+    /// When it was subscribed; older responses are about an earlier subscription.
+    since: u64,
+    /// When the response came that `held` is from.
+    accepted: u64,
 }
 
 impl Subscription {
@@ -109,7 +111,8 @@ impl Subscription {
                 return Err(TooManyNames);
             }
             self.clock += 1;
-            vacant.insert(Entry { held, received: self.clock, settled: self.clock });
+            let since = self.clock;
+            vacant.insert(Entry { held, unsettled: 0, since, accepted: since });
             self.tell(key, true);
         }
         Ok(())
@@ -145,8 +148,8 @@ impl Subscription {
         self.end();
         self.live = true;
         for entry in self.names.values_mut() {
-            if entry.received > entry.settled {
-                *entry = Entry { held: Held::Unknown, settled: entry.received, ..*entry };
+            if std::mem::take(&mut entry.unsettled) > 0 {
+                entry.held = Held::Unknown;
             }
         }
         let mut node = Some(node);
@@ -227,7 +230,7 @@ impl Subscription {
         for WireResource { name, version, resource } in resources {
             let key = Key { kind, name: name.into() };
             let Some(entry) = self.names.get_mut(&key) else { continue };
-            entry.received = self.clock;
+            entry.unsettled += 1;
             let held = Held::Version(version.into());
             match decode(&key, resource) {
                 Ok(resource) => received.updates.push((key.clone(), Some(resource))),
@@ -238,7 +241,7 @@ impl Subscription {
         for name in removed {
             let key = Key { kind, name: name.into() };
             let Some(entry) = self.names.get_mut(&key) else { continue };
-            entry.received = self.clock;
+            entry.unsettled += 1;
             received.updates.push((key.clone(), None));
             received.ticket.offer(key, Held::Absent);
         }
@@ -254,16 +257,13 @@ impl Subscription {
         }
         self.unsettled = self.unsettled.saturating_sub(1);
         let (at, verdict) = (ticket.at(), ticket.judge(refusals));
-        for (key, held) in verdict.accepted {
-            let known = self.names.get_mut(&key).filter(|entry| entry.settled < at);
-            if let Some(entry) = known {
-                (entry.held, entry.settled) = (held, at);
-            }
-        }
-        for key in verdict.refused {
-            let known = self.names.get_mut(&key).filter(|entry| entry.settled < at);
-            if let Some(entry) = known {
-                entry.settled = at;
+        for (key, held) in verdict.offered {
+            let Some(entry) = self.names.get_mut(&key).filter(|entry| entry.since < at) else {
+                continue;
+            };
+            entry.unsettled = entry.unsettled.saturating_sub(1);
+            if let Some(held) = held.filter(|_| entry.accepted <= at) {
+                (entry.held, entry.accepted) = (held, at);
             }
         }
         let refusals = verdict.refusals;

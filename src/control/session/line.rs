@@ -63,12 +63,12 @@ impl Line {
 
     /// A name asked for again counts as new: the proxy has forgotten it (xDS, "subscribing to
     /// resources").
-    pub(super) fn subscribe(&mut self, name: Arc<str>, version: Option<String>, subscription: u64) {
-        self.unsubscribe(&name);
+    pub(super) fn subscribe(&mut self, name: &Arc<str>, version: Option<&str>, subscription: u64) {
+        self.unsubscribe(name);
         let ours = version.filter(|version| version.len() <= VERSION_BYTES);
         let held = ours.map_or(Held::Unknown, |version| Held::Version(version.into()));
         self.names.insert(name.clone(), Name { subscription, held, refused: None, place: None });
-        self.on_change(&name);
+        self.on_change(name);
     }
 
     pub(super) fn unsubscribe(&mut self, name: &str) {

@@ -1,3 +1,5 @@
+//! Balancing: each algorithm keeps its promise, and a retry goes to another endpoint.
+
 use super::*;
 use crate::names::Protocol;
 use crate::proxy::cluster::ClusterCell;

@@ -30,9 +30,9 @@ impl Buffer {
         self.block
     }
 
-    /// Whether it holds a block.
-    pub fn has_block(&self) -> bool {
-        !self.block.is_empty()
+    /// Whether its block is worth keeping: there, and not grown.
+    pub fn has_standard_block(&self) -> bool {
+        self.block.len() == BLOCK
     }
 
     /// What was read and not consumed.

@@ -12,11 +12,9 @@ pub struct RequestPlan<'a> {
     pub edits: [Option<&'a HeaderEdit>; 2],
     /// `traceparent` to send instead of the one received.
     pub traceparent: Option<&'a [u8]>,
-    /// The value of `X-Forwarded-Client-Cert`, where the caller proved an identity.
+    /// The value of `X-Forwarded-Client-Cert`, where the caller proved an identity; what came
+    /// under that name is always dropped.
     pub client_cert: Option<&'a [u8]>,
-    /// Fields of the name above from the peer are dropped (they always are, unless the peer is
-    /// our own application).
-    pub keep_client_cert: bool,
 }
 
 /// Writes a request head to `out`, the empty line included.
@@ -36,7 +34,6 @@ pub fn request(out: &mut Vec<u8>, view: &RequestView<'_>, plan: &RequestPlan<'_>
         let copied = match range.known {
             Known::Other => true,
             Known::TraceParent => plan.traceparent.is_none(),
-            Known::ClientCert => plan.keep_client_cert,
             Known::Expect => head.expect_continue,
             _ => false,
         };

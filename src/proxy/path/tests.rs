@@ -1,3 +1,5 @@
+//! Paths: the one canonical form, what is refused, and that normalizing twice changes nothing.
+
 use super::*;
 use proptest::prelude::*;
 

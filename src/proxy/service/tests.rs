@@ -1,3 +1,5 @@
+//! Routing: which rule and backend a head comes to, as the compiled table says.
+
 use super::*;
 use crate::proxy::h1::{RequestHead, head_end};
 use crate::resource::{Backend as WireBackend, RouteMatch, Service, ServicePort};

@@ -85,12 +85,9 @@ fn filter<'a>(at: &'a At<'a>, problems: &mut Problems<'_>) -> Option<(Side, Head
     let all = at.any_fields(problems)?;
     let words =
         [("RequestHeaderModifier", Side::Request), ("ResponseHeaderModifier", Side::Response)];
-    let side =
-        match all.need(problems, "type").and_then(|at| at.word(problems, &words, LATER_TYPES)) {
-            Some(side) => side,
-            // A filter that comes later is reported once, by its type.
-            None => return None,
-        };
+    // A filter that comes later is reported once, by its type.
+    let kind = all.need(problems, "type");
+    let side = kind.and_then(|at| at.word(problems, &words, LATER_TYPES))?;
     let fields = at.fields(problems, &FILTER)?;
     let other = if side == Side::Request { Side::Response } else { Side::Request };
     if let Some(at) = fields.get(other.field()) {

@@ -21,8 +21,8 @@ pub struct Ticket {
 pub(super) struct Verdict {
     pub(super) type_url: String,
     pub(super) nonce: String,
-    pub(super) accepted: Vec<(Key, Held)>,
-    pub(super) refused: Vec<Key>,
+    /// `None` where it was refused.
+    pub(super) offered: Vec<(Key, Option<Held>)>,
     pub(super) refusals: Vec<Refusal>,
 }
 
@@ -59,15 +59,17 @@ impl Ticket {
         self.refusals.push(refusal);
     }
 
-    /// Splits what was offered by whether a refusal names it.
+    /// Parts what was offered by whether a refusal names it.
     pub(super) fn judge(self, refusals: Vec<Refusal>) -> Verdict {
         let Self { type_url, nonce, offered, refusals: mut all, .. } = self;
         all.extend(refusals);
         let names: HashSet<&str> = all.iter().map(|refusal| refusal.name.as_str()).collect();
         let whole = names.contains("");
-        let (refused, accepted): (Vec<_>, Vec<_>) =
-            offered.into_iter().partition(|(key, _)| whole || names.contains(&*key.name));
-        let refused = refused.into_iter().map(|(key, _)| key).collect();
-        Verdict { type_url, nonce, accepted, refused, refusals: all }
+        let judge = |(key, held): (Key, Held)| {
+            let refused = whole || names.contains(&*key.name);
+            (key, (!refused).then_some(held))
+        };
+        let offered = offered.into_iter().map(judge).collect();
+        Verdict { type_url, nonce, offered, refusals: all }
     }
 }

@@ -1,3 +1,5 @@
+//! Bodies: where they end, and which framing is refused, however the bytes arrive.
+
 use super::*;
 use proptest::prelude::*;
 

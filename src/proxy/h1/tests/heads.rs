@@ -1,3 +1,5 @@
+//! Heads: what is read, what is refused, and what is written onward.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,0 +1,96 @@
+"""meshctl in a run: a control plane in a temporary home, a caller's and a receiver's proxy.
+
+Switched on as in peers' README: metrics, 1 % of requests traced, retries, time limits, Permissive
+inbound (so that the one hop without TLS passes), mutual TLS between the proxies.
+"""
+
+import json
+import os
+import signal
+import statistics
+import subprocess
+import time
+
+from peers import Contender
+from processes import wait_for
+
+RULES = """\
+apiVersion: meshctl.dev/v1alpha1
+kind: MeshConfig
+metadata: {name: default}
+spec:
+  mtls: Permissive
+  tracing: {sampling: 1%}
+"""
+
+
+class Mesh:
+    """A mesh of two proxies, one worker each."""
+
+    def __init__(self, processes, work, binary, origin):
+        self.processes, self.work, self.binary = processes, work, str(binary)
+        self.home = work / "home"
+        self.origin = origin
+        self.installed = False
+        self.roles = {}
+
+    def meshctl(self, *arguments):
+        command = [self.binary, "--home", str(self.home), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        if done.returncode != 0:
+            raise SystemExit(f"error: meshctl {' '.join(arguments)}: {done.stderr}{done.stdout}")
+        return done.stdout
+
+    def start(self):
+        self.installed = True
+        self.meshctl("install", "--platform", "local")
+        rules = self.work / "rules.yaml"
+        rules.write_text(RULES)
+        self.meshctl("apply", "-f", str(rules))
+        receiver = self.proxy("origin", "--app", f"127.0.0.1:{self.origin}")
+        caller = self.proxy("caller")
+        pids = {role: child.pid for role, (child, _) in self.roles.items()}
+        return [
+            Contender("meshctl", "one hop", port_of(receiver["inbound"]), [pids["origin"]]),
+            Contender("meshctl", "two hops, mTLS", port_of(caller["outbound"]), list(pids.values())),
+        ]
+
+    def proxy(self, service, *arguments):
+        ready = self.work / f"{service}.ready"
+        command = [self.binary, "--home", str(self.home), "proxy", "run", "--service", service]
+        command += ["--workers", "1", "--ready-file", str(ready), *arguments]
+        child = self.processes.start(command, self.work / f"{service}.out")
+        wait_for(f"proxy of {service} (see {self.work}/{service}.out)", ready.exists, 10, 0.0005)
+        self.roles[service] = (child, arguments)
+        return json.loads(ready.read_text())
+
+    def start_times_ms(self, rounds):
+        """Start to ready with a last-good configuration, the control plane there."""
+        times = []
+        for _ in range(rounds):
+            child, arguments = self.roles["origin"]
+            self.processes.stop(child, signal.SIGTERM)
+            begun = time.monotonic()
+            self.proxy("origin", *arguments)
+            times.append((time.monotonic() - begun) * 1000)
+        return times
+
+    def version_ms(self, rounds=20):
+        times = []
+        for _ in range(rounds):
+            begun = time.monotonic()
+            subprocess.run([self.binary, "--version"], check=True, stdout=subprocess.DEVNULL)
+            times.append((time.monotonic() - begun) * 1000)
+        return statistics.median(times)
+
+    def binary_mb(self):
+        return os.stat(self.binary).st_size / 1e6
+
+    def end(self):
+        if self.installed:
+            command = [self.binary, "--home", str(self.home), "uninstall", "--purge", "--yes"]
+            subprocess.run(command, capture_output=True, timeout=60)
+
+
+def port_of(address):
+    return int(address.rsplit(":", 1)[1])

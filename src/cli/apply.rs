@@ -1,0 +1,126 @@
+//! `apply`: hands rules to the control plane, all documents or none, and waits for the proxies.
+//!
+//! The documents are checked here first, with the same words as `validate`, so that a typing
+//! mistake is told without a control plane. What the mesh alone knows it says itself.
+
+use clap::{Args, ValueEnum};
+
+use super::args::{Context, NamespaceArgs};
+use super::client::Client;
+use super::exit::{Exit, Failure, Outcome};
+use super::input::{Input, InputArgs};
+use super::wait::{self, TimeoutArgs};
+use super::{diagnostics, kind, validate};
+use crate::control::api::shapes::{Action, ApplyRequest, ApplyResult, Source};
+use crate::names::Namespace;
+use crate::rules::{self, Options, Parsed, UnknownKinds};
+
+/// Change the rules of the mesh: all the documents or none.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  meshctl apply -f rules.yaml --wait              return when every proxy has acknowledged
+  meshctl apply -f rules/ -R                      all files of a directory
+  meshctl apply -f rules.yaml --dry-run=server    what would change
+  cat rules.yaml | meshctl apply -f -")]
+pub(crate) struct ApplyArgs {
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    namespace: NamespaceArgs,
+    /// Change nothing: check here (`client`), or let the control plane say what would change.
+    #[arg(long, value_name = "WHERE")]
+    dry_run: Option<DryRun>,
+    /// Wait until every proxy concerned has acknowledged.
+    #[arg(long)]
+    wait: bool,
+    #[command(flatten)]
+    timeout: TimeoutArgs,
+}
+
+/// Who is asked what would change: nobody, only this program checks; or the control plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DryRun {
+    Client,
+    Server,
+}
+
+pub(crate) fn run(args: &ApplyArgs, context: &Context) -> Outcome {
+    let input = Input::read(&args.input.filename, args.input.recursive)?;
+    let parsed = parse(&input, &args.namespace.namespace, context)?;
+    if let Some(DryRun::Client) = args.dry_run {
+        for object in &parsed.objects {
+            let reference = &object.reference;
+            let kind = kind::word(reference.kind.as_str());
+            context.printer.line(&format!("{kind}/{} checked (dry run)", reference.name))?;
+        }
+        return Ok(Exit::Done);
+    }
+    let client = Client::new(context.home()?)?;
+    let request = ApplyRequest {
+        sources: input.documents.iter().map(source).collect(),
+        dry_run: args.dry_run.is_some(),
+        namespace: args.namespace.namespace.to_string(),
+        actor: actor(),
+    };
+    let result: ApplyResult = client.post("/v1/apply", &request)?;
+    context.printer.complain(&diagnostics::render(&result.warnings, &input.documents));
+    print(&result, args.dry_run, context)?;
+    if args.wait && args.dry_run.is_none() {
+        wait::propagation(&client, context, result.revision, args.timeout)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The rules of an input, without an error, or the failure that shows all problems.
+pub(crate) fn parse(
+    input: &Input,
+    namespace: &Namespace,
+    context: &Context,
+) -> Result<Parsed, Failure> {
+    let options =
+        Options { default_namespace: namespace.clone(), unknown_kinds: UnknownKinds::Refuse };
+    let parsed = rules::parse(&input.documents, &options);
+    if parsed.has_errors() || !input.unread.is_empty() {
+        let found = [input.unread.clone(), parsed.diagnostics].concat();
+        return Err(validate::refused(&found, input));
+    }
+    if parsed.objects.is_empty() {
+        return Err(Failure::new("there are no rules in what was given"));
+    }
+    context.printer.complain(&diagnostics::render(&parsed.diagnostics, &input.documents));
+    Ok(parsed)
+}
+
+fn source(document: &rules::Document) -> Source {
+    Source { name: document.source.clone(), text: document.text.clone() }
+}
+
+/// Prints what was done to each object, as `httproute/reviews configured`.
+pub(crate) fn print(
+    result: &ApplyResult,
+    dry_run: Option<DryRun>,
+    context: &Context,
+) -> Result<(), Failure> {
+    let suffix = if dry_run.is_some() { " (dry run)" } else { "" };
+    for object in &result.objects {
+        let done = match object.action {
+            Action::Created => "created",
+            Action::Configured => "configured",
+            Action::Unchanged => "unchanged",
+            Action::Deleted => "deleted",
+        };
+        let kind = kind::word(&object.kind);
+        context.printer.line(&format!("{kind}/{} {done}{suffix}", object.name))?;
+    }
+    Ok(())
+}
+
+/// Who changes the rules, for the control plane's log: the user of this process.
+pub(crate) fn actor() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    match std::env::var("USER") {
+        Ok(user) if !user.is_empty() => format!("{user} (uid {uid})"),
+        _ => format!("uid {uid}"),
+    }
+}

@@ -1,0 +1,96 @@
+//! Whether the control plane runs, is ours, and holds valid certificates.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Finding;
+use crate::cli::client::{Client, Fault};
+use crate::cli::exit::Failure;
+use crate::cli::output::until;
+use crate::cli::version::CLIENT;
+use crate::control::api::shapes::MeshStatus;
+use crate::platform::local::Holder;
+
+/// The longest that an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(3);
+/// A root that expires sooner is worth a warning: a third of ten years is too early to be useful.
+const ROOT_WARNING: i64 = 90 * 24 * 3600;
+
+/// The findings, and what answered.
+type Found = (Vec<Finding>, Option<(Client, MeshStatus)>);
+
+pub(super) fn checks(home: &Path) -> Result<Found, Failure> {
+    let client = Client::with_timeout(home, TIMEOUT)?;
+    let running = "the control plane runs and answers";
+    let status: MeshStatus = match client.ask("/v1/status", &[]) {
+        Ok(status) => status,
+        Err(Fault::NotRunning) => {
+            let message = format!("none runs in `{}`", home.display());
+            return Ok((vec![Finding::failed(running, message, "meshctl install")], None));
+        }
+        Err(Fault::Refused(_, failure)) => {
+            return Ok((vec![Finding::failed(running, failure.error, &failure.help)], None));
+        }
+        Err(Fault::Other(error)) => {
+            let log = crate::control::home::Home::new(home).log();
+            let remedy = format!("see its log, `{}`", log.display());
+            return Ok((vec![Finding::failed(running, error.to_string(), &remedy)], None));
+        }
+    };
+    let findings = vec![
+        Finding::passed(running),
+        ready(&status),
+        version(&status),
+        supervised(home)?,
+        root(&status, Timestamp::now()),
+    ];
+    Ok((findings, Some((client, status))))
+}
+
+fn ready(status: &MeshStatus) -> Finding {
+    let name = "it is ready";
+    match status.control_plane.ready {
+        true => Finding::passed(name),
+        false => Finding::failed(name, "it is still starting", "wait, with `meshctl check --wait`"),
+    }
+}
+
+fn version(status: &MeshStatus) -> Finding {
+    let name = "it has the version of this program";
+    match status.control_plane.version.as_str() {
+        CLIENT => Finding::passed(name),
+        other => Finding::warning(
+            name,
+            format!("it is {other}, this program is {CLIENT}"),
+            "`meshctl uninstall` (data is kept), then `meshctl install`",
+        ),
+    }
+}
+
+/// Something starts it again: our supervisor, or a service manager, which then is its parent.
+fn supervised(home: &Path) -> Result<Finding, Failure> {
+    let name = "it is started again when it crashes";
+    Ok(match Holder::find(home)? {
+        Some(_) => Finding::passed(name),
+        None => Finding::warning(
+            name,
+            "`meshctl install` has not started it",
+            "none is needed where a service manager runs it; else `meshctl uninstall`, then `meshctl install`",
+        ),
+    })
+}
+
+fn root(status: &MeshStatus, now: Timestamp) -> Finding {
+    let name = "the root certificate is valid for long";
+    let left = status.control_plane.root_expires.as_second() - now.as_second();
+    let text = until(status.control_plane.root_expires, now);
+    match left {
+        ..=0 => Finding::failed(name, "it has expired", "make a new mesh with another `--home`"),
+        1..ROOT_WARNING => {
+            Finding::warning(name, format!("it expires in {text}"), "plan a new root certificate")
+        }
+        _ => Finding::passed(name),
+    }
+}

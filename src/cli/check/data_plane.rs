@@ -1,0 +1,81 @@
+//! Whether the proxies are connected, have what they should have, and hold valid certificates.
+
+use jiff::Timestamp;
+
+use super::Finding;
+use crate::cli::certs::last_third;
+use crate::cli::client::Client;
+use crate::cli::diagnostics::plural;
+use crate::cli::exit::Failure;
+use crate::cli::output::until;
+use crate::control::api::shapes::{CertificateList, MeshStatus, ProxyState, ProxyStatus};
+
+pub(super) fn checks(client: &Client, status: &MeshStatus) -> Result<Vec<Finding>, Failure> {
+    let certificates: CertificateList = client.get("/v1/certificates", &[])?;
+    let mut findings = vec![joined(status)];
+    findings.extend(status.proxies.iter().map(proxy));
+    findings.push(expiry(&certificates, Timestamp::now()));
+    findings.push(served(status));
+    Ok(findings)
+}
+
+fn joined(status: &MeshStatus) -> Finding {
+    match status.proxies.len() {
+        0 => Finding::warning(
+            "proxies have joined",
+            "none has",
+            "run one with `meshctl proxy run --service NAME`",
+        ),
+        many => Finding::passed(format!("{} joined", plural(many, "proxy"))),
+    }
+}
+
+fn proxy(it: &ProxyStatus) -> Finding {
+    let name = format!("`{}/{}` has the rules in force", it.namespace, it.name);
+    match it.state {
+        ProxyState::Synced => Finding::passed(name),
+        ProxyState::Pending => Finding::warning(
+            name,
+            "it has not acknowledged all of them yet",
+            "wait, with `meshctl check --proxy --wait`",
+        ),
+        ProxyState::Rejected => Finding::failed(
+            name,
+            format!("it refused some: {}", it.reason),
+            "correct the rule; `meshctl get all -A -o wide` shows which",
+        ),
+        ProxyState::Disconnected => Finding::failed(
+            name,
+            format!("it is disconnected since {}", it.since),
+            "start it again with `meshctl proxy run`, or look into its log",
+        ),
+    }
+}
+
+/// Certificates are renewed at half of their life; one in its last third was not.
+fn expiry(list: &CertificateList, now: Timestamp) -> Finding {
+    let name = "no certificate is close to its end";
+    let late: Vec<_> = list.certificates.iter().filter(|it| last_third(it, now)).collect();
+    let shown: Vec<String> =
+        late.iter().map(|it| format!("{} ({})", it.workload, until(it.not_after, now))).collect();
+    match (late.iter().any(|it| it.not_after <= now), late.is_empty()) {
+        (true, _) => Finding::failed(name, shown.join(", "), "meshctl certs rotate"),
+        (false, false) => Finding::warning(name, shown.join(", "), "meshctl certs rotate"),
+        (false, true) => Finding::passed(name),
+    }
+}
+
+/// A declared service without a workload behind it answers nobody.
+fn served(status: &MeshStatus) -> Finding {
+    let name = "every service has an endpoint";
+    let empty = status.services.iter().filter(|it| it.endpoints.total == 0);
+    let empty: Vec<String> = empty.map(|it| format!("{}/{}", it.namespace, it.name)).collect();
+    match empty.is_empty() {
+        true => Finding::passed(name),
+        false => Finding::warning(
+            name,
+            format!("none behind {}", empty.join(", ")),
+            "run its application behind `meshctl proxy run --service NAME --app ADDR:PORT`",
+        ),
+    }
+}

@@ -1,0 +1,31 @@
+//! The report as people read it, and what counts as broken.
+
+use super::*;
+
+#[test]
+fn failures_come_with_a_remedy_and_are_counted() {
+    let checks = vec![
+        Finding::passed("it runs"),
+        Finding::warning("it is new", "it is old", "meshctl install"),
+        Finding::failed("it answers", "it does not", "look into its log"),
+    ];
+    let groups = [Group { group: "control plane", checks }];
+    let shown = anstream::adapter::strip_str(&text(&groups)).to_string();
+    assert_eq!(
+        shown,
+        "control plane\n  ✔ it runs\n  ‼ it is new\n      it is old\n      remedy: meshctl install\n  \
+         × it answers\n      it does not\n      remedy: look into its log\n\n1 failed, 1 warning\n"
+    );
+    assert_eq!(count(&groups, Verdict::Failed), 1);
+}
+
+#[test]
+fn a_home_that_others_can_read_fails() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).expect("mode");
+    let found = before::checks(dir.path());
+    let failed: Vec<_> = found.iter().filter(|it| it.result == Verdict::Failed).collect();
+    assert_eq!(failed.len(), 1, "{found:?}");
+    assert!(failed[0].remedy.starts_with("chmod 700 "), "{found:?}");
+}

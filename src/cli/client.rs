@@ -1,0 +1,135 @@
+//! The one client of the admin API: HTTP/1.1 with JSON over the Unix socket in the home directory.
+//!
+//! Owns its runtime, so that commands read top to bottom. That no control plane answers is told
+//! apart from every other fault, because it has its own remedy.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::diagnostics;
+use super::exit::Failure;
+use crate::control::api::shapes;
+
+/// The longest that one answer may take; waiting is done by asking again.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A connection to the control plane of a home directory.
+#[derive(Debug)]
+pub(crate) struct Client {
+    home: PathBuf,
+    http: reqwest::Client,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// Why there was no answer of the kind that was asked for.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// Nothing listens there.
+    NotRunning,
+    /// It answered, and refused.
+    Refused(StatusCode, Box<shapes::Failure>),
+    /// Anything else.
+    Other(anyhow::Error),
+}
+
+impl Client {
+    /// A client for the control plane of `home`; nothing is sent yet.
+    pub(crate) fn new(home: &Path) -> Result<Self, Failure> {
+        Self::with_timeout(home, TIMEOUT)
+    }
+
+    /// The same with another limit for one answer.
+    pub(crate) fn with_timeout(home: &Path, timeout: Duration) -> Result<Self, Failure> {
+        // An answer needs the provider only to build the client: the socket is plain HTTP. It fails
+        // only when somebody else installed one before, which serves as well.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .unix_socket(crate::control::home::Home::new(home).admin_socket())
+            .tls_certs_only([])
+            .timeout(timeout)
+            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { home: home.to_owned(), http, runtime })
+    }
+
+    /// `GET`, with a query.
+    pub(crate) fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T, Failure> {
+        self.ask(path, query).map_err(|fault| self.failure(fault))
+    }
+
+    /// `POST`, with a body.
+    pub(crate) fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        self.tell(path, body).map_err(|fault| self.failure(fault))
+    }
+
+    /// `GET` for those who look at the fault.
+    pub(crate) fn ask<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T, Fault> {
+        self.send(self.http.request(Method::GET, url(path)).query(query))
+    }
+
+    /// `POST` for those who look at the fault.
+    pub(crate) fn tell<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Fault> {
+        self.send(self.http.request(Method::POST, url(path)).json(body))
+    }
+
+    fn send<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Fault> {
+        self.runtime.block_on(async {
+            let answer = request.send().await.map_err(|error| match error.is_connect() {
+                true => Fault::NotRunning,
+                false => Fault::Other(error.without_url().into()),
+            })?;
+            let status = answer.status();
+            let body = answer.bytes().await.map_err(|e| Fault::Other(e.without_url().into()))?;
+            if status.is_success() {
+                return serde_json::from_slice(&body).map_err(|error| Fault::Other(error.into()));
+            }
+            let failure = serde_json::from_slice(&body).unwrap_or_else(|_| shapes::Failure {
+                error: format!("the control plane answered {status}"),
+                help: String::new(),
+                diagnostics: Vec::new(),
+            });
+            Err(Fault::Refused(status, Box::new(failure)))
+        })
+    }
+
+    /// A fault as people read it.
+    pub(crate) fn failure(&self, fault: Fault) -> Failure {
+        match fault {
+            Fault::NotRunning => {
+                Failure::new(format!("no control plane is running in `{}`", self.home.display()))
+                    .help("start it with `meshctl install`")
+            }
+            Fault::Refused(_, failure) => {
+                let told = Failure::new(failure.error).help(failure.help);
+                told.with_detail(diagnostics::render(&failure.diagnostics, &[]))
+            }
+            Fault::Other(error) => Failure::from(error)
+                .context("the control plane gave no answer that could be used")
+                .help("see how it is with `meshctl check`"),
+        }
+    }
+}
+
+fn url(path: &str) -> String {
+    format!("http://meshctl{path}")
+}

@@ -1,0 +1,98 @@
+//! What a shell is told at TAB: words of the command line, and names that the mesh has now.
+//!
+//! Only when the completion script asks, by [`VARIABLE`]. Silent on every failure and quick: a
+//! control plane that does not answer at once is done without.
+
+use std::time::Duration;
+
+use clap::CommandFactory as _;
+use clap_complete::CompleteEnv;
+use clap_complete::engine::CompletionCandidate;
+
+use super::args::{Cli, home};
+use super::client::Client;
+use super::kind;
+use crate::control::api::shapes::{MeshStatus, ObjectList, TraceList};
+use crate::mesh::ObjectKind;
+
+/// The environment variable by which a completion script asks.
+pub(super) const VARIABLE: &str = "MESHCTL_COMPLETE";
+
+/// The longest that TAB may take.
+const TIMEOUT: Duration = Duration::from_millis(200);
+
+/// Whether this process was asked to complete; then it has answered.
+pub(super) fn answered() -> bool {
+    if std::env::var_os(VARIABLE).is_none() {
+        return false;
+    }
+    let here = std::env::current_dir().ok();
+    let asked = CompleteEnv::with_factory(Cli::command).var(VARIABLE).bin("meshctl");
+    let answer = asked.completer("meshctl").try_complete(std::env::args_os(), here.as_deref());
+    answer.unwrap_or(true)
+}
+
+/// A client for the home directory of the command line that is being typed.
+fn client() -> Option<Client> {
+    let words: Vec<_> = std::env::args_os().skip_while(|word| word != "--").skip(1).collect();
+    let typed = words.windows(2).find_map(|pair| match pair {
+        [flag, dir] if flag == "--home" => Some(std::path::PathBuf::from(dir)),
+        _ => None,
+    });
+    let set = || std::env::var_os("MESHCTL_HOME").map(std::path::PathBuf::from);
+    Client::with_timeout(&home(typed.or_else(set).as_deref())?, TIMEOUT).ok()
+}
+
+fn candidates(names: Option<Vec<String>>) -> Vec<CompletionCandidate> {
+    let mut names = names.unwrap_or_default();
+    names.sort();
+    names.dedup();
+    names.into_iter().map(CompletionCandidate::new).collect()
+}
+
+fn status() -> Option<MeshStatus> {
+    client()?.ask("/v1/status", &[]).ok()
+}
+
+/// Kinds, and rules as `kind/name`.
+pub(super) fn objects() -> Vec<CompletionCandidate> {
+    let name = |item: &serde_json::Value| {
+        let kind = item.get("kind")?.as_str()?;
+        Some(format!("{}/{}", kind::word(kind), item.pointer("/metadata/name")?.as_str()?))
+    };
+    let rules = || {
+        let list: ObjectList = client()?.ask("/v1/objects", &[]).ok()?;
+        Some(list.items.iter().filter_map(name).collect::<Vec<_>>())
+    };
+    let kinds = ObjectKind::ALL.iter().map(|kind| kind::word(kind.as_str()));
+    candidates(Some(rules().unwrap_or_default().into_iter().chain(kinds).collect()))
+}
+
+/// Services, those of the default namespace without it.
+pub(super) fn services() -> Vec<CompletionCandidate> {
+    let short = |namespace: &str, name: &str| match namespace {
+        crate::names::DEFAULT_NAMESPACE => name.to_owned(),
+        _ => format!("{namespace}/{name}"),
+    };
+    let all = status().map(|it| it.services);
+    candidates(all.map(|all| all.iter().map(|it| short(&it.namespace, &it.name)).collect()))
+}
+
+/// Proxies as `namespace/name`.
+pub(super) fn proxies() -> Vec<CompletionCandidate> {
+    let all = status().map(|it| it.proxies);
+    candidates(
+        all.map(|all| all.iter().map(|it| format!("{}/{}", it.namespace, it.name)).collect()),
+    )
+}
+
+/// Proxies and services.
+pub(super) fn workloads() -> Vec<CompletionCandidate> {
+    proxies().into_iter().chain(services()).collect()
+}
+
+/// Ids of recent traces.
+pub(super) fn traces() -> Vec<CompletionCandidate> {
+    let list: Option<TraceList> = client().and_then(|it| it.ask("/v1/traces", &[]).ok());
+    candidates(list.map(|list| list.traces.into_iter().map(|it| it.id).collect()))
+}

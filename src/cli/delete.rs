@@ -1,0 +1,146 @@
+//! `delete`: takes rules away, by name or by the file that they came from. All or none; it asks.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
+
+use super::apply::{self, DryRun};
+use super::args::{Context, NamespaceArgs};
+use super::client::Client;
+use super::confirm::{self, ConfirmArgs};
+use super::diagnostics::plural;
+use super::exit::{Exit, Failure, Outcome};
+use super::input::Input;
+use super::wait::{self, TimeoutArgs};
+use super::{complete, kind};
+use crate::control::api::shapes::{ApplyResult, DeleteRequest, ObjectId, ObjectList};
+
+/// Delete rules, all of those named or none.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  meshctl delete httproute reviews           ask, then delete one route
+  meshctl delete -f rules.yaml --yes         delete all that a file has
+  meshctl delete trafficpolicy --all --yes   delete all of a kind in the namespace")]
+pub(crate) struct DeleteArgs {
+    /// KIND NAME… or KIND/NAME….
+    #[arg(
+        value_name = "KIND",
+        required_unless_present = "filename",
+        conflicts_with = "filename",
+        add = ArgValueCandidates::new(complete::objects)
+    )]
+    what: Vec<String>,
+    /// Delete what these files or directories have; `-` is standard input.
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
+    filename: Vec<PathBuf>,
+    /// Read directories below directories too.
+    #[arg(short = 'R', long, requires = "filename")]
+    recursive: bool,
+    /// All of the kind in the namespace.
+    #[arg(long, conflicts_with = "filename")]
+    all: bool,
+    /// What is not there is no error.
+    #[arg(long)]
+    ignore_not_found: bool,
+    /// Only say what would go.
+    #[arg(long, value_name = "WHERE", value_enum)]
+    dry_run: Option<DryRun>,
+    /// Wait until every proxy concerned has acknowledged.
+    #[arg(long)]
+    wait: bool,
+    #[command(flatten)]
+    timeout: TimeoutArgs,
+    #[command(flatten)]
+    namespace: NamespaceArgs,
+    #[command(flatten)]
+    confirm: ConfirmArgs,
+}
+
+pub(crate) fn run(args: &DeleteArgs, context: &Context) -> Outcome {
+    let home = context.home()?;
+    let objects = match args.filename.is_empty() {
+        true => named(args, home)?,
+        false => written(args, context)?,
+    };
+    if let Some(DryRun::Client) = args.dry_run {
+        for id in &objects {
+            let name = format!("{}/{}", kind::word(&id.kind), id.name);
+            context.printer.line(&format!("{name} deleted (dry run)"))?;
+        }
+        return Ok(Exit::Done);
+    }
+    if objects.is_empty() {
+        context.printer.note("there is nothing to delete");
+        return Ok(Exit::Done);
+    }
+    if args.dry_run.is_none() {
+        let names: Vec<String> = objects.iter().map(short).collect();
+        let what = match names.as_slice() {
+            [one] => format!("delete {one}"),
+            many => format!("delete {} ({})", plural(many.len(), "rule"), many.join(", ")),
+        };
+        confirm::confirm(args.confirm, context.printer, &what)?;
+    }
+    let client = Client::new(home)?;
+    let request = DeleteRequest {
+        objects,
+        dry_run: args.dry_run.is_some(),
+        ignore_not_found: args.ignore_not_found,
+        actor: apply::actor(),
+    };
+    let result: ApplyResult = client.post("/v1/delete", &request)?;
+    apply::print(&result, args.dry_run, context)?;
+    if args.wait && args.dry_run.is_none() {
+        wait::propagation(&client, context, result.revision, args.timeout)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn short(id: &ObjectId) -> String {
+    format!("{}/{} in {}", kind::word(&id.kind), id.name, id.namespace)
+}
+
+fn named(args: &DeleteArgs, home: &std::path::Path) -> Result<Vec<ObjectId>, Failure> {
+    let within = &args.namespace.namespace;
+    let mut objects = Vec::new();
+    for (kind, name) in kind::resolve(&args.what)? {
+        match (name, args.all) {
+            (Some(name), false) => objects.push(kind::object(kind, within, &name)?),
+            (None, true) => objects.extend(all_of(kind, &kind::namespace(kind, within), home)?),
+            (Some(_), true) => {
+                return Err(Failure::usage("`--all` cannot be used with a name"));
+            }
+            (None, false) => {
+                return Err(Failure::usage(format!("which {}?", kind.as_str()))
+                    .help("name it, or pass `--all` for all of the namespace"));
+            }
+        }
+    }
+    Ok(objects)
+}
+
+fn all_of(
+    kind: crate::mesh::ObjectKind,
+    namespace: &str,
+    home: &std::path::Path,
+) -> Result<Vec<ObjectId>, Failure> {
+    let query = [("kind", kind.as_str()), ("namespace", namespace)];
+    let list: ObjectList = Client::new(home)?.get("/v1/objects", &query)?;
+    let name =
+        |item: &serde_json::Value| Some(item.pointer("/metadata/name")?.as_str()?.to_owned());
+    let id = |name| ObjectId { kind: kind.as_str().into(), namespace: namespace.into(), name };
+    Ok(list.items.iter().filter_map(name).map(id).collect())
+}
+
+fn written(args: &DeleteArgs, context: &Context) -> Result<Vec<ObjectId>, Failure> {
+    let input = Input::read(&args.filename, args.recursive)?;
+    let parsed = apply::parse(&input, &args.namespace.namespace, context)?;
+    let id = |object: &crate::rules::ParsedObject| ObjectId {
+        kind: object.reference.kind.as_str().to_owned(),
+        namespace: object.reference.namespace.to_string(),
+        name: object.reference.name.to_string(),
+    };
+    Ok(parsed.objects.iter().map(id).collect())
+}

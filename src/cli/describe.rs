@@ -1,0 +1,78 @@
+//! `describe`: one rule or service with everything that applies to it.
+
+use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
+
+use super::args::{Context, NamespaceArgs};
+use super::client::Client;
+use super::exit::{Exit, Failure, Outcome};
+use super::output::{FormatArgs, View};
+use super::{complete, kind};
+use crate::control::api::shapes::Description;
+
+/// Show a rule or service with everything that applies to it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  meshctl describe service reviews           its ports, routes, policy and endpoints
+  meshctl describe httproute/reviews         its rules, and which proxies have them
+  meshctl describe trafficpolicy reviews     with the defaults that it leaves")]
+pub(crate) struct DescribeArgs {
+    /// KIND NAME… or KIND/NAME….
+    #[arg(required = true, value_name = "KIND", add = ArgValueCandidates::new(complete::objects))]
+    what: Vec<String>,
+    #[command(flatten)]
+    namespace: NamespaceArgs,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+pub(crate) fn run(args: &DescribeArgs, context: &Context) -> Outcome {
+    let mut wanted = Vec::new();
+    for (kind, name) in kind::resolve(&args.what)? {
+        let name = name.ok_or_else(|| Failure::usage(format!("which {}?", kind.as_str())));
+        let name = name.map_err(|error| {
+            error.help(format!("write `meshctl describe {} NAME`", kind::word(kind.as_str())))
+        })?;
+        wanted.push(kind::object(kind, &args.namespace.namespace, &name)?);
+    }
+    let client = Client::new(context.home()?)?;
+    let mut described: Vec<Description> = Vec::new();
+    for id in &wanted {
+        let query = [("kind", &*id.kind), ("namespace", &*id.namespace), ("name", &*id.name)];
+        described.push(client.get("/v1/describe", &query)?);
+    }
+    context.printer.view(args.format.output, &view(&described)?)?;
+    Ok(Exit::Done)
+}
+
+fn view(described: &[Description]) -> Result<View, Failure> {
+    let value = match described {
+        [one] => serde_json::to_value(one)?,
+        several => serde_json::to_value(several)?,
+    };
+    let text: Vec<String> = described.iter().map(|one| text(one).trim_end().to_owned()).collect();
+    Ok(View {
+        value,
+        lead: vec![text.join("\n\n")],
+        names: described.iter().map(|one| one.title.clone()).collect(),
+        ..View::default()
+    })
+}
+
+/// Title, then sections with their keys aligned; an empty key continues the line above.
+fn text(description: &Description) -> String {
+    let bold = anstyle::Style::new().bold();
+    let mut text = format!("{bold}{}{bold:#}\n", description.title);
+    for section in &description.sections {
+        let width = section.lines.iter().map(|(key, _)| key.chars().count()).max().unwrap_or(0);
+        text += &format!("\n{bold}{}{bold:#}\n", section.heading);
+        for (key, value) in &section.lines {
+            match width {
+                0 => text += &format!("  {value}\n"),
+                _ => text += &format!("  {key:width$}  {value}\n"),
+            }
+        }
+    }
+    text
+}

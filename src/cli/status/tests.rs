@@ -1,0 +1,52 @@
+//! The mesh at a glance, as people see it.
+
+use super::super::output::{Format, render};
+use super::*;
+
+const STATUS: &str = r#"{
+  "apiVersion": "meshctl.dev/v1alpha1", "kind": "MeshStatus",
+  "controlPlane": {"ready": true, "version": "0.1.0", "address": "127.0.0.1:15012", "revision": 3,
+    "since": "2026-01-01T00:00:00Z", "rootExpires": "2036-01-01T00:00:00Z"},
+  "proxies": [
+    {"name": "reviews-v1-0", "service": "reviews", "namespace": "default", "version": "v1",
+     "identity": "spiffe://x", "state": "Synced", "reason": "", "since": "2026-01-01T00:00:30Z",
+     "certificateExpires": "2026-01-02T00:00:00Z"},
+    {"name": "web-0", "service": "web", "namespace": "shop", "version": "", "identity": "spiffe://y",
+     "state": "Rejected", "reason": "bad path", "since": "2026-01-01T00:00:50Z",
+     "certificateExpires": null}],
+  "services": [{"name": "reviews", "namespace": "default",
+     "endpoints": {"ready": 1, "ejected": 1, "total": 2}, "breaker": "Closed",
+     "requestsPerSecond": 12.5, "successRate": 0.9987, "latency": {"p50": 0.8, "p95": 2.1, "p99": null}}],
+  "edges": [{"from": "web", "fromNamespace": "shop", "to": "reviews", "toNamespace": "default",
+     "backend": "default/reviews-v1", "version": "v1", "mtls": true, "protocol": "http",
+     "requestsPerSecond": 12.5, "successRate": 1.0, "latency": {"p50": 0.8, "p95": 2.1, "p99": 4.0}}]
+}"#;
+
+fn shown(edges: bool) -> String {
+    let status = serde_json::from_str(STATUS).expect("the shape of CLI.md");
+    let now = "2026-01-01T00:01:00Z".parse().expect("a time");
+    let view = view(&status, edges, now).expect("renders");
+    let text = render(Format::Table, &view, None).expect("renders");
+    anstream::adapter::strip_str(&text).to_string()
+}
+
+#[test]
+fn the_mesh_at_a_glance() {
+    assert_eq!(
+        shown(true),
+        "\
+control plane 0.1.0 ready at 127.0.0.1:15012, up 60s, rules at revision 3, root certificate for 10y
+
+PROXY          SERVICE   VERSION   STATE      SINCE   CERTIFICATE   REASON
+reviews-v1-0   reviews   v1        Synced       30s           23h
+shop/web-0     web       -         Rejected     10s             -   bad path
+
+SERVICE         ENDPOINTS   BREAKER    RPS   SUCCESS     P50     P95   P99
+reviews   1/2 (1 ejected)   Closed    12.5     99.8%   0.8ms   2.1ms     -
+
+FROM       TO        BACKEND              VERSION   MTLS   PROTOCOL    RPS   SUCCESS     P50     P95     P99
+shop/web   reviews   default/reviews-v1   v1        yes    http       12.5    100.0%   0.8ms   2.1ms   4.0ms
+"
+    );
+    assert!(!shown(false).contains("MTLS"));
+}

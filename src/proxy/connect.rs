@@ -1,0 +1,136 @@
+//! Opening a connection to an endpoint: TCP, and between sidecars mutual TLS that proves the one
+//! identity which the control plane names. Fails closed: there is no plaintext instead.
+
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::certs::tls;
+use crate::certs::{VerifyFailure, failure_of};
+use crate::names::{Identity, ServiceName};
+use crate::proxy::cluster::Endpoint;
+use crate::proxy::pool::{MAX_AGE, Upstream};
+use crate::proxy::stream::{Side, Stream};
+use crate::proxy::worker::Worker;
+use crate::telemetry::reason::Reason;
+
+/// What the caller says is coming (ALPN, RFC 7301).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Alpn {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// Opaque bytes.
+    Tcp,
+}
+
+impl Alpn {
+    /// Every protocol between sidecars.
+    pub const ALL: [Self; 3] = [Self::Http1, Self::Http2, Self::Tcp];
+
+    /// The protocol's name on the wire.
+    pub fn as_bytes(self) -> &'static [u8] {
+        match self {
+            Self::Http1 => b"meshctl/http1.1",
+            Self::Http2 => b"meshctl/h2",
+            Self::Tcp => b"meshctl/tcp",
+        }
+    }
+
+    /// The protocol of a name.
+    pub fn from_bytes(name: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|alpn| alpn.as_bytes() == name)
+    }
+}
+
+/// How to connect.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// TCP and TLS together.
+    pub timeout: Duration,
+    /// How long the connection may lie idle afterwards.
+    pub idle_limit: Duration,
+    /// What is coming.
+    pub alpn: Alpn,
+    /// The service, for the SNI, which is for reading only.
+    pub service: &'a ServiceName,
+}
+
+/// Connects to `endpoint`.
+///
+/// # Errors
+/// The reason for which the request fails.
+pub async fn open(
+    worker: &Worker,
+    endpoint: &Endpoint,
+    terms: Terms<'_>,
+) -> Result<Upstream, Reason> {
+    match tokio::time::timeout(terms.timeout, dial(worker, endpoint, terms)).await {
+        Ok(Ok((stream, life))) => Ok(Upstream {
+            side: Side::new(stream),
+            endpoint: endpoint.id,
+            expires: worker.slots.now() + life,
+            idle_limit: terms.idle_limit,
+            reused: false,
+        }),
+        Ok(Err(reason)) => Err(reason),
+        Err(_) => Err(Reason::ConnectTimeout),
+    }
+}
+
+async fn dial(
+    worker: &Worker,
+    endpoint: &Endpoint,
+    terms: Terms<'_>,
+) -> Result<(Stream, Duration), Reason> {
+    let tcp = TcpStream::connect(endpoint.address).await.map_err(|error| {
+        tracing::debug!(address = %endpoint.address, %error, "no connection");
+        Reason::ConnectFailure
+    })?;
+    // A socket that refuses the option still works, only slower.
+    let _ = tcp.set_nodelay(true);
+    match &endpoint.identity {
+        None => Ok((Stream::Plain(tcp), MAX_AGE)),
+        Some(identity) => encrypt(worker, tcp, identity, terms).await,
+    }
+}
+
+async fn encrypt(
+    worker: &Worker,
+    tcp: TcpStream,
+    identity: &Identity,
+    terms: Terms<'_>,
+) -> Result<(Stream, Duration), Reason> {
+    let now = SystemTime::now();
+    let own = worker.shared.tls.credentials().not_after();
+    if own <= now {
+        return Err(Reason::CertExpired);
+    }
+    let config = worker.shared.tls.client_config(identity, &[terms.alpn.as_bytes()]);
+    let sni = format!("{}.{}", terms.service.name, terms.service.namespace);
+    let sni = ServerName::try_from(sni).map_err(|_| Reason::Internal)?;
+    let stream = TlsConnector::from(config).connect(sni, tcp).await.map_err(|error| {
+        tracing::warn!(expected = %identity, %error, "no mutual TLS with the endpoint");
+        tls_reason(&error)
+    })?;
+    let session = stream.get_ref().1;
+    if session.alpn_protocol() != Some(terms.alpn.as_bytes()) {
+        return Err(Reason::ProtocolMismatch);
+    }
+    let peer = session.peer_certificates().and_then(tls::peer_not_after).unwrap_or(now);
+    let valid = peer.min(own).duration_since(now).unwrap_or_default();
+    Ok((Stream::Dialed(Box::new(stream)), valid.min(MAX_AGE)))
+}
+
+/// The reason for which a handshake failed.
+pub fn tls_reason(error: &io::Error) -> Reason {
+    match failure_of(error) {
+        Some(VerifyFailure::CertExpired) => Reason::CertExpired,
+        _ if error.kind() == io::ErrorKind::ConnectionReset => Reason::ConnectFailure,
+        _ => Reason::TlsFailure,
+    }
+}

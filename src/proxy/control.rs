@@ -1,0 +1,301 @@
+//! The control thread: discovery and agent streams, renewal, last good configuration.
+//!
+//! One loop owns all of it; it never blocks the data plane, which reads the [`Directory`]. Goes in:
+//! names that requests asked for, messages of the control plane, [`Order`]s of `run`. Comes out:
+//! what is in use, acknowledged; reports; a renewed certificate. Without a control plane the loop
+//! goes on and tries again with full jitter up to [`LONGEST_RETRY`], longer only when asked to.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::certs::Tls;
+use crate::net::backoff::Backoff;
+use crate::xds::agent::{self, Up, up};
+use crate::xds::subscription::Subscription;
+
+use super::directory::{Directory, Loader};
+use super::join::{Applicant, JoinError, Joined};
+use super::last_good::{Keeper, LastGood};
+use super::view::{Status, View};
+use answers::Answers;
+use link::{Link, LinkError};
+use renewal::Renewal;
+pub use reports::{Registration, Serves};
+
+mod agency;
+mod answers;
+mod certificate;
+mod connection;
+mod discovery;
+mod link;
+mod renewal;
+mod reports;
+#[cfg(test)]
+mod tests;
+
+/// The longest wait between two tries to connect.
+const LONGEST_RETRY: Duration = Duration::from_secs(1);
+
+/// The first wait is shorter than this.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+
+/// How often what depends on time is looked at.
+const TICK: Duration = Duration::from_millis(250);
+
+/// How often metrics and spans go up.
+const REPORT: Duration = Duration::from_secs(1);
+
+/// How long the last words may take.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// What `run` tells the control thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Everything listens.
+    Serving,
+    /// Take no new work: the endpoint is to be removed now.
+    Drain,
+    /// Say goodbye and end.
+    Leave,
+}
+
+/// What the control thread is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Who joins, and where it keeps things.
+    pub applicant: Applicant,
+    /// How it registers.
+    pub registration: Registration,
+    /// What it fills.
+    pub directory: Arc<Directory>,
+    /// What others see of it.
+    pub view: View,
+    /// Where it says how it is.
+    pub status: watch::Sender<Status>,
+    /// Where the control plane is, `address:port`; the home directory has a newer word on it.
+    pub control_plane: String,
+}
+
+/// Something that was done beside the loop.
+enum Done {
+    Opened(Result<Box<Link>, LinkError>),
+    Renewed(Result<Box<Joined>, JoinError>),
+    Written(std::io::Result<()>),
+    /// One of the above, it is not known which.
+    Panicked,
+}
+
+/// See the head of this file.
+pub struct Control {
+    applicant: Applicant,
+    registration: Registration,
+    directory: Arc<Directory>,
+    view: View,
+    tls: Arc<Tls>,
+    status: watch::Sender<Status>,
+    control_plane: String,
+    loader: Loader,
+    subscription: Subscription,
+    answers: Answers,
+    keeper: Keeper,
+    renewal: Renewal,
+    agency: agency::Agency,
+    link: Option<Box<Link>>,
+    opening: bool,
+    retry_at: tokio::time::Instant,
+    backoff: Backoff,
+    jobs: JoinSet<Done>,
+}
+
+/// What woke the loop.
+enum Event {
+    Order(Option<Order>),
+    Wanted,
+    Tick,
+    Retry,
+    Done(Done),
+    Link(Box<link::Message>),
+}
+
+impl Control {
+    /// Nothing is connected yet; [`Control::restore`] may follow, then [`Control::run`].
+    pub fn new(parts: Parts, now: Instant) -> Self {
+        let Parts { applicant, registration, directory, view, status, control_plane } = parts;
+        let tls = Arc::clone(&view.tls);
+        let credentials = tls.credentials();
+        let keeper = Keeper::new(
+            &applicant.directory,
+            applicant.proxy.clone(),
+            credentials.identity().clone(),
+            Arc::clone(&view.accepted),
+            now,
+        );
+        Self {
+            loader: Loader::new(Arc::clone(&directory), now),
+            renewal: Renewal::new(&credentials, fastrand::u64(..)),
+            subscription: Subscription::new(),
+            answers: Answers::default(),
+            agency: agency::Agency::default(),
+            link: None,
+            opening: false,
+            retry_at: tokio::time::Instant::now(),
+            backoff: Backoff::new(FIRST_RETRY, LONGEST_RETRY),
+            jobs: JoinSet::new(),
+            applicant,
+            registration,
+            directory,
+            view,
+            tls,
+            status,
+            control_plane,
+            keeper,
+        }
+    }
+
+    /// Begins with what the run before had.
+    pub fn restore(&mut self, last_good: LastGood, now: Instant) {
+        for name in &last_good.services {
+            self.loader.want(name, now);
+        }
+        for (resource, encoded) in last_good.resources {
+            let ticket = self.answers.recall(encoded);
+            self.offer(resource, ticket, now);
+        }
+        if self.control_plane.is_empty() {
+            self.control_plane = last_good.control_plane;
+        }
+        self.act();
+        self.status.send_modify(|status| status.last_good = true);
+    }
+
+    /// Runs until [`Order::Leave`], or until whoever gives orders is gone.
+    pub async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            self.act();
+            match self.next(&mut orders, &mut tick).await {
+                Event::Order(Some(Order::Serving)) => {
+                    self.status.send_modify(|status| status.serving = true);
+                }
+                Event::Order(Some(Order::Drain)) => {
+                    self.status.send_modify(|status| status.draining = true);
+                }
+                Event::Order(Some(Order::Leave) | None) => break,
+                Event::Wanted => {
+                    let now = Instant::now();
+                    for name in self.directory.take_wanted() {
+                        self.loader.want(&name, now);
+                    }
+                }
+                Event::Tick => self.on_tick(Instant::now(), SystemTime::now()),
+                Event::Retry => self.connect(),
+                Event::Done(done) => self.on_done(done),
+                Event::Link(message) => self.on_message(*message),
+            }
+        }
+        self.leave().await;
+    }
+
+    async fn next(
+        &mut self,
+        orders: &mut mpsc::Receiver<Order>,
+        tick: &mut tokio::time::Interval,
+    ) -> Event {
+        let idle = self.link.is_none() && !self.opening;
+        tokio::select! {
+            order = orders.recv() => Event::Order(order),
+            Some(done) = self.jobs.join_next() => match done {
+                Ok(done) => Event::Done(done),
+                Err(_) => Event::Done(Done::Panicked),
+            },
+            message = Link::message(&mut self.link), if self.link.is_some() => {
+                Event::Link(Box::new(message))
+            }
+            () = self.directory.wanted() => Event::Wanted,
+            () = tokio::time::sleep_until(self.retry_at), if idle => Event::Retry,
+            _ = tick.tick() => Event::Tick,
+        }
+    }
+
+    fn on_tick(&mut self, now: Instant, wall: SystemTime) {
+        self.loader.tick(now);
+        let expired = self.renewal.is_expired(wall);
+        if expired != self.status.borrow().cert_expired {
+            if expired {
+                let reason = crate::telemetry::reason::Reason::CertExpired.as_str();
+                tracing::error!(reason, "the certificate has expired: nothing gets in or out");
+            }
+            self.status.send_modify(|status| status.cert_expired = expired);
+        }
+        if self.renewal.begin(wall, now) {
+            self.renew(expired);
+        }
+        if let Some(write) = self.keeper.due(self.loader.services(), now) {
+            self.jobs.spawn_blocking(move || Done::Written(write.run()));
+        }
+        if self.agency.is_due(now, REPORT) {
+            self.report();
+        }
+    }
+
+    fn on_done(&mut self, done: Done) {
+        match done {
+            Done::Opened(Ok(link)) => self.connected(link),
+            Done::Opened(Err(error)) => {
+                self.opening = false;
+                self.subscription.end();
+                let failures = self.backoff.failures();
+                self.lost(&error.to_string(), error.pushback(), failures == 0);
+            }
+            Done::Renewed(Ok(joined)) => self.renewed(*joined),
+            Done::Renewed(Err(error)) => {
+                tracing::warn!(%error, "the certificate was not renewed");
+                let (wall, now) = (SystemTime::now(), Instant::now());
+                let waiting = self.renewal.failed(wall, now, fastrand::u64(..));
+                self.reply_all(&waiting, &Err(error.to_string()));
+            }
+            Done::Written(outcome) => {
+                if let Err(error) = &outcome {
+                    tracing::warn!(%error, "the last good configuration could not be saved");
+                }
+                self.keeper.written(&outcome);
+            }
+            Done::Panicked => {
+                tracing::error!("a job of the control thread panicked");
+                self.keeper.written(&Err(std::io::ErrorKind::Other.into()));
+                self.renewal.failed(SystemTime::now(), Instant::now(), fastrand::u64(..));
+                if self.link.is_none() {
+                    self.opening = false;
+                    self.lost("opening a connection panicked", None, true);
+                }
+            }
+        }
+    }
+
+    /// Sends what is left and says goodbye, within [`FAREWELL`].
+    async fn leave(mut self) {
+        self.report();
+        self.send(reports::wrap(up::Message::Goodbye(agent::Goodbye {})));
+        if let Some(mut link) = self.link.take() {
+            // The queue is written out once its sender is gone; the other end then ends the stream.
+            let (closed, _) = mpsc::channel::<Up>(1);
+            drop(std::mem::replace(&mut link.ups, closed));
+            let ended = async { while let Ok(Some(_)) = link.downs.message().await {} };
+            let _ = tokio::time::timeout(FAREWELL, ended).await;
+        }
+        while let Some(done) = self.jobs.try_join_next() {
+            if let Ok(Done::Written(outcome)) = done {
+                self.keeper.written(&outcome);
+            }
+        }
+        if let Some(write) = self.keeper.rest()
+            && let Err(error) = write.run()
+        {
+            tracing::warn!(%error, "the last good configuration could not be saved");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The agent half of the control thread: reports up, commands down.
+
+use std::time::{Duration, Instant};
+
+use super::link::{self, Message};
+use super::{Control, reports};
+use crate::telemetry::collector::Previous;
+use crate::xds::agent::command::Action;
+use crate::xds::agent::{Command, State, Up, down, up};
+
+/// Spans in one message.
+const SPANS_PER_MESSAGE: usize = 1_000;
+
+/// A reply is no longer: it has to fit into a gRPC message.
+const LONGEST_REPLY: usize = 8 * 1024 * 1024;
+
+/// What was said over the agent stream so far.
+#[derive(Debug, Default)]
+pub(super) struct Agency {
+    /// On this link.
+    state: Option<State>,
+    metrics: Previous,
+    spans_dropped: u64,
+    reported: Option<Instant>,
+}
+
+impl Agency {
+    /// A new link: how we are has not been said on it.
+    pub(super) fn begin(&mut self) {
+        self.state = None;
+    }
+
+    /// Whether a report is due at `now`; counts as made then.
+    pub(super) fn is_due(&mut self, now: Instant, every: Duration) -> bool {
+        let due = self.reported.is_none_or(|before| now.duration_since(before) >= every);
+        if due {
+            self.reported = Some(now);
+        }
+        due
+    }
+}
+
+impl Control {
+    /// Something came over the link.
+    pub(super) fn on_message(&mut self, message: Message) {
+        match message {
+            Message::Response(response) => self.on_response(response, Instant::now()),
+            Message::Down(down) => match down.message {
+                Some(down::Message::Welcome(welcome)) => {
+                    tracing::debug!(version = welcome.product_version, "registered");
+                    self.synced();
+                }
+                Some(down::Message::Command(command)) => self.on_command(command),
+                None => tracing::debug!("a message of a kind that is not known was ignored"),
+            },
+            Message::Closed(status) => {
+                self.subscription.end();
+                let why = status.as_ref().map_or("the stream ended", |status| status.message());
+                let pushback = status.as_ref().and_then(link::pushback);
+                self.lost(why, pushback, true);
+            }
+        }
+    }
+
+    fn on_command(&mut self, Command { id, action }: Command) {
+        let outcome = match action {
+            Some(Action::Log(filter)) => self.view.set_log(&filter).map(|()| String::new()),
+            Some(Action::Config(_)) => Ok(self.view.config().to_string()),
+            Some(Action::Stats(_)) => Ok(self.view.stats().to_string()),
+            Some(Action::Rotate(_)) => match self.renewal.ask(id) {
+                // Answered when the new certificate is in use.
+                Ok(()) => return self.on_tick(Instant::now(), std::time::SystemTime::now()),
+                Err(error) => Err(error),
+            },
+            None => Err("this version does not know that command".into()),
+        };
+        let outcome = outcome.and_then(|body| match body.len() <= LONGEST_REPLY {
+            true => Ok(body),
+            false => Err(format!("the answer has more than {LONGEST_REPLY} bytes")),
+        });
+        self.send(reports::reply(id, outcome));
+    }
+
+    /// Answers commands that waited for one thing.
+    pub(super) fn reply_all(&mut self, commands: &[u64], outcome: &Result<String, String>) {
+        for &id in commands {
+            self.send(reports::reply(id, outcome.clone()));
+        }
+    }
+
+    /// Says how we are, where that has changed.
+    pub(super) fn send_state(&mut self) {
+        if self.link.is_none() {
+            return;
+        }
+        let state = reports::state(*self.status.borrow(), &self.tls.credentials());
+        if self.agency.state.as_ref() != Some(&state) {
+            self.agency.state = Some(state.clone());
+            self.send(reports::wrap(up::Message::State(state)));
+        }
+    }
+
+    /// Sends what was measured since the last time; while there is no link it adds up.
+    pub(super) fn report(&mut self) {
+        if self.link.is_none() {
+            return;
+        }
+        let dropped = self.view.spans.dropped();
+        let edges = self.view.metrics.collect_delta(&mut self.agency.metrics);
+        let since = dropped.saturating_sub(self.agency.spans_dropped);
+        self.agency.spans_dropped = dropped;
+        for message in reports::metrics(&edges, since) {
+            self.send(message);
+        }
+        loop {
+            let spans = self.view.spans.drain(SPANS_PER_MESSAGE);
+            let last = spans.len() < SPANS_PER_MESSAGE;
+            if !spans.is_empty() {
+                self.send(reports::spans(spans));
+            }
+            if last {
+                break;
+            }
+        }
+    }
+
+    /// Sends one message; without a link it is lost, as is what a frozen control plane leaves.
+    pub(super) fn send(&mut self, message: Up) {
+        let Some(link) = &self.link else { return };
+        if link.ups.try_send(message).is_err() {
+            self.subscription.end();
+            self.lost("the control plane does not read", None, true);
+        }
+    }
+}

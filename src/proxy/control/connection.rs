@@ -1,0 +1,65 @@
+//! Coming and going of the link: where the control plane is, when it is tried again.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::link::{self, Link};
+use super::{Control, Done, reports};
+use crate::xds::discovery::Node;
+
+impl Control {
+    /// Opens a link to where the control plane is now.
+    pub(super) fn connect(&mut self) {
+        self.opening = true;
+        let address = self.where_it_is();
+        let node = Node {
+            id: self.registration.proxy.to_string(),
+            cluster: self.registration.service.to_string(),
+            user_agent_name: format!("meshctl/{}", reports::PRODUCT_VERSION),
+        };
+        let requests = self.subscription.start(node);
+        let hello = self.registration.hello();
+        let tls = Arc::clone(&self.tls);
+        self.jobs.spawn(async move {
+            Done::Opened(match address.parse() {
+                Ok(address) => link::open(address, &tls, hello, requests).await.map(Box::new),
+                Err(_) => {
+                    let what = format!("`{address}` is not where a control plane can be");
+                    Err(tonic::Status::unavailable(what).into())
+                }
+            })
+        });
+    }
+
+    /// A control plane that was started again may listen on another port.
+    pub(super) fn where_it_is(&self) -> String {
+        let path: PathBuf = self.applicant.home.join("control-plane.json");
+        let text = std::fs::read(path).unwrap_or_default();
+        let said: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
+        let address = said.as_ref().and_then(|said| said.get("address")?.as_str());
+        address.unwrap_or(&self.control_plane).to_owned()
+    }
+
+    pub(super) fn connected(&mut self, link: Box<Link>) {
+        self.opening = false;
+        self.link = Some(link);
+        self.backoff.succeed();
+        self.agency.begin();
+        self.status.send_modify(|status| status.connected = true);
+        tracing::debug!("connected to the control plane");
+    }
+
+    /// The link is gone, or there was none; tried again after a while.
+    pub(super) fn lost(&mut self, why: &str, pushback: Option<Duration>, first: bool) {
+        self.link = None;
+        let wait = self.backoff.fail(fastrand::u64(..));
+        self.retry_at = tokio::time::Instant::now() + pushback.unwrap_or(wait).max(wait);
+        self.status.send_modify(|status| status.connected = false);
+        if first {
+            tracing::warn!(why, "no connection to the control plane; serving on what is known");
+        } else {
+            tracing::debug!(why, "no connection to the control plane");
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! The data plane as a whole: sockets bound before anything runs, worker threads, an acceptor that
+//! hands each new connection to the least loaded worker, and the drain.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::LocalRuntime;
+use tokio::sync::{mpsc, watch};
+
+use crate::certs::tls::ClientAuth;
+use crate::names::ServiceName;
+use crate::proxy::connect::Alpn;
+use crate::proxy::stream::{Side, Stream};
+pub use crate::proxy::worker::Shared;
+use crate::proxy::worker::{Duties, Worker};
+use crate::proxy::{inbound, outbound, tcp};
+
+mod acceptor;
+
+/// Connections that wait for a worker to take them.
+const HANDOVER: usize = 1_024;
+
+/// How long new connections are still taken after the drain has begun: callers learn only a
+/// moment later that the endpoint has gone.
+const LAST_CALLS: Duration = Duration::from_millis(500);
+
+/// How often the drain looks whether all connections have ended.
+const DRAIN_TICK: Duration = Duration::from_millis(20);
+
+/// Where the data plane listens, and for whom.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Calls from the mesh.
+    pub inbound: SocketAddr,
+    /// Calls of our application: HTTP, as a proxy or by `Host`.
+    pub outbound: SocketAddr,
+    /// Local ports that stand for one port of a service each.
+    pub upstreams: Vec<(ServiceName, u16, SocketAddr)>,
+    /// Where our application listens; `None` where it only calls.
+    pub app: Option<SocketAddr>,
+    /// Worker threads.
+    pub workers: NonZeroUsize,
+}
+
+/// Bound, not yet running.
+#[derive(Debug)]
+pub struct DataPlane {
+    listeners: Vec<(TcpListener, Role)>,
+    addresses: Addresses,
+    app: Option<SocketAddr>,
+    workers: NonZeroUsize,
+}
+
+/// What a listener is for.
+#[derive(Debug, Clone)]
+pub enum Role {
+    /// Calls from the mesh.
+    Inbound,
+    /// Calls of our application.
+    Outbound,
+    /// Calls of our application to one port of a service.
+    Upstream(ServiceName, u16),
+}
+
+/// Where the data plane really listens.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    /// Calls from the mesh.
+    pub inbound: SocketAddr,
+    /// Calls of our application.
+    pub outbound: SocketAddr,
+    /// In the order of [`Config::upstreams`].
+    pub upstreams: Vec<SocketAddr>,
+}
+
+impl DataPlane {
+    /// Binds every socket.
+    ///
+    /// # Errors
+    /// The first address that cannot be bound, named in the message.
+    pub fn bind(config: Config) -> io::Result<Self> {
+        let mut listeners = Vec::new();
+        let mut bind = |address: SocketAddr, role: Role| {
+            let listener = acceptor::listen(address)?;
+            let bound = listener.local_addr()?;
+            listeners.push((listener, role));
+            io::Result::Ok(bound)
+        };
+        let inbound = bind(config.inbound, Role::Inbound)?;
+        let outbound = bind(config.outbound, Role::Outbound)?;
+        let mut upstreams = Vec::new();
+        for (service, port, address) in config.upstreams {
+            upstreams.push(bind(address, Role::Upstream(service, port))?);
+        }
+        let addresses = Addresses { inbound, outbound, upstreams };
+        Ok(Self { listeners, addresses, app: config.app, workers: config.workers })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Starts the workers and the acceptor.
+    ///
+    /// # Errors
+    /// A thread or its runtime cannot be made.
+    pub fn start(self, shared: Arc<Shared>) -> io::Result<Running> {
+        let alpn = Alpn::ALL.map(Alpn::as_bytes);
+        let own = self.listeners.iter().filter_map(|(listener, _)| listener.local_addr().ok());
+        let duties = Duties {
+            app: self.app,
+            listeners: own.collect(),
+            server: shared.tls.server_config(&alpn, ClientAuth::Required),
+        };
+        let (phase, _) = watch::channel(Phase::Serving);
+        let mut workers = Vec::new();
+        let mut seats = Vec::new();
+        for index in 0..self.workers.get() {
+            let (sender, receiver) = mpsc::channel(HANDOVER);
+            let load = Arc::new(AtomicUsize::new(0));
+            seats.push(Seat { sender, load: Arc::clone(&load) });
+            let (shared, duties) = (Arc::clone(&shared), duties.clone());
+            let phases = phase.subscribe();
+            let work = move || run_worker(shared, duties, load, receiver, phases);
+            workers.push(acceptor::thread(&format!("worker-{index}"), work)?);
+        }
+        let load = seats.iter().map(|seat| Arc::clone(&seat.load)).collect();
+        let phases = phase.subscribe();
+        let listeners = self.listeners;
+        let accept = move || acceptor::run(listeners, seats, phases);
+        let acceptor = acceptor::thread("acceptor", accept)?;
+        Ok(Running { phase, workers, acceptor, load })
+    }
+}
+
+/// How far the data plane is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It serves.
+    Serving,
+    /// Connections end as they become idle; new ones are still taken.
+    Draining,
+    /// No new connections.
+    Closed,
+    /// Everything ends now.
+    Over,
+}
+
+/// The place of a worker, as the acceptor sees it.
+#[derive(Debug)]
+pub struct Seat {
+    sender: mpsc::Sender<Arrival>,
+    load: Arc<AtomicUsize>,
+}
+
+/// A new connection on its way to a worker.
+#[derive(Debug)]
+pub struct Arrival {
+    stream: TcpStream,
+    role: Role,
+}
+
+/// Running.
+#[derive(Debug)]
+pub struct Running {
+    phase: watch::Sender<Phase>,
+    workers: Vec<JoinHandle<()>>,
+    acceptor: JoinHandle<()>,
+    load: Vec<Arc<AtomicUsize>>,
+}
+
+impl Running {
+    /// How many connections there are.
+    pub fn connections(&self) -> usize {
+        self.load.iter().map(|load| load.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Ends: idle connections now, busy ones with their request, all of them after `grace`.
+    pub async fn drain(self, grace: Duration) {
+        let began = Instant::now();
+        self.phase.send_replace(Phase::Draining);
+        while began.elapsed() < grace
+            && (self.connections() > 0 || began.elapsed() < LAST_CALLS.min(grace))
+        {
+            tokio::time::sleep(DRAIN_TICK).await;
+            if began.elapsed() >= LAST_CALLS {
+                self.phase.send_if_modified(|phase| {
+                    std::mem::replace(phase, Phase::Closed) != Phase::Closed
+                });
+            }
+        }
+        self.phase.send_replace(Phase::Over);
+        for thread in self.workers.into_iter().chain([self.acceptor]) {
+            // A thread that panicked has ended too.
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+/// The life of a worker's thread.
+fn run_worker(
+    shared: Arc<Shared>,
+    duties: Duties,
+    load: Arc<AtomicUsize>,
+    arrivals: mpsc::Receiver<Arrival>,
+    phases: watch::Receiver<Phase>,
+) {
+    match LocalRuntime::new() {
+        Ok(runtime) => {
+            runtime.block_on(work(Worker::new(shared, duties, load), arrivals, phases));
+        }
+        Err(error) => tracing::error!(%error, "a worker cannot run"),
+    }
+}
+
+async fn work(
+    worker: Rc<Worker>,
+    mut arrivals: mpsc::Receiver<Arrival>,
+    mut phases: watch::Receiver<Phase>,
+) {
+    tokio::task::spawn_local(Rc::clone(&worker).housekeep());
+    loop {
+        tokio::select! {
+            arrival = arrivals.recv() => match arrival {
+                Some(arrival) => take(&worker, arrival),
+                // The acceptor has ended; the phases go on.
+                None => break,
+            },
+            changed = phases.changed() => {
+                if changed.is_err() || *phases.borrow() == Phase::Over {
+                    return;
+                }
+                worker.slots.drain();
+            }
+        }
+    }
+    while phases.changed().await.is_ok() && *phases.borrow() != Phase::Over {
+        worker.slots.drain();
+    }
+}
+
+/// Begins to serve a connection in a task of its own.
+fn take(worker: &Rc<Worker>, arrival: Arrival) {
+    let presence = worker.enter();
+    let Arrival { stream, role } = arrival;
+    let Ok(tcp) = tokio::net::TcpStream::from_std(stream) else { return };
+    let worker = Rc::clone(worker);
+    tokio::task::spawn_local(async move {
+        let _presence = presence;
+        match role {
+            Role::Inbound => inbound::serve(worker, tcp).await,
+            Role::Outbound => outbound::serve(worker, Side::new(Stream::Plain(tcp))).await,
+            Role::Upstream(service, port) => {
+                tcp::serve_upstream(worker, Side::new(Stream::Plain(tcp)), service, port).await;
+            }
+        }
+    });
+}

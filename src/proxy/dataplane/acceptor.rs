@@ -1,0 +1,88 @@
+//! The acceptor: one thread for all listeners, each new connection to the least loaded worker.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::runtime::LocalRuntime;
+use tokio::sync::watch;
+
+use super::{Arrival, Phase, Role, Seat};
+use crate::net::accept::Acceptor;
+
+/// Connections that wait in the kernel.
+const BACKLOG: i32 = 4_096;
+
+/// Binds a listener.
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let named = |error: io::Error| {
+        io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+    };
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))
+        .map_err(named)?;
+    socket.set_reuse_address(true).map_err(named)?;
+    socket.set_nonblocking(true).map_err(named)?;
+    socket.bind(&address.into()).map_err(named)?;
+    socket.listen(BACKLOG).map_err(named)?;
+    Ok(socket.into())
+}
+
+/// Starts a named thread.
+pub(super) fn thread(
+    name: &str,
+    run: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run)
+}
+
+/// The life of the acceptor's thread.
+pub(super) fn run(
+    listeners: Vec<(TcpListener, Role)>,
+    seats: Vec<Seat>,
+    mut phases: watch::Receiver<Phase>,
+) {
+    let runtime = match LocalRuntime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!(%error, "the acceptor cannot run"),
+    };
+    runtime.block_on(async move {
+        let seats = Rc::new(seats);
+        for (listener, role) in listeners {
+            tokio::task::spawn_local(accept(listener, role, Rc::clone(&seats)));
+        }
+        // The listeners close with the runtime.
+        let over = |phase: &Phase| matches!(phase, Phase::Closed | Phase::Over);
+        let _ = phases.wait_for(over).await;
+    });
+}
+
+async fn accept(listener: TcpListener, role: Role, seats: Rc<Vec<Seat>>) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "a listener cannot run"),
+    };
+    let mut acceptor = Acceptor::new(listener);
+    loop {
+        match acceptor.accept().await {
+            Ok((stream, _)) => hand_over(stream, role.clone(), &seats).await,
+            Err(error) => return tracing::error!(%error, "a listener has failed"),
+        }
+    }
+}
+
+async fn hand_over(stream: tokio::net::TcpStream, role: Role, seats: &[Seat]) {
+    // A socket that refuses the option still works, only slower.
+    let _ = stream.set_nodelay(true);
+    let Ok(stream) = stream.into_std() else { return };
+    let Some(seat) = seats.iter().min_by_key(|seat| seat.load.load(Ordering::Relaxed)) else {
+        return;
+    };
+    // Counted here, so that a burst is spread before the workers wake up.
+    seat.load.fetch_add(1, Ordering::Relaxed);
+    if seat.sender.send(Arrival { stream, role }).await.is_err() {
+        seat.load.fetch_sub(1, Ordering::Relaxed);
+    }
+}

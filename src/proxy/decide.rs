@@ -1,0 +1,145 @@
+//! What a proxy decides about a request or a connection, before anything is sent.
+//!
+//! `outbound` and `inbound` make decisions, `forward`, `h2` and `tcp` carry them out. A decision
+//! pins its rule and its cluster, not the whole configuration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::names::{RuleId, ServiceName};
+use crate::proxy::balance;
+use crate::proxy::cluster::{Cluster, Endpoint};
+use crate::proxy::service::{Backend, Rule};
+use crate::resource::{HeaderEdit, Timeouts};
+use crate::telemetry::reason::Reason;
+
+/// How long a connection to the application may lie idle: shorter than the keep-alive of common
+/// servers (5 s in Node.js, Gunicorn and Apache), so that none closes under a request.
+const APP_IDLE: Duration = Duration::from_secs(4);
+
+/// How long a connection to a destination outside of the mesh may lie idle.
+const OUTSIDE_IDLE: Duration = Duration::from_secs(60);
+
+/// Connecting to what has no policy.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// A request that is not passed on.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// Why.
+    pub reason: Reason,
+    /// The rule that decided, where one did.
+    pub rule: Option<RuleId>,
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self { reason, rule: None }
+    }
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// What was called, for telemetry: `namespace/service`, or the host outside of the mesh.
+    pub destination: Arc<str>,
+    /// Tells destinations apart in caches of counters.
+    pub destination_id: u64,
+    /// The service called; for the SNI.
+    pub service: ServiceName,
+    /// The rule that decided.
+    pub rule: Option<Arc<Rule>>,
+    /// Index into the rule's backends.
+    pub backend: usize,
+    /// Who can answer.
+    pub pool: Endpoints,
+}
+
+/// Who can answer.
+#[derive(Debug, Clone)]
+pub enum Endpoints {
+    /// One port of a service of the mesh.
+    Mesh(Arc<Cluster>, u16),
+    /// The application beside this proxy.
+    App(Arc<Endpoint>),
+    /// Addresses outside of the mesh.
+    Outside(Arc<[Arc<Endpoint>]>),
+}
+
+impl Decision {
+    /// The backend, where a rule chose one.
+    pub fn backend(&self) -> Option<&Backend> {
+        self.rule.as_ref()?.backends.get(self.backend)
+    }
+
+    /// The service that is sent to; the one called where no rule says otherwise.
+    pub fn target(&self) -> &ServiceName {
+        self.backend().map_or(&self.service, |backend| &backend.service)
+    }
+
+    /// Edits of the request's header: the rule's, then the backend's.
+    pub fn request_edits(&self) -> [Option<&HeaderEdit>; 2] {
+        let rule = self.rule.as_ref().map(|rule| &rule.request_headers);
+        [rule, self.backend().map(|backend| &backend.request_headers)]
+    }
+
+    /// Edits of the response's header: the backend's, then the rule's.
+    pub fn response_edits(&self) -> [Option<&HeaderEdit>; 2] {
+        let rule = self.rule.as_ref().map(|rule| &rule.response_headers);
+        [self.backend().map(|backend| &backend.response_headers), rule]
+    }
+
+    /// The limits on time.
+    pub fn timeouts(&self) -> Timeouts {
+        self.rule.as_ref().map(|rule| rule.timeouts).unwrap_or_default()
+    }
+
+    /// A refusal in the name of the rule that decided.
+    pub fn refuse(&self, reason: Reason) -> Refusal {
+        Refusal { reason, rule: self.rule.as_ref().map(|rule| rule.id.clone()) }
+    }
+}
+
+impl Endpoints {
+    /// Chooses an endpoint, another than `avoid` where there is one.
+    pub fn pick(&self, avoid: Option<u64>) -> Option<Arc<Endpoint>> {
+        match self {
+            Self::App(endpoint) => Some(Arc::clone(endpoint)),
+            Self::Mesh(cluster, port) => {
+                let algorithm = cluster.policy.load_balancer;
+                balance::pick(algorithm, cluster.port(*port)?, avoid, fastrand::u64(..)).cloned()
+            }
+            Self::Outside(endpoints) => {
+                let other = |endpoint: &&Arc<Endpoint>| Some(endpoint.id) != avoid;
+                endpoints.iter().find(other).or_else(|| endpoints.first()).cloned()
+            }
+        }
+    }
+
+    /// TCP and TLS together.
+    pub fn connect_timeout(&self) -> Duration {
+        match self {
+            Self::Mesh(cluster, _) => cluster.policy.connect_timeout,
+            Self::App(_) => CONNECT,
+            // Outside of the mesh the way may be long.
+            Self::Outside(_) => 5 * CONNECT,
+        }
+    }
+
+    /// How long a pooled connection may lie idle.
+    pub fn http_idle(&self) -> Duration {
+        match self {
+            Self::Mesh(cluster, _) => cluster.policy.http_idle,
+            Self::App(_) => APP_IDLE,
+            Self::Outside(_) => OUTSIDE_IDLE,
+        }
+    }
+
+    /// How long an opaque connection may be silent.
+    pub fn tcp_idle(&self) -> Duration {
+        match self {
+            Self::Mesh(cluster, _) => cluster.policy.tcp_idle,
+            Self::App(_) | Self::Outside(_) => Duration::from_secs(3600),
+        }
+    }
+}

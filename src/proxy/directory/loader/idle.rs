@@ -1,0 +1,109 @@
+//! What the passing of time does to the configuration: services whose clusters do not come are
+//! refused, services that nobody uses are let go, tables out of use are freed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::{Known, Loader, Slot};
+use crate::names::ServiceName;
+use crate::resource::Key;
+
+/// A service that nobody called for so long, and that no connection uses, is let go.
+const IDLE: Duration = Duration::from_secs(10 * 60);
+
+/// The same for a name that is no service, or about which nothing has been answered.
+const IDLE_NOTHING: Duration = Duration::from_secs(60);
+
+/// Cells are held by the loader's map and by the published one; whoever else has one uses it.
+const OWN_REFERENCES: usize = 2;
+
+/// Tables out of use that are waited for; beyond it the last worker frees its own.
+const MAX_REPLACED: usize = 1024;
+
+impl Loader {
+    /// Does what is due at `now`; to be called every few hundred milliseconds.
+    pub fn tick(&mut self, now: Instant) {
+        self.directory.clock.store(self.seconds(now), Ordering::Relaxed);
+        self.refuse_overdue(now);
+        self.let_go_idle(now);
+        self.replaced.retain(|table| Arc::strong_count(table) > 1);
+        let surplus = self.replaced.len().saturating_sub(MAX_REPLACED);
+        self.replaced.drain(..surplus);
+    }
+
+    /// The services somebody uses, in order; what a restart asks for at once.
+    pub fn services(&self) -> Vec<ServiceName> {
+        let mut names: Vec<_> = self.slots.keys().cloned().collect();
+        names.sort();
+        names
+    }
+
+    fn refuse_overdue(&mut self, now: Instant) {
+        let overdue = |slot: &Slot| {
+            let staged = slot.staged.as_ref()?;
+            staged.deadline.filter(|deadline| *deadline <= now)?;
+            Some(self.pools.missing(&staged.needs))
+        };
+        let overdue: Vec<_> = self
+            .slots
+            .iter()
+            .filter_map(|(name, slot)| Some((name.clone(), overdue(slot)?)))
+            .collect();
+        for (name, missing) in overdue {
+            self.refuse_staged(&name, format!("no answer about the cluster {missing}"));
+        }
+    }
+
+    fn let_go_idle(&mut self, now: Instant) {
+        let idle: Vec<_> =
+            self.slots.keys().filter(|name| self.is_idle(name, now)).cloned().collect();
+        for name in idle {
+            self.let_go(&name);
+        }
+    }
+
+    fn is_idle(&self, name: &ServiceName, now: Instant) -> bool {
+        let since =
+            |second: u32| Duration::from_secs(u64::from(self.seconds(now).saturating_sub(second)));
+        match self.known.get(name) {
+            Some(Known::Service(cell)) => {
+                since(cell.last_used.load(Ordering::Relaxed)) >= IDLE
+                    && Arc::strong_count(cell) <= OWN_REFERENCES
+            }
+            Some(Known::Nothing(used)) => since(used.load(Ordering::Relaxed)) >= IDLE_NOTHING,
+            None => {
+                let asked = self.slots.get(name).map(|slot| slot.asked);
+                asked.is_some_and(|asked| now.saturating_duration_since(asked) >= IDLE_NOTHING)
+            }
+        }
+    }
+
+    fn let_go(&mut self, name: &ServiceName) {
+        self.unstage(name, Ok(()));
+        let Some(slot) = self.slots.remove(name) else { return };
+        let own = slot.own.map(|_| Key::service_for(name, &self.directory.namespace));
+        for key in [Key::service(name)].into_iter().chain(own) {
+            self.effects.push(super::Effect::Unsubscribe(key));
+        }
+        self.put(name, None);
+        self.release(&slot.uses);
+    }
+
+    /// Lets go of the name that is no service and was not asked for the longest; whether there
+    /// was one.
+    pub(super) fn make_room(&mut self) -> bool {
+        let nothing = |(name, known): (&ServiceName, &Known)| match known {
+            Known::Nothing(used) => Some((used.load(Ordering::Relaxed), name.clone())),
+            Known::Service(_) => None,
+        };
+        let oldest = self.known.iter().filter_map(nothing).min();
+        match oldest {
+            Some((_, name)) => {
+                self.let_go(&name);
+                true
+            }
+            None => false,
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The clusters that services point to: who needs them, and whether they are there.
+//!
+//! A cluster is subscribed to while a service in use or on its way points to it. What came once
+//! stays in its cell (pools, health); a refused update changes nothing there.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use super::{Effect, Fault};
+use crate::names::ServiceName;
+use crate::proxy::directory::Directory;
+use crate::resource::{self, Cluster, ClusterPolicy, Key, LoadBalancer};
+
+/// All clusters, by service.
+#[derive(Debug, Default)]
+pub(super) struct Pools {
+    pools: HashMap<ServiceName, Pool>,
+}
+
+#[derive(Debug)]
+struct Pool {
+    state: State,
+    /// How many tables, in use or staged, point to it.
+    users: usize,
+    /// Services that were staged while it was not there.
+    waiting: BTreeSet<ServiceName>,
+}
+
+#[derive(Debug)]
+enum State {
+    Waiting,
+    /// Applied, or known to be absent, which is a cluster without endpoints.
+    Settled,
+    /// The first one that came could not be used.
+    Refused(String),
+}
+
+impl Pools {
+    /// One more table of `user` points to `cluster`.
+    pub(super) fn acquire(
+        &mut self,
+        cluster: &ServiceName,
+        user: &ServiceName,
+        directory: &Directory,
+        effects: &mut Vec<Effect>,
+    ) {
+        let pool = self.pools.entry(cluster.clone()).or_insert_with(|| {
+            effects.push(Effect::Subscribe(Key::cluster(cluster)));
+            directory.cluster(cluster);
+            Pool { state: State::Waiting, users: 0, waiting: BTreeSet::new() }
+        });
+        pool.users += 1;
+        if !matches!(pool.state, State::Settled) {
+            pool.waiting.insert(user.clone());
+        }
+    }
+
+    /// One table less points to `cluster`; without any it is let go. Requests under way keep its
+    /// cell until they are done.
+    pub(super) fn release(
+        &mut self,
+        cluster: &ServiceName,
+        directory: &Directory,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(pool) = self.pools.get_mut(cluster) else { return };
+        pool.users -= 1;
+        if pool.users == 0 {
+            self.pools.remove(cluster);
+            directory.clusters.lock().remove(cluster);
+            effects.push(Effect::Unsubscribe(Key::cluster(cluster)));
+        }
+    }
+
+    /// A cluster has come; the services that may have waited for it, and the reason if it cannot
+    /// be used.
+    pub(super) fn apply(
+        &mut self,
+        cluster: &Cluster,
+        directory: &Directory,
+    ) -> Result<Vec<ServiceName>, (Fault, Vec<ServiceName>)> {
+        // Let go while the answer was on its way.
+        let Some(pool) = self.pools.get_mut(&cluster.name) else { return Ok(Vec::new()) };
+        match directory.cluster(&cluster.name).apply(cluster) {
+            Ok(()) => {
+                pool.state = State::Settled;
+                Ok(take(&mut pool.waiting))
+            }
+            Err(error) => {
+                let reason = format!("the cluster `{}` was refused: {error}", cluster.name);
+                let fault = Fault::new(&error.field, error.reason);
+                if matches!(pool.state, State::Settled) {
+                    return Err((fault, Vec::new()));
+                }
+                pool.state = State::Refused(reason);
+                Err((fault, pool.waiting.iter().cloned().collect()))
+            }
+        }
+    }
+
+    /// A cluster is gone: whoever points to it has no endpoints.
+    pub(super) fn gone(&mut self, name: &ServiceName, directory: &Directory) -> Vec<ServiceName> {
+        let Some(pool) = self.pools.get_mut(name) else { return Vec::new() };
+        if let Err(error) = directory.cluster(name).apply(&empty(name)) {
+            tracing::error!(cluster = %name, %error, "a cluster without endpoints was refused");
+        }
+        pool.state = State::Settled;
+        take(&mut pool.waiting)
+    }
+
+    /// Whether all of `needs` are there; the reason where one cannot be.
+    pub(super) fn settled(&self, needs: &BTreeSet<ServiceName>) -> Result<bool, String> {
+        let mut all = true;
+        for pool in needs.iter().filter_map(|name| self.pools.get(name)) {
+            match &pool.state {
+                State::Settled => {}
+                State::Waiting => all = false,
+                State::Refused(reason) => return Err(reason.clone()),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Those of `needs` that are not there, for people.
+    pub(super) fn missing(&self, needs: &BTreeSet<ServiceName>) -> String {
+        let is_missing = |name: &&ServiceName| {
+            self.pools.get(*name).is_some_and(|pool| matches!(pool.state, State::Waiting))
+        };
+        let names: Vec<_> =
+            needs.iter().filter(is_missing).map(|name| format!("`{name}`")).collect();
+        names.join(", ")
+    }
+}
+
+fn take(waiting: &mut BTreeSet<ServiceName>) -> Vec<ServiceName> {
+    std::mem::take(waiting).into_iter().collect()
+}
+
+/// What is absent: the policy that holds without any, and no endpoint.
+fn empty(name: &ServiceName) -> Cluster {
+    resource::Cluster {
+        name: name.clone(),
+        ports: Vec::new(),
+        policy: ClusterPolicy {
+            connect_timeout: Duration::from_secs(1),
+            http_idle: Duration::from_secs(5 * 60),
+            tcp_idle: Duration::from_secs(60 * 60),
+            load_balancer: LoadBalancer::default(),
+        },
+        endpoints: Vec::new(),
+    }
+}

@@ -1,0 +1,298 @@
+//! One try of one HTTP/1.1 request: its message goes up while its answer comes down.
+//!
+//! Both directions are driven by one task. The answer may come before the request is complete; the
+//! client may go away while the answer is awaited. Nothing of an answer is sent to the client
+//! before its head is whole, so that until then the request can be tried again.
+
+use std::task::{Context, Poll};
+
+use crate::proxy::h1::{Framing, ResponseHead, head_end, write};
+use crate::proxy::pool::Upstream;
+use crate::proxy::pump::{Pump, PumpError};
+use crate::proxy::stream::Side;
+use crate::resource::HeaderEdit;
+use crate::telemetry::reason::Reason;
+
+/// The most that a client may send ahead while its answer is awaited, bytes.
+const MAX_AHEAD: usize = 32 * 1024;
+
+/// What the answer's head must look like for this client.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// `HEAD`, for framing; any other word else.
+    pub method: &'a str,
+    /// The client speaks HTTP/1.1.
+    pub http11: bool,
+    /// The client's connection is to be kept.
+    pub keep_alive: bool,
+    /// The client asked for another protocol.
+    pub upgrade: bool,
+    /// Edits of the answer's header: the backend's, then the rule's.
+    pub edits: [Option<&'a HeaderEdit>; 2],
+}
+
+/// How it went, where an answer was passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answered {
+    /// The status.
+    pub status: u16,
+    /// The endpoint's connection can carry another request.
+    pub upstream_kept: bool,
+    /// The client's connection can carry another request.
+    pub client_kept: bool,
+    /// 101: both connections now belong to another protocol.
+    pub upgraded: bool,
+    /// Bytes of the answer's body.
+    pub body_bytes: u64,
+}
+
+/// How it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// Nothing was sent to the client yet.
+    BeforeAnswer(Reason),
+    /// The client has gone, or what it sent is wrong.
+    Client(Reason),
+    /// In the middle of the answer: all that can be done is to close.
+    MidAnswer {
+        /// What the client was told.
+        status: u16,
+        /// Why it ended.
+        reason: Reason,
+    },
+}
+
+/// The state of one try.
+#[derive(Debug)]
+pub struct Exchange<'a> {
+    /// The request on its way up.
+    pub upload: &'a mut Pump,
+    /// The endpoint.
+    pub upstream: &'a mut Upstream,
+    /// The client.
+    pub client: &'a mut Side,
+    /// Reused for the answer's head.
+    pub head: &'a mut ResponseHead,
+    /// What the client is to get.
+    pub terms: Terms<'a>,
+    /// Room for the answer's head.
+    pub room: Vec<u8>,
+    uploaded: bool,
+    upload_broken: bool,
+    scanned: usize,
+    relay: Option<Pump>,
+    interim: bool,
+}
+
+impl<'a> Exchange<'a> {
+    /// Ready to be polled.
+    pub fn new(
+        upload: &'a mut Pump,
+        upstream: &'a mut Upstream,
+        client: &'a mut Side,
+        head: &'a mut ResponseHead,
+        terms: Terms<'a>,
+        room: Vec<u8>,
+    ) -> Self {
+        Self {
+            upload,
+            upstream,
+            client,
+            head,
+            terms,
+            room,
+            uploaded: false,
+            upload_broken: false,
+            scanned: 0,
+            relay: None,
+            interim: false,
+        }
+    }
+
+    /// Runs to the end of the answer.
+    ///
+    /// # Errors
+    /// [`Failure`], which says what the client has seen.
+    pub async fn run(&mut self) -> Result<Answered, Failure> {
+        std::future::poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answered, Failure>> {
+        if let Err(failure) = self.poll_upload(cx) {
+            return Poll::Ready(Err(failure));
+        }
+        loop {
+            if self.relay.is_none() {
+                match self.poll_head(cx) {
+                    Poll::Ready(Ok(())) => self.begin_relay(),
+                    Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                    Poll::Pending => break,
+                }
+            }
+            match self.poll_relay(cx) {
+                Poll::Ready(Ok(None)) => {}
+                Poll::Ready(Ok(Some(answered))) => return Poll::Ready(Ok(answered)),
+                Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                Poll::Pending => break,
+            }
+        }
+        if self.uploaded && self.client_gone(cx) {
+            return Poll::Ready(Err(Failure::Client(Reason::ClientGone)));
+        }
+        Poll::Pending
+    }
+
+    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
+        if self.uploaded || self.upload_broken {
+            return Ok(());
+        }
+        match self.upload.poll(cx, self.client, &mut self.upstream.side) {
+            Poll::Ready(Ok(())) => self.uploaded = true,
+            // The endpoint takes no more, but it may have answered already (413 and the like).
+            Poll::Ready(Err(PumpError::Write(_))) => self.upload_broken = true,
+            Poll::Ready(Err(PumpError::Read(_))) => {
+                return Err(Failure::Client(Reason::ClientGone));
+            }
+            Poll::Ready(Err(PumpError::Malformed(malformed))) => {
+                return Err(match &self.relay {
+                    None => Failure::Client(malformed.reason),
+                    Some(_) => self.mid_answer(Reason::ClientGone),
+                });
+            }
+            Poll::Pending => {}
+        }
+        Ok(())
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let protocol = Failure::BeforeAnswer(Reason::UpstreamProtocol);
+        loop {
+            let bytes = self.upstream.side.buffer.filled();
+            match head_end(bytes, &mut self.scanned) {
+                Ok(Some(_)) => {
+                    let parsed = self.head.parse(bytes, self.terms.method);
+                    return Poll::Ready(match parsed {
+                        Ok(()) => self.check_switch(),
+                        Err(malformed) => {
+                            tracing::warn!(detail = malformed.detail, "an answer breaks HTTP");
+                            Err(protocol)
+                        }
+                    });
+                }
+                Ok(None) => {}
+                Err(_) => return Poll::Ready(Err(protocol)),
+            }
+            match self.upstream.side.poll_fill(cx) {
+                Poll::Ready(Ok(count)) if count > 0 => {}
+                Poll::Ready(_) => {
+                    return Poll::Ready(Err(Failure::BeforeAnswer(Reason::UpstreamReset)));
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// A switch of protocols must have been asked for, and what the client sent before it was
+    /// granted belongs to neither protocol.
+    fn check_switch(&self) -> Result<(), Failure> {
+        if self.head.status != 101 {
+            Ok(())
+        } else if !self.terms.upgrade || self.head.upgrade.is_none() {
+            Err(Failure::BeforeAnswer(Reason::UpstreamProtocol))
+        } else if !self.client.buffer.is_empty() {
+            Err(Failure::Client(Reason::BadRequest))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Writes the head for the client, and what is to follow it.
+    fn begin_relay(&mut self) {
+        self.interim = self.head.is_interim();
+        let mut out = std::mem::take(&mut self.room);
+        out.clear();
+        let framing = self.client_framing();
+        // Interim answers are for those who know them (RFC 9110 §15.2).
+        if !self.interim || self.terms.http11 {
+            let plan = write::ResponsePlan {
+                edits: self.terms.edits,
+                framing,
+                http11: self.terms.http11,
+                keep_alive: self.client_may_stay(framing),
+            };
+            write::response(&mut out, self.head, self.upstream.side.buffer.filled(), &plan);
+        }
+        self.upstream.side.buffer.consume(self.head.length);
+        self.scanned = 0;
+        let body = if self.head.status == 101 { Framing::None } else { self.head.framing };
+        self.relay = Some(Pump::new(out, body, framing == Framing::Chunked));
+    }
+
+    /// A body that ends with its connection is chunked for HTTP/1.1 clients; HTTP/1.0 clients get
+    /// what is chunked until the end.
+    fn client_framing(&self) -> Framing {
+        match self.head.framing {
+            Framing::Chunked | Framing::UntilClose if self.terms.http11 => Framing::Chunked,
+            Framing::Chunked | Framing::UntilClose => Framing::UntilClose,
+            other => other,
+        }
+    }
+
+    fn client_may_stay(&self, framing: Framing) -> bool {
+        self.terms.keep_alive && framing != Framing::UntilClose && !self.upload_broken
+    }
+
+    fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Answered>, Failure>> {
+        let Some(relay) = &mut self.relay else { return Poll::Ready(Ok(None)) };
+        let done = match relay.poll(cx, &mut self.upstream.side, self.client) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(done) => done,
+        };
+        match done {
+            Ok(()) if self.interim => {
+                self.room = self.relay.take().map(Pump::into_room).unwrap_or_default();
+                Poll::Ready(Ok(None))
+            }
+            Ok(()) => Poll::Ready(Ok(Some(self.finish()))),
+            Err(PumpError::Write(_)) => Poll::Ready(Err(Failure::Client(Reason::ClientGone))),
+            Err(PumpError::Read(_)) => Poll::Ready(Err(self.mid_answer(Reason::UpstreamReset))),
+            Err(PumpError::Malformed(_)) => {
+                Poll::Ready(Err(self.mid_answer(Reason::UpstreamProtocol)))
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Answered {
+        let relay = self.relay.take();
+        let body_bytes = relay.as_ref().map_or(0, Pump::moved);
+        self.room = relay.map(Pump::into_room).unwrap_or_default();
+        Answered {
+            status: self.head.status,
+            upstream_kept: self.head.keep_alive
+                && self.uploaded
+                && self.upstream.side.buffer.is_empty(),
+            client_kept: self.client_may_stay(self.client_framing()) && self.uploaded,
+            upgraded: self.head.status == 101,
+            body_bytes,
+        }
+    }
+
+    fn mid_answer(&self, reason: Reason) -> Failure {
+        Failure::MidAnswer { status: self.head.status, reason }
+    }
+
+    /// Whether the client has closed; what it sends ahead is kept for the next request.
+    fn client_gone(&mut self, cx: &mut Context<'_>) -> bool {
+        while self.client.buffer.len() < MAX_AHEAD {
+            if self.client.buffer.is_empty() && self.client.stream.poll_readable(cx).is_pending() {
+                return false;
+            }
+            match self.client.poll_fill(cx) {
+                Poll::Ready(Ok(count)) if count > 0 => {}
+                Poll::Ready(_) => return true,
+                Poll::Pending => return false,
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,192 @@
+//! Inbound: who calls our application, and whether they may.
+//!
+//! Strict: nothing without a certificate of the mesh gets in. Permissive: our ALPN is the mesh,
+//! anything else is passed on without an identity. What comes in TLS of the mesh has said by ALPN
+//! what it is, and is held to it where the port is declared.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustls::server::Acceptor;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use crate::certs::tls::{self, peer_identity};
+use crate::names::{Identity, Protocol};
+use crate::proxy::connect::{Alpn, tls_reason};
+use crate::proxy::decide::{Decision, Endpoints, Refusal};
+use crate::proxy::detect::{self, Kind};
+use crate::proxy::pool::MAX_AGE;
+use crate::proxy::record::{self, Caller};
+use crate::proxy::serve::{self, Origin};
+use crate::proxy::stream::{Side, Stream};
+use crate::proxy::worker::Worker;
+use crate::proxy::{h2, tcp};
+use crate::resource::MtlsMode;
+use crate::telemetry::reason::Reason;
+
+/// How long a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How much is looked at to recognize the mesh's own TLS.
+const MAX_HELLO: usize = 16 * 1024;
+
+/// How long to wait for the rest of a hello that came in parts.
+const HELLO_PAUSE: Duration = Duration::from_millis(5);
+
+/// Where requests to our application go.
+///
+/// # Errors
+/// [`Reason::NoApp`] where the workload only calls.
+pub fn decide(worker: &Worker) -> Result<Decision, Refusal> {
+    let app = worker.app.as_ref().ok_or(Reason::NoApp)?;
+    Ok(Decision {
+        destination: Arc::clone(&worker.labels.service),
+        destination_id: 0,
+        service: worker.shared.service.clone(),
+        rule: None,
+        backend: 0,
+        pool: Endpoints::App(Arc::clone(app)),
+    })
+}
+
+/// Serves a connection that arrived at the inbound listener.
+pub async fn serve(worker: Rc<Worker>, tcp: TcpStream) {
+    let (mode, protocol) = demands(&worker);
+    let encrypted = match mode {
+        MtlsMode::Strict => Ok(Ok(true)),
+        MtlsMode::Permissive => tokio::time::timeout(HANDSHAKE, is_mesh(&tcp)).await,
+    };
+    match encrypted {
+        Ok(Ok(true)) => handshake(worker, tcp, protocol).await,
+        Ok(Ok(false)) => {
+            let side = Side::new(Stream::Plain(tcp));
+            plaintext(worker, side, protocol).await;
+        }
+        Ok(Err(_)) | Err(_) => {}
+    }
+}
+
+/// What is demanded of callers, and what the application is declared to speak.
+fn demands(worker: &Worker) -> (MtlsMode, Protocol) {
+    let workload = worker.shared.directory.workload();
+    let port = worker.duties.app.map(|address| address.port());
+    match workload.ports.iter().find(|known| Some(known.port) == port) {
+        Some(port) => (port.mtls, port.protocol),
+        None => (workload.mtls, Protocol::Detect),
+    }
+}
+
+async fn handshake(worker: Rc<Worker>, tcp: TcpStream, protocol: Protocol) {
+    let acceptor = TlsAcceptor::from(Arc::clone(&worker.duties.server));
+    let accepted = match tokio::time::timeout(HANDSHAKE, acceptor.accept(tcp)).await {
+        Ok(accepted) => accepted,
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    };
+    let stream = match accepted {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::debug!(%error, "handshake refused");
+            record::handshake_refused(&worker, tls_reason(&error));
+            return;
+        }
+    };
+    let session = stream.get_ref().1;
+    let chain = session.peer_certificates();
+    let identity = chain.and_then(peer_identity);
+    let alpn = session.alpn_protocol().and_then(Alpn::from_bytes);
+    let life = remaining(&worker, chain.and_then(tls::peer_not_after));
+    let (Some(identity), Some(alpn)) = (identity, alpn) else {
+        return record::handshake_refused(&worker, Reason::ProtocolMismatch);
+    };
+    if alpn == Alpn::Tcp && protocol.is_http() {
+        tracing::debug!(%identity, "opaque bytes to a port that is declared HTTP");
+        return record::handshake_refused(&worker, Reason::ProtocolMismatch);
+    }
+    let side = Side::new(Stream::Accepted(Box::new(stream)));
+    dispatch(worker, side, alpn, Some(identity), life).await;
+}
+
+/// How long a connection may live: to the end of either certificate.
+fn remaining(worker: &Worker, peer: Option<SystemTime>) -> Duration {
+    let own = worker.shared.tls.credentials().not_after();
+    let end = peer.map_or(own, |peer| peer.min(own));
+    end.duration_since(SystemTime::now()).unwrap_or_default().min(MAX_AGE)
+}
+
+async fn plaintext(worker: Rc<Worker>, mut side: Side, protocol: Protocol) {
+    let alpn = match protocol {
+        Protocol::Http => Alpn::Http1,
+        Protocol::Http2 | Protocol::Grpc => Alpn::Http2,
+        Protocol::Tcp => Alpn::Tcp,
+        Protocol::Detect => match detect::detect(&worker, &mut side).await {
+            Some(Kind::Http1) => Alpn::Http1,
+            Some(Kind::Http2) => Alpn::Http2,
+            // Nobody but the application can know what a silent client wants.
+            Some(Kind::Opaque | Kind::Silent) => Alpn::Tcp,
+            None => return,
+        },
+    };
+    dispatch(worker, side, alpn, None, MAX_AGE).await;
+}
+
+async fn dispatch(
+    worker: Rc<Worker>,
+    side: Side,
+    alpn: Alpn,
+    identity: Option<Identity>,
+    life: Duration,
+) {
+    let protocol = match alpn {
+        Alpn::Http1 => Protocol::Http,
+        Alpn::Http2 => Protocol::Http2,
+        Alpn::Tcp => Protocol::Tcp,
+    };
+    let origin = Origin::Inbound(Caller::new(&worker, identity, protocol));
+    match alpn {
+        Alpn::Http1 => serve::serve(worker, side, origin, life).await,
+        Alpn::Http2 => h2::serve(worker, side, origin, life).await,
+        Alpn::Tcp => tcp::serve_inbound(worker, side, origin).await,
+    }
+}
+
+/// Whether what begins is TLS with one of our protocols; nothing is taken from the socket.
+async fn is_mesh(tcp: &TcpStream) -> io::Result<bool> {
+    let mut seen = vec![0; MAX_HELLO];
+    loop {
+        let count = tcp.peek(&mut seen).await?;
+        let Some(hello) = seen.get(..count) else { return Ok(false) };
+        match hello.first() {
+            Some(0x16) => {}
+            _ => return Ok(false),
+        }
+        match offers_mesh(hello) {
+            Some(answer) => return Ok(answer),
+            None if count == MAX_HELLO => return Ok(false),
+            None => tokio::time::sleep(HELLO_PAUSE).await,
+        }
+    }
+}
+
+/// Whether a ClientHello offers one of our protocols; `None` where it is not complete.
+fn offers_mesh(mut hello: &[u8]) -> Option<bool> {
+    let mut acceptor = Acceptor::default();
+    while !hello.is_empty() {
+        match acceptor.read_tls(&mut hello) {
+            Ok(_) => {}
+            Err(_) => return Some(false),
+        }
+    }
+    match acceptor.accept() {
+        Ok(Some(accepted)) => {
+            let hello = accepted.client_hello();
+            let offered =
+                hello.alpn().map(|mut names| names.any(|n| Alpn::from_bytes(n).is_some()));
+            Some(offered.unwrap_or(false))
+        }
+        Ok(None) => None,
+        Err(_) => Some(false),
+    }
+}

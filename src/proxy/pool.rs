@@ -1,0 +1,99 @@
+//! Idle upstream connections of one worker, last in, first out.
+//!
+//! Keyed by endpoint, which stands for address and expected identity both; HTTP/1.1 only, because
+//! HTTP/2 connections are shared and opaque ones never come back.
+
+use std::collections::HashMap;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::proxy::stream::Side;
+
+/// Idle connections kept per endpoint.
+const MAX_IDLE_PER_ENDPOINT: usize = 256;
+
+/// The longest life of a connection, so that renewed certificates and moved endpoints are seen.
+pub const MAX_AGE: Duration = Duration::from_secs(3600);
+
+/// A connection to an endpoint.
+#[derive(Debug)]
+pub struct Upstream {
+    /// The connection.
+    pub side: Side,
+    /// The endpoint's id.
+    pub endpoint: u64,
+    /// When it must end, on the worker's clock.
+    pub expires: Duration,
+    /// How long it may lie idle.
+    pub idle_limit: Duration,
+    /// It has carried a request before.
+    pub reused: bool,
+}
+
+#[derive(Debug)]
+struct Idle {
+    upstream: Upstream,
+    since: Duration,
+}
+
+/// See the head of this file.
+#[derive(Debug, Default)]
+pub struct Pool {
+    idle: HashMap<u64, Vec<Idle>>,
+}
+
+impl Pool {
+    /// The connection to `endpoint` that was used last, if one is alive.
+    pub fn take(&mut self, endpoint: u64, now: Duration) -> Option<Upstream> {
+        let list = self.idle.get_mut(&endpoint)?;
+        while let Some(Idle { mut upstream, since }) = list.pop() {
+            if upstream.is_usable(now, since) {
+                upstream.reused = true;
+                return Some(upstream);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next request.
+    pub fn give(&mut self, upstream: Upstream, now: Duration) {
+        let list = self.idle.entry(upstream.endpoint).or_default();
+        if list.len() < MAX_IDLE_PER_ENDPOINT && upstream.expires > now {
+            list.push(Idle { upstream, since: now });
+        }
+    }
+
+    /// Closes what is too old, idle for too long, or closed by the other side.
+    pub fn sweep(&mut self, now: Duration) {
+        self.idle.retain(|_, list| {
+            list.retain_mut(|idle| idle.upstream.is_usable(now, idle.since));
+            !list.is_empty()
+        });
+    }
+
+    /// Closes everything.
+    pub fn clear(&mut self) {
+        self.idle.clear();
+    }
+
+    /// How many connections are kept.
+    pub fn len(&self) -> usize {
+        self.idle.values().map(Vec::len).sum()
+    }
+}
+
+impl Upstream {
+    /// Not too old, and nothing has arrived that nobody asked for (the end included). Costs no
+    /// system call unless something has arrived.
+    fn is_usable(&mut self, now: Duration, since: Duration) -> bool {
+        if self.expires <= now || since + self.idle_limit <= now {
+            return false;
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        match self.side.stream.poll_readable(&mut cx) {
+            Poll::Pending => true,
+            // Perhaps only stale readiness: a read tells. Session tickets leave nothing to read.
+            Poll::Ready(()) => self.side.poll_fill(&mut cx).is_pending(),
+        }
+    }
+}

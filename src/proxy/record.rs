@@ -1,0 +1,189 @@
+//! The last stage: what a request leaves behind in counters and spans.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::names::{Identity, Protocol};
+use crate::proxy::cluster::Endpoint;
+use crate::proxy::decide::Decision;
+use crate::proxy::trace::{Details, Trace};
+use crate::proxy::worker::Worker;
+use crate::telemetry::metrics::{Edge, EdgeKey, Reporter};
+use crate::telemetry::reason::Reason;
+
+/// Who calls, as the inbound side of a connection knows it; made once per connection.
+#[derive(Debug)]
+pub struct Caller {
+    /// What the certificate proved.
+    pub identity: Option<Identity>,
+    /// `X-Forwarded-Client-Cert` for the application (Envoy's format, the parts we know).
+    pub client_cert: Option<Vec<u8>>,
+    /// The identity as text; empty where there is none.
+    pub label: Arc<str>,
+    /// The counters of this caller.
+    pub edge: Arc<Edge>,
+}
+
+impl Caller {
+    /// Prepares what every request of a connection needs.
+    pub fn new(worker: &Worker, identity: Option<Identity>, protocol: Protocol) -> Self {
+        let label: Arc<str> = identity.as_ref().map(Identity::to_string).unwrap_or_default().into();
+        let source = identity.as_ref().map(|id| format!("{}/{}", id.namespace, id.service_account));
+        let client_cert = (!label.is_empty())
+            .then(|| format!("By={};URI={label}", worker.labels.identity).into_bytes());
+        let edge = worker.cold_edge(&EdgeKey {
+            reporter: Reporter::Destination,
+            source: source.unwrap_or_default().into(),
+            source_identity: Arc::clone(&label),
+            destination: Arc::clone(&worker.labels.service),
+            backend: Arc::clone(&worker.labels.service),
+            destination_version: Arc::clone(&worker.labels.version),
+            protocol,
+            mtls: identity.is_some(),
+        });
+        Self { identity, client_cert, label, edge }
+    }
+}
+
+/// What a request came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The status that the client saw; 0 for none.
+    pub status: u16,
+    /// The proxy's own reason.
+    pub reason: Option<Reason>,
+    /// Bytes of the request's body.
+    pub request_bytes: u64,
+    /// Bytes of the answer's body.
+    pub response_bytes: u64,
+}
+
+impl Outcome {
+    /// The proxy's own answer.
+    pub fn own(reason: Reason) -> Self {
+        Self { status: reason.status(), reason: Some(reason), request_bytes: 0, response_bytes: 0 }
+    }
+}
+
+/// Records a request of our own application.
+pub fn outbound(
+    worker: &Worker,
+    decision: &Decision,
+    endpoint: Option<&Endpoint>,
+    protocol: Protocol,
+    outcome: &Outcome,
+    (trace, started): (Trace, Instant),
+) {
+    let took = started.elapsed();
+    count(&outbound_edge(worker, decision, endpoint, protocol), outcome, took);
+    let details = Details {
+        service: &worker.labels.service,
+        peer: &decision.destination,
+        status: outcome.status,
+        reason: outcome.reason,
+        rule: decision.rule.as_ref().map(|rule| &*rule.id.0),
+        endpoint: endpoint.map(|endpoint| endpoint.workload.to_string()),
+    };
+    span(worker, trace, took, details);
+}
+
+/// Records a request of our own application that no rule decided about.
+pub fn refused(
+    worker: &Worker,
+    destination: &str,
+    protocol: Protocol,
+    reason: Reason,
+    started: Instant,
+) {
+    let edge = worker
+        .cold_edge(&EdgeKey { destination: destination.into(), ..outbound_key(worker, protocol) });
+    count(&edge, &Outcome::own(reason), started.elapsed());
+}
+
+/// Records a caller that did not get in.
+pub fn handshake_refused(worker: &Worker, reason: Reason) {
+    let empty: Arc<str> = "".into();
+    let edge = worker.cold_edge(&EdgeKey {
+        reporter: Reporter::Destination,
+        source: Arc::clone(&empty),
+        source_identity: empty,
+        destination: Arc::clone(&worker.labels.service),
+        backend: Arc::clone(&worker.labels.service),
+        destination_version: Arc::clone(&worker.labels.version),
+        protocol: Protocol::Detect,
+        mtls: false,
+    });
+    edge.record(0, Some(reason), Duration::ZERO);
+}
+
+/// Records a request to our own application.
+pub fn inbound(
+    worker: &Worker,
+    caller: &Caller,
+    outcome: &Outcome,
+    (trace, started): (Trace, Instant),
+) {
+    let took = started.elapsed();
+    count(&caller.edge, outcome, took);
+    let details = Details {
+        service: &worker.labels.service,
+        peer: &caller.label,
+        status: outcome.status,
+        reason: outcome.reason,
+        rule: None,
+        endpoint: None,
+    };
+    span(worker, trace, took, details);
+}
+
+/// The counters of a decision's edge.
+pub fn outbound_edge(
+    worker: &Worker,
+    decision: &Decision,
+    endpoint: Option<&Endpoint>,
+    protocol: Protocol,
+) -> Arc<Edge> {
+    let key = || EdgeKey {
+        destination: Arc::clone(&decision.destination),
+        backend: match &decision.rule {
+            Some(_) => decision.target().to_string().into(),
+            None => Arc::clone(&decision.destination),
+        },
+        destination_version: endpoint.map_or_else(String::new, |e| e.version.clone()).into(),
+        mtls: endpoint.is_some_and(|endpoint| endpoint.identity.is_some()),
+        ..outbound_key(worker, protocol)
+    };
+    match endpoint {
+        Some(endpoint) if decision.destination_id != 0 => {
+            let http2 = matches!(protocol, Protocol::Http2 | Protocol::Grpc);
+            let kind = u64::from(http2) << 1 | u64::from(protocol == Protocol::Tcp);
+            worker.edge((decision.destination_id, endpoint.id, kind), key)
+        }
+        _ => worker.cold_edge(&key()),
+    }
+}
+
+fn outbound_key(worker: &Worker, protocol: Protocol) -> EdgeKey {
+    let empty: Arc<str> = "".into();
+    EdgeKey {
+        reporter: Reporter::Source,
+        source: Arc::clone(&worker.labels.service),
+        source_identity: Arc::clone(&worker.labels.identity),
+        destination: Arc::clone(&empty),
+        backend: Arc::clone(&empty),
+        destination_version: empty,
+        protocol,
+        mtls: false,
+    }
+}
+
+fn count(edge: &Edge, outcome: &Outcome, took: Duration) {
+    edge.record(outcome.status, outcome.reason, took);
+    edge.add_bytes(outcome.request_bytes, outcome.response_bytes);
+}
+
+fn span(worker: &Worker, trace: Trace, took: Duration, details: Details<'_>) {
+    if let Some(span) = trace.finish(took, details) {
+        worker.shared.spans.push(span);
+    }
+}

@@ -1,0 +1,35 @@
+//! Answers that the proxy makes itself. Each says so: `meshctl-reason` with the word of the table,
+//! and `meshctl-rule` with the rule that decided, where one did.
+
+use crate::proxy::decide::Refusal;
+use crate::proxy::h1::write;
+use crate::telemetry::reason::{REASON_HEADER, RULE_HEADER};
+
+/// Writes a whole HTTP/1.1 answer to `out`.
+pub fn write(out: &mut Vec<u8>, refusal: &Refusal, is_head: bool, keep_alive: bool) {
+    let body = body(refusal);
+    write::status_line(out, refusal.reason.status(), b"");
+    write::field(out, REASON_HEADER.as_bytes(), refusal.reason.as_str().as_bytes());
+    if let Some(rule) = &refusal.rule {
+        write::field(out, RULE_HEADER.as_bytes(), rule.0.as_bytes());
+    }
+    write::field(out, b"content-type", b"text/plain; charset=utf-8");
+    write::framing(out, crate::proxy::h1::Framing::Length(body.len() as u64));
+    if !keep_alive {
+        write::field(out, b"connection", b"close");
+    }
+    out.extend_from_slice(b"\r\n");
+    if !is_head {
+        out.extend_from_slice(body.as_bytes());
+    }
+}
+
+/// The text for people: the reason, what it means, the rule.
+pub fn body(refusal: &Refusal) -> String {
+    let Refusal { reason, rule } = refusal;
+    let meaning = reason.meaning();
+    match rule {
+        Some(rule) => format!("{}: {meaning} (rule {rule})\n", reason.as_str()),
+        None => format!("{}: {meaning}\n", reason.as_str()),
+    }
+}

@@ -1,0 +1,153 @@
+//! From ready to gone: the application, signals, drain, exit code.
+//!
+//! The first SIGTERM drains and is passed on to the application, the second ends everything at
+//! once. When the application ends by itself, so does the proxy, with its exit code.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::signals::Signal;
+use super::start::Started;
+use super::{Config, RunError};
+use crate::net::descriptors::Raised;
+use crate::proxy::command::Application;
+use crate::proxy::control::Order;
+use crate::proxy::ready::{Ready, ReadyFile};
+
+/// How long connections may take to end when the application has gone already.
+const DRAIN_WITHOUT_APPLICATION: Duration = Duration::from_secs(1);
+
+/// How long the control thread may take to end.
+const LEAVE: Duration = Duration::from_secs(2);
+
+/// Why a life comes to its end.
+enum End {
+    /// Somebody said so.
+    Told,
+    /// The application ended, with this exit code.
+    Application(u8),
+    /// Something broke that must not.
+    Broken(RunError),
+}
+
+/// Says that the proxy is ready, starts the application, lives until told otherwise; the exit code.
+pub(super) async fn live(
+    started: Started,
+    config: &Config,
+    raised: Option<Raised>,
+    mut signals: mpsc::Receiver<Signal>,
+    told: oneshot::Sender<Ready>,
+) -> Result<u8, RunError> {
+    let _ = started.orders.send(Order::Serving).await;
+    let file = config.ready_file.as_deref().map(|path| {
+        ReadyFile::write(path, &started.ready)
+            .map_err(|error| RunError::ReadyFile(path.to_owned(), error))
+    });
+    let file = file.transpose()?;
+    announce(&started.ready);
+    let mut application = match config.command.first() {
+        Some(program) => {
+            let start = Application::start(&config.command, started.ready.outbound, raised);
+            let failed = |error| RunError::Command(program.to_string_lossy().into_owned(), error);
+            Some(start.map_err(failed)?)
+        }
+        None => None,
+    };
+    // Nobody may be waiting for it.
+    let _ = told.send(started.ready.clone());
+    let Started { running, orders, mut control, mut admin, place: _place, .. } = started;
+    let end = loop {
+        tokio::select! {
+            signal = signals.recv() => match signal {
+                None => break End::Told,
+                Some(Signal(kind)) => {
+                    if let Some(application) = &application {
+                        application.signal(kind.to_system());
+                    }
+                    if kind.ends(application.is_some()) {
+                        break End::Told;
+                    }
+                }
+            },
+            code = ended(&mut application) => break End::Application(code),
+            _ = &mut control => break End::Broken(RunError::Ended("control thread")),
+            _ = &mut admin => break End::Broken(RunError::Ended("admin server")),
+        }
+    };
+    drop(file);
+    let _ = orders.send(Order::Drain).await;
+    let within = match end {
+        End::Told => config.drain,
+        End::Application(_) | End::Broken(_) => config.drain.min(DRAIN_WITHOUT_APPLICATION),
+    };
+    let draining = async {
+        let connections = running.drain(within);
+        let application = ended_within(&mut application, within);
+        tokio::join!(connections, application).1
+    };
+    let code = tokio::select! {
+        code = draining => code,
+        () = told_again(&mut signals) => {
+            tracing::warn!("told twice to end: connections are cut");
+            None
+        }
+    };
+    let _ = orders.send(Order::Leave).await;
+    if !control.is_finished() {
+        let _ = tokio::time::timeout(LEAVE, &mut control).await;
+    }
+    drop(admin);
+    match end {
+        End::Application(code) => Ok(code),
+        End::Broken(error) => Err(error),
+        End::Told => Ok(match (application, code) {
+            (Some(mut application), None) => killed(&mut application).await,
+            (_, code) => code.unwrap_or(0),
+        }),
+    }
+}
+
+/// The exit code of the application; pends for ever without one.
+async fn ended(application: &mut Option<Application>) -> u8 {
+    match application {
+        Some(application) => application.ended().await.unwrap_or(u8::MAX),
+        None => std::future::pending().await,
+    }
+}
+
+/// The exit code of the application, where there is one and it ends in time.
+async fn ended_within(application: &mut Option<Application>, within: Duration) -> Option<u8> {
+    let application = application.as_mut()?;
+    let ended = tokio::time::timeout(within, application.ended()).await.ok()?;
+    Some(ended.unwrap_or(u8::MAX))
+}
+
+/// Ends an application that did not end by itself.
+async fn killed(application: &mut Application) -> u8 {
+    application.kill().await;
+    application.ended().await.unwrap_or(u8::MAX)
+}
+
+/// A second word to end; that nobody can say it any more is none.
+async fn told_again(signals: &mut mpsc::Receiver<Signal>) {
+    while let Some(Signal(kind)) = signals.recv().await {
+        if kind.ends(false) {
+            return;
+        }
+    }
+    std::future::pending().await
+}
+
+/// Says on stderr what was chosen; a closed stderr is no error.
+fn announce(ready: &Ready) {
+    let mut text = format!(
+        "proxy {}/{} is ready as {}\n  inbound  {}\n  outbound {}\n  admin    {}\n",
+        ready.namespace, ready.proxy, ready.identity, ready.inbound, ready.outbound, ready.admin
+    );
+    for (name, address) in &ready.upstreams {
+        text.push_str(&format!("  upstream {name} {address}\n"));
+    }
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}

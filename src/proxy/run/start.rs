@@ -1,0 +1,260 @@
+//! From nothing to a proxy that serves: directory, ports, certificate, last good configuration,
+//! workers, control thread, admin server. Sockets are bound before anything runs.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::place::{Place, Ports, recall};
+use super::{AdminAddress, Config, RunError};
+use crate::certs::Tls;
+use crate::names::Identity;
+use crate::proxy::admin::Admin;
+use crate::proxy::control::{Control, Order, Parts, Registration, Serves};
+use crate::proxy::dataplane::{self, Addresses, DataPlane, Running, Shared};
+use crate::proxy::directory::{Directory, Limits};
+use crate::proxy::join::{Applicant, Joined};
+use crate::proxy::last_good::{self, LastGood};
+use crate::proxy::ready::Ready;
+use crate::proxy::view::{Status, View};
+use crate::resource::{MtlsMode, Workload};
+use crate::telemetry::collector::Collector;
+use crate::telemetry::logging::LogLevel;
+use crate::telemetry::span::SpanQueue;
+
+/// The service's port where nobody says another.
+const DEFAULT_SERVICE_PORT: u16 = 80;
+
+/// How long a fresh proxy waits for the mesh's settings before it says that it is ready.
+const FIRST_CONFIGURATION: Duration = Duration::from_secs(5);
+
+/// Orders that wait for the control thread; there are three in a life.
+const ORDERS: usize = 4;
+
+/// A proxy that serves.
+pub(super) struct Started {
+    pub(super) ready: Ready,
+    pub(super) running: Running,
+    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) control: JoinHandle<()>,
+    pub(super) admin: AbortOnDropHandle<std::io::Result<()>>,
+    /// Last, so that the directory stays locked until all else is gone.
+    pub(super) place: Place,
+}
+
+/// What is bound, before anything runs.
+struct Bound {
+    data_plane: DataPlane,
+    admin: Admin,
+    ready_admin: String,
+}
+
+/// Starts everything; when it returns the proxy listens and has what it needs to answer.
+pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Started, RunError> {
+    let place = Place::claim(config)?;
+    let bound = bind(config, &place).await?;
+    let addresses = bound.data_plane.addresses().clone();
+    let applicant = Applicant {
+        proxy: place.proxy.clone(),
+        service_account: config.service_account.clone(),
+        home: config.home.clone(),
+        directory: place.directory.clone(),
+    };
+    let joined = certificate(&applicant).await?;
+    let identity = joined.credentials.identity().clone();
+    let last_good = recalled(&place, &identity);
+    let directory = Arc::new(Directory::new(
+        place.proxy.namespace.clone(),
+        bare_workload(&place, identity.clone()),
+        Limits::STANDARD,
+    ));
+    directory.prefetch(config.upstreams.iter().map(|upstream| &upstream.service));
+    let (status, seen) = watch::channel(Status::default());
+    let view = View {
+        proxy: place.proxy.clone(),
+        service: config.service.clone(),
+        directory: Arc::clone(&directory),
+        tls: Tls::new(joined.credentials, joined.roots)?,
+        metrics: Collector::new(),
+        spans: Arc::new(SpanQueue::default()),
+        accepted: Arc::default(),
+        status: seen,
+        log,
+    };
+    let now = Instant::now();
+    let parts = Parts {
+        applicant,
+        registration: registration(config, &place, &addresses),
+        directory,
+        view: view.clone(),
+        status,
+        control_plane: joined.control_plane,
+    };
+    let mut control = Control::new(parts, now);
+    if let Some(last_good) = last_good {
+        control.restore(last_good, now);
+    }
+    let running = bound.data_plane.start(Arc::new(Shared {
+        directory: Arc::clone(&view.directory),
+        tls: Arc::clone(&view.tls),
+        metrics: Arc::clone(&view.metrics),
+        spans: Arc::clone(&view.spans),
+        proxy: place.proxy.clone(),
+        service: config.service.clone(),
+        version: config.version.clone().unwrap_or_default(),
+    }));
+    let running = running.map_err(|error| RunError::System("start the workers", error))?;
+    let (orders, receiver) = mpsc::channel(ORDERS);
+    let control = tokio::spawn(control.run(receiver));
+    let admin = AbortOnDropHandle::new(tokio::spawn(bound.admin.serve(view.clone())));
+    let mut status = view.status.clone();
+    let configured = status.wait_for(|status| status.configured);
+    if tokio::time::timeout(FIRST_CONFIGURATION, configured).await.is_err() {
+        tracing::warn!("no configuration yet: what is outside of the mesh is refused until then");
+    }
+    let ready = ready(config, &place, &identity, &addresses, bound.ready_admin);
+    Ok(Started { ready, running, orders, control, admin, place })
+}
+
+async fn bind(config: &Config, place: &Place) -> Result<Bound, RunError> {
+    let before = place.ports();
+    let upstreams: Vec<_> = config
+        .upstreams
+        .iter()
+        .map(|upstream| {
+            let wanted = SocketAddr::new(config.outbound.ip(), upstream.local_port);
+            let key = format!("{}:{}", upstream.service, upstream.port);
+            let port = before.upstreams.get(&key).copied().unwrap_or_default();
+            (upstream.service.clone(), upstream.port, recall(wanted, port))
+        })
+        .collect();
+    let plan = dataplane::Config {
+        inbound: recall(config.inbound, before.inbound),
+        outbound: recall(config.outbound, before.outbound),
+        upstreams,
+        app: config.app,
+        workers: config.workers,
+    };
+    let what = format!("inbound {}, outbound {}", plan.inbound, plan.outbound);
+    let what = plan.upstreams.iter().fold(what, |what, (name, port, address)| {
+        format!("{what}, upstream {name}:{port} {address}")
+    });
+    let data_plane = DataPlane::bind(plan).map_err(|error| RunError::Listen { what, error })?;
+    let wanted = match &config.admin {
+        AdminAddress::Tcp(wanted) => AdminAddress::Tcp(recall(*wanted, before.admin)),
+        unix @ AdminAddress::Unix(_) => unix.clone(),
+    };
+    let failed = |error| RunError::Listen { what: format!("admin {wanted}"), error };
+    let admin = Admin::bind(&wanted).await.map_err(failed)?;
+    let address = admin.address().map_err(failed)?;
+    let ready_admin = address.map_or_else(|| wanted.to_string(), |address| address.to_string());
+    keep_ports(config, place, &before, data_plane.addresses(), address);
+    Ok(Bound { data_plane, admin, ready_admin })
+}
+
+/// Keeps the ports for the next start; that they cannot be kept is no reason not to run.
+fn keep_ports(
+    config: &Config,
+    place: &Place,
+    before: &Ports,
+    addresses: &Addresses,
+    admin: Option<SocketAddr>,
+) {
+    let keys = config.upstreams.iter().map(|one| format!("{}:{}", one.service, one.port));
+    let ports = addresses.upstreams.iter().map(SocketAddr::port);
+    let ports = Ports {
+        inbound: addresses.inbound.port(),
+        outbound: addresses.outbound.port(),
+        admin: admin.map_or(before.admin, |admin| admin.port()),
+        upstreams: keys.zip(ports).collect(),
+    };
+    if ports != *before
+        && let Err(error) = place.keep(&ports)
+    {
+        tracing::warn!(%error, "the chosen ports could not be kept for the next start");
+    }
+}
+
+/// The certificate of the run before while it is valid, else a new one.
+async fn certificate(applicant: &Applicant) -> Result<Joined, RunError> {
+    match applicant.saved(SystemTime::now()) {
+        Ok(Some(joined)) => return Ok(joined),
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, "the saved certificate is not used"),
+    }
+    Ok(applicant.join().await?)
+}
+
+fn recalled(place: &Place, identity: &Identity) -> Option<LastGood> {
+    match last_good::load(&place.directory, &place.proxy, identity) {
+        Ok(last_good) => last_good,
+        Err(error) => {
+            tracing::warn!(%error, "the last good configuration is not used");
+            None
+        }
+    }
+}
+
+/// What holds until the control plane has said more: nothing without a certificate gets in.
+fn bare_workload(place: &Place, identity: Identity) -> Workload {
+    Workload {
+        proxy: place.proxy.clone(),
+        identity,
+        services: Vec::new(),
+        mtls: MtlsMode::Strict,
+        ports: Vec::new(),
+    }
+}
+
+fn registration(config: &Config, place: &Place, addresses: &Addresses) -> Registration {
+    let serves = config.app.map(|app| Serves {
+        app,
+        inbound: addresses.inbound.port(),
+        service_port: config.service_port.unwrap_or(DEFAULT_SERVICE_PORT),
+        protocol: config.protocol,
+    });
+    Registration {
+        proxy: place.proxy.clone(),
+        service: config.service.clone(),
+        version: config.version.clone().unwrap_or_default(),
+        labels: config.all_labels(),
+        service_account: config.service_account.clone(),
+        addresses: vec![config.advertise.unwrap_or(addresses.inbound.ip())],
+        serves,
+        started: SystemTime::now(),
+    }
+}
+
+fn ready(
+    config: &Config,
+    place: &Place,
+    identity: &Identity,
+    addresses: &Addresses,
+    admin: String,
+) -> Ready {
+    let name = |upstream: &super::Upstream| {
+        let service = &upstream.service;
+        match service.namespace == config.service.namespace {
+            true => format!("{}:{}", service.name, upstream.port),
+            false => format!("{}.{}:{}", service.name, service.namespace, upstream.port),
+        }
+    };
+    let upstreams: BTreeMap<_, _> =
+        config.upstreams.iter().map(name).zip(addresses.upstreams.iter().copied()).collect();
+    Ready {
+        pid: std::process::id(),
+        service: config.service.name.to_string(),
+        namespace: config.service.namespace.to_string(),
+        proxy: place.proxy.name.to_string(),
+        identity: identity.to_string(),
+        inbound: addresses.inbound,
+        outbound: addresses.outbound,
+        admin,
+        upstreams,
+    }
+}

@@ -1,0 +1,340 @@
+//! One HTTP/1.1 connection of a client: request after request until one side has enough.
+//!
+//! The client is our own application (outbound, or a local port of one upstream) or somebody
+//! elsewhere in the mesh (inbound). One task does all of it.
+
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use crate::names::Protocol;
+use crate::proxy::decide::{Decision, Refusal};
+use crate::proxy::exchange::{Answered, Failure};
+use crate::proxy::forward::{self, Outgoing, Rooms, Sent};
+use crate::proxy::h1::write::RequestPlan;
+use crate::proxy::h1::{Malformed, RequestHead, Target, head_end};
+use crate::proxy::head::Head;
+use crate::proxy::outbound::{self, Called};
+use crate::proxy::record::{self, Caller, Outcome};
+use crate::proxy::slots::Slot;
+use crate::proxy::stream::Side;
+use crate::proxy::trace::Trace;
+use crate::proxy::worker::Worker;
+use crate::proxy::{inbound, tcp};
+use crate::telemetry::reason::Reason;
+
+mod parting;
+
+/// How long a connection may be idle between requests.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// How long a head may take from its first byte.
+const HEAD: Duration = Duration::from_secs(10);
+
+/// Where a connection came in.
+#[derive(Debug)]
+pub enum Origin {
+    /// From our application, which names what it calls.
+    Outbound,
+    /// From our application, at a port or through a tunnel that stands for one destination.
+    Upstream(Called),
+    /// From a caller.
+    Inbound(Caller),
+}
+
+/// A client's connection.
+#[derive(Debug)]
+pub struct Connection {
+    worker: Rc<Worker>,
+    side: Side,
+    origin: Origin,
+    slot: Slot,
+    /// When the connection must end, on the worker's clock.
+    expires: Duration,
+    head: RequestHead,
+    rooms: Rooms,
+    upload_room: Vec<u8>,
+}
+
+/// What follows a request.
+enum Next {
+    /// Another request.
+    Request,
+    /// The end, after which what the client still sends is read and dropped.
+    Close,
+    /// Another protocol, of which the connection is the caller's.
+    Tunnel(Box<tcp::Tunnel>),
+    /// `CONNECT` was granted.
+    Connected(Called),
+}
+
+/// Serves a client that speaks HTTP/1.1, for `life` at most (and to the end of a request).
+pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duration) {
+    let slot = worker.slots.take();
+    let connection = Connection {
+        expires: worker.slots.now() + life,
+        worker,
+        side,
+        origin,
+        slot,
+        head: RequestHead::default(),
+        rooms: Rooms::default(),
+        upload_room: Vec::new(),
+    };
+    connection.run().await;
+}
+
+impl Connection {
+    async fn run(mut self) {
+        while self.wait().await {
+            match self.read_head().await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(malformed) => {
+                    self.refuse_malformed(malformed).await;
+                    return self.linger().await;
+                }
+            }
+            match self.request().await {
+                Next::Request => {}
+                Next::Close => return self.linger().await,
+                Next::Tunnel(tunnel) => return tunnel.run(self.worker, self.side).await,
+                Next::Connected(called) => {
+                    return Box::pin(tcp::serve_called(self.worker, self.side, called)).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for the first byte of a request without holding a buffer; `false`: it is over.
+    async fn wait(&mut self) -> bool {
+        if self.side.buffer.is_empty() {
+            self.worker.give_block(std::mem::take(&mut self.side.buffer));
+            self.slot.arm(IDLE, true);
+            let ready = std::future::poll_fn(|cx| {
+                if self.slot.poll_fired(cx).is_ready() {
+                    return Poll::Ready(false);
+                }
+                self.side.stream.poll_readable(cx).map(|()| true)
+            });
+            if !ready.await {
+                return false;
+            }
+            self.side.buffer = self.worker.take_block();
+        }
+        self.slot.disarm();
+        true
+    }
+
+    /// Reads and parses a head; `false` where the client closed instead.
+    async fn read_head(&mut self) -> Result<bool, Malformed> {
+        let mut scanned = 0;
+        let mut armed = false;
+        loop {
+            // An empty line before a request is ignored (RFC 9112 §2.2).
+            while scanned == 0 && self.side.buffer.filled().starts_with(b"\r\n") {
+                self.side.buffer.consume(2);
+            }
+            if head_end(self.side.buffer.filled(), &mut scanned)?.is_some() {
+                self.slot.disarm();
+                self.head.parse(self.side.buffer.filled())?;
+                return Ok(true);
+            }
+            if !armed && !self.side.buffer.is_empty() {
+                self.slot.arm(HEAD, false);
+                armed = true;
+            }
+            let (slot, side) = (&self.slot, &mut self.side);
+            let count = std::future::poll_fn(|cx| {
+                if slot.poll_fired(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
+                side.poll_fill(cx).map(|read| Some(read.unwrap_or(0)))
+            });
+            match count.await {
+                Some(0) => return Ok(false),
+                Some(_) => {}
+                None => {
+                    let reason = Reason::HeadTimeout;
+                    return Err(Malformed { reason, detail: "the head did not arrive in time" });
+                }
+            }
+        }
+    }
+
+    /// Whether the connection may carry another request.
+    fn may_stay(&self) -> bool {
+        !self.worker.slots.is_draining() && self.worker.slots.now() < self.expires
+    }
+
+    async fn request(&mut self) -> Next {
+        let started = Instant::now();
+        let view = self.head.view(self.side.buffer.filled());
+        if self.head.target == Target::Authority {
+            return self.connect(started).await;
+        }
+        let decision = match &self.origin {
+            Origin::Inbound(_) => inbound::decide(&self.worker),
+            Origin::Upstream(called) => outbound::decide(&self.worker, called, &view).await,
+            Origin::Outbound => match outbound::resolve(&self.worker, view.authority(), 80).await {
+                Ok(called) => outbound::decide(&self.worker, &called, &view).await,
+                Err(reason) => Err(reason.into()),
+            },
+        };
+        match decision {
+            Ok(decision) => self.forward(decision, started).await,
+            Err(refusal) => self.refuse(refusal, started).await,
+        }
+    }
+
+    async fn forward(&mut self, decision: Decision, started: Instant) -> Next {
+        let view = self.head.view(self.side.buffer.filled());
+        let (server, caller) = match &self.origin {
+            Origin::Inbound(caller) => (true, Some(caller)),
+            _ => (false, None),
+        };
+        let traceparent = self.head.traceparent.map(|range| view.bytes_of(range));
+        let ppm = self.worker.sampling_ppm();
+        let trace = Trace::begin(traceparent, ppm, &view, server);
+        let plan = RequestPlan {
+            edits: decision.request_edits(),
+            traceparent: trace.header(),
+            client_cert: caller.and_then(|caller| caller.client_cert.as_deref()),
+        };
+        let keep = self.may_stay();
+        let room = std::mem::take(&mut self.upload_room);
+        let mut outgoing = Outgoing::new(&view, &plan, keep, room);
+        self.side.buffer.consume(self.head.length);
+        let sent = self.send(&decision, &mut outgoing).await;
+        self.settle(decision, outgoing, sent, (trace, started)).await
+    }
+
+    async fn send(&mut self, decision: &Decision, outgoing: &mut Outgoing) -> Sent {
+        let timeouts = decision.timeouts();
+        let send = forward::send(&self.worker, &mut self.side, &mut self.rooms, decision, outgoing);
+        let limit = match (timeouts.request, timeouts.backend_request) {
+            (None, None) => return send.await,
+            // The default retry repeats only connects, so one limit is both.
+            (Some(one), Some(other)) => one.min(other),
+            (one, other) => one.or(other).unwrap_or(Duration::MAX),
+        };
+        match tokio::time::timeout(limit, send).await {
+            Ok(sent) => sent,
+            Err(_) => self.timed_out(),
+        }
+    }
+
+    fn timed_out(&self) -> Sent {
+        let reason = Reason::RequestTimeout;
+        match self.rooms.head.status {
+            0..200 => Sent::failed(reason),
+            status => Sent { result: Err(Failure::MidAnswer { status, reason }), tunnel: None },
+        }
+    }
+
+    /// Ends a request: the proxy's own answer where there was none, counters, what comes next.
+    async fn settle(
+        &mut self,
+        decision: Decision,
+        outgoing: Outgoing,
+        sent: Sent,
+        record: (Trace, Instant),
+    ) -> Next {
+        let request_bytes = outgoing.upload.moved();
+        let mut outcome = Outcome { status: 0, reason: None, request_bytes, response_bytes: 0 };
+        let next = match sent.result {
+            Ok(Answered { status, client_kept, body_bytes, .. }) => {
+                outcome = Outcome { status, response_bytes: body_bytes, ..outcome };
+                match sent.tunnel {
+                    Some(upstream) => Next::Tunnel(Box::new(tcp::Tunnel::of_upgrade(upstream))),
+                    None if client_kept => Next::Request,
+                    None => Next::Close,
+                }
+            }
+            Err(Failure::BeforeAnswer(reason)) => {
+                outcome = Outcome { request_bytes, ..Outcome::own(reason) };
+                let refusal = decision.refuse(reason);
+                let complete = outgoing.upload.is_complete();
+                self.answer(&refusal, outgoing.is_head, outgoing.keep_alive && complete).await
+            }
+            Err(Failure::Client(Reason::ClientGone)) => {
+                outcome.reason = Some(Reason::ClientGone);
+                Next::Close
+            }
+            Err(Failure::Client(reason)) => {
+                outcome = Outcome { request_bytes, ..Outcome::own(reason) };
+                self.answer(&reason.into(), outgoing.is_head, false).await
+            }
+            Err(Failure::MidAnswer { status, reason }) => {
+                outcome = Outcome { status, reason: Some(reason), ..outcome };
+                Next::Close
+            }
+        };
+        self.upload_room = outgoing.upload.into_room();
+        let endpoint = self.rooms.tried.as_deref();
+        match &self.origin {
+            Origin::Inbound(caller) => record::inbound(&self.worker, caller, &outcome, record),
+            _ => {
+                let protocol = Protocol::Http;
+                record::outbound(&self.worker, &decision, endpoint, protocol, &outcome, record);
+            }
+        }
+        next
+    }
+
+    /// `CONNECT`: our application wants bytes carried to a destination.
+    async fn connect(&mut self, started: Instant) -> Next {
+        let Origin::Outbound = self.origin else {
+            return self.refuse(Reason::BadRequest.into(), started).await;
+        };
+        let view = self.head.view(self.side.buffer.filled());
+        let called = match outbound::resolve(&self.worker, view.authority(), 443).await {
+            Ok(called) => called,
+            Err(reason) => return self.refuse(reason.into(), started).await,
+        };
+        // Bytes sent before the answer belong to nobody (CVE-style request smuggling by CONNECT).
+        if self.side.buffer.len() > self.head.length {
+            return self.refuse(Reason::BadRequest.into(), started).await;
+        }
+        if let Err(refusal) = outbound::decide_opaque(&self.worker, &called).await
+            && refusal.reason != Reason::NoRoute
+        {
+            return self.refuse(refusal, started).await;
+        }
+        self.side.buffer.consume(self.head.length);
+        match self.write(b"HTTP/1.1 200 Connection established\r\n\r\n").await {
+            Ok(()) => Next::Connected(called),
+            Err(_) => Next::Close,
+        }
+    }
+
+    /// Answers a request that no endpoint is to see.
+    async fn refuse(&mut self, refusal: Refusal, started: Instant) -> Next {
+        let view = self.head.view(self.side.buffer.filled());
+        tracing::debug!(reason = refusal.reason.as_str(), path = view.path(), "request refused");
+        match &self.origin {
+            Origin::Inbound(caller) => {
+                let outcome = Outcome::own(refusal.reason);
+                record::inbound(&self.worker, caller, &outcome, (Trace::Passed, started));
+            }
+            _ => {
+                let host = view.authority();
+                let destination = crate::telemetry::escape(host.as_bytes());
+                record::refused(
+                    &self.worker,
+                    &destination,
+                    Protocol::Http,
+                    refusal.reason,
+                    started,
+                );
+            }
+        }
+        let is_head = view.method() == "HEAD";
+        let keep = self.head.keep_alive
+            && self.head.framing.is_empty()
+            && refusal.reason != Reason::BadRequest
+            && self.may_stay();
+        self.side.buffer.consume(self.head.length);
+        self.answer(&refusal, is_head, keep).await
+    }
+}

@@ -1,0 +1,73 @@
+//! The proxy's own answers on a connection, and its end.
+
+use std::task::{Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncWriteExt as _;
+
+use super::{Connection, Next, Origin};
+use crate::names::Protocol;
+use crate::proxy::decide::Refusal;
+use crate::proxy::h1::Malformed;
+use crate::proxy::record::{self, Outcome};
+use crate::proxy::reply;
+use crate::proxy::trace::Trace;
+
+/// How long what a client still sends is read, so that it sees the answer before the reset.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How much of it is read.
+const MAX_LINGER: usize = 256 * 1024;
+
+impl Connection {
+    /// Answers what is no request.
+    pub(super) async fn refuse_malformed(&mut self, malformed: Malformed) {
+        let Malformed { reason, detail } = malformed;
+        tracing::debug!(reason = reason.as_str(), detail, "malformed request refused");
+        match &self.origin {
+            Origin::Inbound(caller) => {
+                let now = (Trace::Passed, Instant::now());
+                record::inbound(&self.worker, caller, &Outcome::own(reason), now);
+            }
+            _ => record::refused(&self.worker, "", Protocol::Http, reason, Instant::now()),
+        }
+        self.answer(&reason.into(), false, false).await;
+    }
+
+    /// Writes the proxy's own answer.
+    pub(super) async fn answer(&mut self, refusal: &Refusal, is_head: bool, keep: bool) -> Next {
+        let mut out = std::mem::take(&mut self.rooms.out);
+        out.clear();
+        reply::write(&mut out, refusal, is_head, keep);
+        let written = self.write(&out).await;
+        self.rooms.out = out;
+        if keep && written.is_ok() { Next::Request } else { Next::Close }
+    }
+
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.side.stream.write_all(bytes).await?;
+        self.side.stream.flush().await
+    }
+
+    /// Closes in two steps (RFC 9112 §9.6): a reset could destroy the answer on its way.
+    pub(super) async fn linger(mut self) {
+        if self.side.stream.shutdown().await.is_err() {
+            return;
+        }
+        self.slot.arm(LINGER, false);
+        let mut left = MAX_LINGER;
+        std::future::poll_fn(|cx| {
+            loop {
+                if self.slot.poll_fired(cx).is_ready() || left == 0 {
+                    return Poll::Ready(());
+                }
+                self.side.buffer.consume(self.side.buffer.len());
+                match ready!(self.side.poll_fill(cx)) {
+                    Ok(count) if count > 0 => left = left.saturating_sub(count),
+                    _ => return Poll::Ready(()),
+                }
+            }
+        })
+        .await;
+    }
+}

@@ -1,0 +1,164 @@
+//! Deadlines of waiting connections, kept by the worker instead of one timer each.
+//!
+//! A connection that waits for its peer arms its slot; a sweep twice a second wakes those whose
+//! time is over. Arming costs a store. The same slots tell idle connections that the proxy drains.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// How often deadlines are looked at; their precision.
+pub const SWEEP: Duration = Duration::from_millis(500);
+
+/// Why a wait was ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fired {
+    /// The deadline is over.
+    Deadline,
+    /// The proxy drains, and the connection was idle.
+    Drain,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    deadline: Option<Duration>,
+    idle: bool,
+    fired: Option<Fired>,
+    waker: Option<Waker>,
+}
+
+/// All slots of a worker.
+#[derive(Debug)]
+pub struct Slots {
+    entries: RefCell<Vec<Entry>>,
+    free: RefCell<Vec<usize>>,
+    started: Instant,
+    now: Cell<Duration>,
+    draining: Cell<bool>,
+}
+
+impl Slots {
+    /// No slots yet.
+    pub fn new() -> Rc<Self> {
+        Rc::new(Self {
+            entries: RefCell::default(),
+            free: RefCell::default(),
+            started: Instant::now(),
+            now: Cell::new(Duration::ZERO),
+            draining: Cell::new(false),
+        })
+    }
+
+    /// Time since the worker began, as of the last sweep.
+    pub fn now(&self) -> Duration {
+        self.now.get()
+    }
+
+    /// Whether the proxy drains.
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Takes a slot for a connection.
+    pub fn take(self: &Rc<Self>) -> Slot {
+        let mut entries = self.entries.borrow_mut();
+        let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
+            entries.push(Entry::default());
+            entries.len() - 1
+        });
+        Slot { slots: Rc::clone(self), index }
+    }
+
+    /// How many connections hold a slot.
+    pub fn in_use(&self) -> usize {
+        self.entries.borrow().len() - self.free.borrow().len()
+    }
+
+    /// Wakes those whose deadline is over.
+    pub fn sweep(&self) {
+        let now = self.started.elapsed();
+        self.now.set(now);
+        for entry in self.entries.borrow_mut().iter_mut() {
+            if entry.deadline.is_some_and(|deadline| deadline <= now) {
+                entry.fire(Fired::Deadline);
+            }
+        }
+    }
+
+    /// Wakes every idle connection, now and from now on.
+    pub fn drain(&self) {
+        self.draining.set(true);
+        for entry in self.entries.borrow_mut().iter_mut().filter(|entry| entry.idle) {
+            entry.fire(Fired::Drain);
+        }
+    }
+}
+
+impl Entry {
+    fn fire(&mut self, why: Fired) {
+        self.deadline = None;
+        self.fired.get_or_insert(why);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// The slot of one connection.
+#[derive(Debug)]
+pub struct Slot {
+    slots: Rc<Slots>,
+    index: usize,
+}
+
+impl Slot {
+    /// The wait that begins now ends after `limit` at the latest; an idle one also when the proxy
+    /// drains.
+    pub fn arm(&self, limit: Duration, idle: bool) {
+        let deadline = self.slots.now() + limit;
+        self.with(|entry| {
+            *entry = Entry {
+                deadline: Some(deadline),
+                idle,
+                fired: (idle && self.slots.is_draining()).then_some(Fired::Drain),
+                waker: entry.waker.take(),
+            };
+        });
+    }
+
+    /// The wait is over.
+    pub fn disarm(&self) {
+        self.with(|entry| {
+            entry.deadline = None;
+            entry.idle = false;
+            entry.fired = None;
+        });
+    }
+
+    /// Ready when the wait was ended.
+    pub fn poll_fired(&self, cx: &mut Context<'_>) -> Poll<Fired> {
+        self.with(|entry| match entry.fired {
+            Some(why) => Poll::Ready(why),
+            None => {
+                let known = entry.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+                if !known {
+                    entry.waker = Some(cx.waker().clone());
+                }
+                Poll::Pending
+            }
+        })
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Entry) -> T) -> T {
+        let mut entries = self.slots.entries.borrow_mut();
+        act(entries.get_mut(self.index).expect("a slot's index stays valid while it lives"))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.with(|entry| *entry = Entry::default());
+        self.slots.free.borrow_mut().push(self.index);
+    }
+}

@@ -1,0 +1,280 @@
+//! Opaque bytes, both ways, each direction closed on its own.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncWrite as _;
+
+use crate::names::{Protocol, ServiceName};
+use crate::proxy::cluster::InFlight;
+use crate::proxy::connect::{self, Alpn};
+use crate::proxy::decide::Decision;
+use crate::proxy::detect::{self, Kind};
+use crate::proxy::directory::Miss;
+use crate::proxy::h1::Framing;
+use crate::proxy::outbound::{self, Called};
+use crate::proxy::pool::{MAX_AGE, Upstream};
+use crate::proxy::pump::{Pump, PumpError};
+use crate::proxy::serve::{self, Origin};
+use crate::proxy::slots::Slot;
+use crate::proxy::stream::Side;
+use crate::proxy::worker::Worker;
+use crate::proxy::{h2, inbound, record};
+use crate::telemetry::metrics::Edge;
+use crate::telemetry::reason::Reason;
+
+/// How long a tunnel may be silent in both directions where no policy says.
+const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
+
+/// Serves a local port that stands for one port of a service.
+pub async fn serve_upstream(worker: Rc<Worker>, side: Side, service: ServiceName, port: u16) {
+    let started = Instant::now();
+    match worker.shared.directory.wait_service(&service).await {
+        Ok(cell) => serve_called(worker, side, Called::Service(cell, port)).await,
+        Err(miss) => {
+            let reason = match miss {
+                Miss::NotAService => Reason::NoService,
+                Miss::Pending => Reason::ConfigPending,
+            };
+            tracing::debug!(%service, reason = reason.as_str(), "no connection to the upstream");
+            record::refused(&worker, &service.to_string(), Protocol::Tcp, reason, started);
+        }
+    }
+}
+
+/// Serves a connection of our application that stands for one destination.
+pub async fn serve_called(worker: Rc<Worker>, mut side: Side, called: Called) {
+    let mut waiting = None;
+    let kind = match outbound::protocol(&called) {
+        Protocol::Http => Kind::Http1,
+        Protocol::Http2 | Protocol::Grpc => Kind::Http2,
+        Protocol::Tcp => Kind::Opaque,
+        Protocol::Detect => match find_out(&worker, &mut side, &called).await {
+            Some((kind, upstream)) => {
+                waiting = upstream;
+                kind
+            }
+            None => return,
+        },
+    };
+    match kind {
+        Kind::Http1 => serve::serve(worker, side, Origin::Upstream(called), MAX_AGE).await,
+        Kind::Http2 => h2::serve(worker, side, Origin::Upstream(called), MAX_AGE).await,
+        Kind::Opaque | Kind::Silent => match waiting {
+            Some(dialed) => dialed.run(worker, side).await,
+            None => match dial(&worker, &called).await {
+                Some(dialed) => dialed.run(worker, side).await,
+                None => {}
+            },
+        },
+    }
+}
+
+/// What the client speaks. After a silence the endpoint is connected to: if it speaks first, the
+/// connection is opaque; if the client does after all, its bytes decide, and what was opened for
+/// nothing is closed.
+async fn find_out(
+    worker: &Rc<Worker>,
+    side: &mut Side,
+    called: &Called,
+) -> Option<(Kind, Option<Dialed>)> {
+    match detect::detect(worker, side).await? {
+        Kind::Silent => {}
+        kind => return Some((kind, None)),
+    }
+    let mut dialed = dial(worker, called).await?;
+    let server_first = std::future::poll_fn(|cx| {
+        if side.stream.poll_readable(cx).is_ready() {
+            return Poll::Ready(false);
+        }
+        dialed.upstream.side.stream.poll_readable(cx).map(|()| true)
+    });
+    if server_first.await {
+        return Some((Kind::Opaque, Some(dialed)));
+    }
+    match detect::detect(worker, side).await? {
+        kind @ (Kind::Http1 | Kind::Http2) => Some((kind, None)),
+        kind => {
+            // Its bytes are not HTTP: the connection that waits is the right one.
+            dialed.upstream.reused = false;
+            Some((kind, Some(dialed)))
+        }
+    }
+}
+
+/// Serves opaque bytes to our own application.
+pub async fn serve_inbound(worker: Rc<Worker>, side: Side, origin: Origin) {
+    let Origin::Inbound(caller) = origin else { return };
+    let edge = Arc::clone(&caller.edge);
+    let started = Instant::now();
+    let refuse = |reason: Reason| edge.record(0, Some(reason), started.elapsed());
+    let decision = match inbound::decide(&worker) {
+        Ok(decision) => decision,
+        Err(refusal) => return refuse(refusal.reason),
+    };
+    match open(&worker, &decision).await {
+        Ok((upstream, flight)) => {
+            let dialed = Dialed { upstream, edge, idle: TUNNEL_IDLE, _flight: flight };
+            dialed.run(worker, side).await;
+        }
+        Err(reason) => refuse(reason),
+    }
+}
+
+/// An opaque connection to an endpoint, counted.
+#[derive(Debug)]
+struct Dialed {
+    upstream: Upstream,
+    edge: Arc<Edge>,
+    idle: Duration,
+    _flight: InFlight,
+}
+
+impl Dialed {
+    async fn run(mut self, worker: Rc<Worker>, mut side: Side) {
+        self.edge.opened();
+        let slot = worker.slots.take();
+        let moved = carry(&slot, self.idle, &mut side, &mut self.upstream.side).await;
+        self.edge.add_bytes(moved.0, moved.1);
+        self.edge.closed();
+    }
+}
+
+/// Decides and connects; `None` where that fails, which is recorded.
+async fn dial(worker: &Rc<Worker>, called: &Called) -> Option<Dialed> {
+    let started = Instant::now();
+    let decision = match outbound::decide_opaque(worker, called).await {
+        Ok(decision) => decision,
+        Err(refusal) => {
+            record::refused(worker, &called.to_string(), Protocol::Tcp, refusal.reason, started);
+            return None;
+        }
+    };
+    match open(worker, &decision).await {
+        Ok((upstream, flight)) => {
+            let endpoint = Some(&**flight.endpoint());
+            let edge = record::outbound_edge(worker, &decision, endpoint, Protocol::Tcp);
+            Some(Dialed { upstream, edge, idle: decision.pool.tcp_idle(), _flight: flight })
+        }
+        Err(reason) => {
+            tracing::debug!(destination = %decision.destination, reason = reason.as_str(), "no tunnel");
+            record::refused(worker, &decision.destination, Protocol::Tcp, reason, started);
+            None
+        }
+    }
+}
+
+/// Connects to an endpoint, to another one if the first does not answer.
+async fn open(worker: &Rc<Worker>, decision: &Decision) -> Result<(Upstream, InFlight), Reason> {
+    let mut avoid = None;
+    loop {
+        let endpoint = decision.pool.pick(avoid).ok_or(Reason::NoEndpoints)?;
+        let flight = InFlight::begin(Arc::clone(&endpoint));
+        let terms = connect::Terms {
+            timeout: decision.pool.connect_timeout(),
+            idle_limit: decision.pool.tcp_idle(),
+            alpn: Alpn::Tcp,
+            service: decision.target(),
+        };
+        match connect::open(worker, &endpoint, terms).await {
+            Ok(upstream) => return Ok((upstream, flight)),
+            Err(Reason::ConnectFailure | Reason::ConnectTimeout) if avoid.is_none() => {
+                avoid = Some(endpoint.id);
+            }
+            Err(reason) => return Err(reason),
+        }
+    }
+}
+
+/// A connection whose protocol was switched (101), and its other end.
+#[derive(Debug)]
+pub struct Tunnel {
+    upstream: Upstream,
+}
+
+impl Tunnel {
+    /// Takes over the endpoint's connection.
+    pub fn of_upgrade(upstream: Upstream) -> Self {
+        Self { upstream }
+    }
+
+    /// Carries bytes until both directions have ended.
+    pub async fn run(mut self, worker: Rc<Worker>, mut client: Side) {
+        let slot = worker.slots.take();
+        carry(&slot, TUNNEL_IDLE, &mut client, &mut self.upstream.side).await;
+    }
+}
+
+/// Carries bytes both ways until both have ended, one has failed, or both were silent for `idle`.
+/// How many bytes went to the endpoint, and to the client.
+async fn carry(slot: &Slot, idle: Duration, client: &mut Side, upstream: &mut Side) -> (u64, u64) {
+    let mut up = Direction::new();
+    let mut down = Direction::new();
+    slot.arm(idle, false);
+    let mut seen = (0, 0);
+    std::future::poll_fn(|cx| {
+        let results = [up.poll(cx, client, upstream), down.poll(cx, upstream, client)];
+        let moved = (up.pump.moved(), down.pump.moved());
+        if moved != seen {
+            seen = moved;
+            slot.arm(idle, false);
+        }
+        let failed = results.iter().any(|result| matches!(result, Poll::Ready(Err(_))));
+        let ended = results.iter().all(Poll::is_ready);
+        if failed || ended || slot.poll_fired(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    })
+    .await;
+    seen
+}
+
+/// One direction of a tunnel.
+struct Direction {
+    pump: Pump,
+    ended: bool,
+    closed: bool,
+}
+
+impl Direction {
+    fn new() -> Self {
+        Self {
+            pump: Pump::new(Vec::new(), Framing::UntilClose, false),
+            ended: false,
+            closed: false,
+        }
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Side,
+        to: &mut Side,
+    ) -> Poll<Result<(), io::Error>> {
+        if !self.ended {
+            match self.pump.poll(cx, from, to) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) => self.ended = true,
+                Poll::Ready(Err(PumpError::Read(error) | PumpError::Write(error))) => {
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Ready(Err(PumpError::Malformed(_))) => {
+                    return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+                }
+            }
+        }
+        if !self.closed {
+            match Pin::new(&mut to.stream).poll_shutdown(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) => self.closed = true,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,208 @@
+//! One worker: a thread with its own runtime, pools, counters and caches. Nothing in here is
+//! shared with another worker except what [`Shared`] holds, which is read only or atomic.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::certs::tls::Tls;
+use crate::names::{ProxyId, ServiceName};
+use crate::proxy::cluster::Endpoint;
+use crate::proxy::directory::{Directory, ServiceCell};
+use crate::proxy::h1::Buffer;
+use crate::proxy::h2::Http2Pool;
+use crate::proxy::pool::Pool;
+use crate::proxy::slots::{SWEEP, Slots};
+use crate::telemetry::collector::Collector;
+use crate::telemetry::metrics::{Edge, EdgeKey, WorkerMetrics};
+use crate::telemetry::span::SpanQueue;
+
+/// Blocks kept for reuse.
+const MAX_BLOCKS: usize = 64;
+
+/// Names of services kept with their cells; over it the cache starts anew.
+const MAX_TARGETS: usize = 1_024;
+
+/// Edges kept with their counters; over it the cache starts anew.
+const MAX_EDGES: usize = 4_096;
+
+/// What all workers of a proxy share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The configuration.
+    pub directory: Arc<Directory>,
+    /// Credentials and roots.
+    pub tls: Arc<Tls>,
+    /// Counters of all workers.
+    pub metrics: Arc<Collector>,
+    /// Sampled spans.
+    pub spans: Arc<SpanQueue>,
+    /// This proxy.
+    pub proxy: ProxyId,
+    /// The service that its workload registered under.
+    pub service: ServiceName,
+    /// The `version` label; empty where there is none.
+    pub version: String,
+}
+
+/// What a worker is told to do, beside [`Shared`].
+#[derive(Debug, Clone)]
+pub struct Duties {
+    /// Where the application listens.
+    pub app: Option<SocketAddr>,
+    /// The proxy's own listeners, which it never calls.
+    pub listeners: Vec<SocketAddr>,
+    /// How callers from the mesh are accepted.
+    pub server: Arc<rustls::ServerConfig>,
+}
+
+/// See the head of this file.
+#[derive(Debug)]
+pub struct Worker {
+    /// What all workers share.
+    pub shared: Arc<Shared>,
+    /// What to do.
+    pub duties: Duties,
+    /// Deadlines of waiting connections.
+    pub slots: Rc<Slots>,
+    /// Idle HTTP/1.1 connections.
+    pub pool: RefCell<Pool>,
+    /// Shared HTTP/2 connections.
+    pub http2: RefCell<Http2Pool>,
+    /// The application as an endpoint.
+    pub app: Option<Arc<Endpoint>>,
+    /// Services found by the authority that was called.
+    pub targets: RefCell<HashMap<Box<str>, (Arc<ServiceCell>, u16)>>,
+    connections: Arc<AtomicUsize>,
+    metrics: WorkerMetrics,
+    edges: RefCell<HashMap<(u64, u64, u64), Arc<Edge>>>,
+    blocks: RefCell<Vec<Vec<u8>>>,
+    outside: RefCell<HashMap<SocketAddr, Arc<Endpoint>>>,
+    /// This proxy's service and identity as labels of metrics.
+    pub labels: Labels,
+}
+
+/// This proxy in metrics.
+#[derive(Debug, Clone)]
+pub struct Labels {
+    /// `namespace/service`.
+    pub service: Arc<str>,
+    /// The `version` label; empty where there is none.
+    pub version: Arc<str>,
+    /// SPIFFE identity.
+    pub identity: Arc<str>,
+}
+
+impl Worker {
+    /// A worker that has done nothing yet; `connections` is how the acceptor sees its load.
+    pub fn new(shared: Arc<Shared>, duties: Duties, connections: Arc<AtomicUsize>) -> Rc<Self> {
+        let labels = Labels {
+            service: shared.service.to_string().into(),
+            version: shared.version.as_str().into(),
+            identity: shared.tls.credentials().identity().to_string().into(),
+        };
+        Rc::new(Self {
+            metrics: shared.metrics.worker(),
+            app: duties.app.map(|address| Arc::new(Endpoint::app(&shared.proxy, address))),
+            shared,
+            duties,
+            slots: Slots::new(),
+            pool: RefCell::default(),
+            http2: RefCell::default(),
+            targets: RefCell::default(),
+            connections,
+            edges: RefCell::default(),
+            blocks: RefCell::default(),
+            outside: RefCell::default(),
+            labels,
+        })
+    }
+
+    /// Looks after deadlines and pools until the runtime ends.
+    pub async fn housekeep(self: Rc<Self>) {
+        let mut ticks = tokio::time::interval(SWEEP);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.slots.sweep();
+            self.pool.borrow_mut().sweep(self.slots.now());
+            self.http2.borrow_mut().sweep(self.slots.now());
+            self.targets.borrow_mut().retain(|_, (cell, _)| !cell.is_retired());
+        }
+    }
+
+    /// How many of a million new traces are sampled.
+    pub fn sampling_ppm(&self) -> u32 {
+        self.shared.directory.mesh().sampling_ppm
+    }
+
+    /// A room to read or write into; holds nothing of before.
+    pub fn take_block(&self) -> Buffer {
+        self.blocks.borrow_mut().pop().map_or_else(Buffer::empty, Buffer::from_block)
+    }
+
+    /// Takes back a room, once nothing in it is needed.
+    pub fn give_block(&self, buffer: Buffer) {
+        let mut blocks = self.blocks.borrow_mut();
+        if buffer.has_standard_block() && blocks.len() < MAX_BLOCKS {
+            blocks.push(buffer.into_block());
+        }
+    }
+
+    /// The counters of an edge; `key` is asked only where the cache does not know it. The cache is
+    /// keyed by what was called, the endpoint that answers, and the protocol.
+    pub fn edge(&self, ids: (u64, u64, u64), key: impl FnOnce() -> EdgeKey) -> Arc<Edge> {
+        let mut edges = self.edges.borrow_mut();
+        if let Some(edge) = edges.get(&ids) {
+            return Arc::clone(edge);
+        }
+        if edges.len() >= MAX_EDGES {
+            edges.clear();
+        }
+        let edge = self.metrics.edge(&key());
+        edges.insert(ids, Arc::clone(&edge));
+        edge
+    }
+
+    /// The counters of an edge that is not worth caching.
+    pub fn cold_edge(&self, key: &EdgeKey) -> Arc<Edge> {
+        self.metrics.edge(key)
+    }
+
+    /// An address outside of the mesh as an endpoint, so that connections to it are reused.
+    pub fn outside_endpoint(&self, address: SocketAddr) -> Arc<Endpoint> {
+        let mut outside = self.outside.borrow_mut();
+        if outside.len() >= MAX_TARGETS {
+            outside.clear();
+        }
+        let fresh = || Arc::new(Endpoint::app(&self.shared.proxy, address));
+        Arc::clone(outside.entry(address).or_insert_with(fresh))
+    }
+
+    /// Remembers the service that an authority names.
+    pub fn remember(&self, authority: &str, cell: &Arc<ServiceCell>, port: u16) {
+        let mut targets = self.targets.borrow_mut();
+        if targets.len() >= MAX_TARGETS {
+            targets.clear();
+        }
+        targets.insert(authority.into(), (Arc::clone(cell), port));
+    }
+
+    /// Counts a connection for as long as the guard lives.
+    pub fn enter(self: &Rc<Self>) -> Presence {
+        Presence(Arc::clone(&self.connections))
+    }
+}
+
+/// One connection in a worker's count; the acceptor has counted it already.
+#[derive(Debug)]
+pub struct Presence(Arc<AtomicUsize>);
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

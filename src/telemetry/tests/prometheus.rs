@@ -1,0 +1,91 @@
+//! The text is OpenMetrics, says what was counted, and cannot be broken by a label.
+
+use std::time::Duration;
+
+use super::counting::key;
+use crate::names::Protocol;
+use crate::telemetry::collector::Collector;
+use crate::telemetry::metrics::EdgeKey;
+use crate::telemetry::prometheus::render;
+use crate::telemetry::reason::Reason;
+
+/// The value of the one sample whose line begins with `name` and contains all of `labels`.
+fn value<'a>(text: &'a str, name: &str, labels: &[&str]) -> Option<&'a str> {
+    let mut found = text
+        .lines()
+        .filter(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)));
+    let (line, None) = (found.next()?, found.next()) else { return None };
+    line.rsplit(' ').next()
+}
+
+#[test]
+fn edges_become_samples_under_the_known_names() {
+    let collector = Collector::new();
+    let worker = collector.worker();
+    let http = worker.edge(&key("default/reviews"));
+    http.record(200, None, Duration::from_micros(1_500));
+    http.record(200, None, Duration::from_micros(100));
+    http.record(503, Some(Reason::NoEndpoints), Duration::from_secs(60));
+    http.add_bytes(5, 7);
+    let tcp = worker.edge(&EdgeKey { protocol: Protocol::Tcp, mtls: false, ..key("db.example") });
+    tcp.opened();
+    tcp.add_bytes(11, 13);
+    let text = render(&collector.totals());
+
+    let requests = "istio_requests_total{";
+    let ok = ["response_code=\"200\"", "response_flags=\"-\"", "reporter=\"source\""];
+    assert_eq!(value(&text, requests, &ok), Some("2"), "{text}");
+    let refused = [
+        "response_flags=\"no_endpoints\"",
+        "source_workload=\"web\"",
+        "source_principal=\"spiffe://cluster.local/ns/default/sa/web\"",
+        "destination_service=\"reviews.default.svc.cluster.local\"",
+        "destination_workload=\"reviews-v1\"",
+        "connection_security_policy=\"mutual_tls\"",
+    ];
+    assert_eq!(value(&text, requests, &refused), Some("1"), "{text}");
+    let buckets =
+        [("0.128", "1"), ("1.024", "1"), ("2.048", "2"), ("33554.432", "2"), ("+Inf", "3")];
+    for (le, count) in buckets {
+        let le = format!("le=\"{le}\"");
+        let bucket = "istio_request_duration_milliseconds_bucket{";
+        assert_eq!(value(&text, bucket, &[&le]), Some(count), "{text}");
+    }
+    assert_eq!(value(&text, "istio_request_duration_milliseconds_sum{", &[]), Some("60001.600"));
+    assert_eq!(value(&text, "istio_tcp_received_bytes_total{", &["db.example"]), Some("11"));
+    assert_eq!(value(&text, "istio_tcp_connections_opened_total{", &["\"none\""]), Some("1"));
+    assert_eq!(value(&text, "meshctl_response_body_bytes_total{", &["reviews"]), Some("7"));
+    assert_eq!(value(&text, "istio_tcp_sent_bytes_total{", &["service_name=\"reviews\""]), None);
+}
+
+#[test]
+fn labels_are_escaped_and_the_text_ends() {
+    let collector = Collector::new();
+    let edge = collector.worker().edge(&key("a\"} 1\nevil_total{x=\"\\"));
+    edge.record(200, None, Duration::ZERO);
+    let text = render(&collector.totals());
+    assert!(!text.lines().any(|line| line.starts_with("evil")), "{text}");
+    assert!(text.contains(r#"destination_service="a\"} 1\nevil_total{x=\"\\""#), "{text}");
+    assert!(text.ends_with("\n# EOF\n"));
+    assert!(render(&[]).ends_with("# EOF\n"));
+}
+
+#[test]
+fn families_stay_together() {
+    let collector = Collector::new();
+    let worker = collector.worker();
+    for name in ["default/a", "default/b"] {
+        worker.edge(&key(name)).record(200, None, Duration::ZERO);
+    }
+    let text = render(&collector.totals());
+    let mut family = "";
+    let mut seen = std::collections::HashSet::new();
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            family = rest.split(' ').next().expect("a name");
+            assert!(seen.insert(family), "{family} twice");
+        } else if !line.starts_with('#') {
+            assert!(line.starts_with(family), "{line} is not of {family}");
+        }
+    }
+}

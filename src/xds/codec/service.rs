@@ -1,0 +1,174 @@
+//! The message `meshctl.v1.Service`: ports and rules, to bytes and back; what a rule matches stands in
+//! `route`.
+
+use std::time::Duration;
+
+use prost::Message;
+
+use super::route::{self, WireEdit, WireMatch};
+use super::{DecodeError, field};
+use crate::names::RuleId;
+use crate::resource::{Backend, Rule, Service, ServicePort, Timeouts};
+
+/// The longest id of a rule: kind, namespace, name and rule with room to spare.
+const RULE_ID_BYTES: usize = 1024;
+
+#[derive(Clone, PartialEq, Message)]
+struct Wire {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "2")]
+    consumer: String,
+    #[prost(string, repeated, tag = "3")]
+    overridden_in: Vec<String>,
+    #[prost(message, repeated, tag = "4")]
+    ports: Vec<WirePort>,
+    #[prost(uint32, tag = "15")]
+    requires: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WirePort {
+    #[prost(uint32, tag = "1")]
+    port: u32,
+    #[prost(uint32, tag = "2")]
+    protocol: u32,
+    #[prost(message, repeated, tag = "3")]
+    matches: Vec<WireMatch>,
+    #[prost(message, repeated, tag = "4")]
+    rules: Vec<WireRule>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WireRule {
+    #[prost(string, tag = "1")]
+    id: String,
+    #[prost(message, repeated, tag = "2")]
+    backends: Vec<WireBackend>,
+    #[prost(message, optional, tag = "3")]
+    request_headers: Option<WireEdit>,
+    #[prost(message, optional, tag = "4")]
+    response_headers: Option<WireEdit>,
+    #[prost(uint64, optional, tag = "5")]
+    request_timeout_us: Option<u64>,
+    #[prost(uint64, optional, tag = "6")]
+    backend_request_timeout_us: Option<u64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WireBackend {
+    #[prost(string, tag = "1")]
+    service: String,
+    #[prost(uint32, tag = "2")]
+    port: u32,
+    #[prost(uint32, tag = "3")]
+    weight: u32,
+    #[prost(bool, tag = "4")]
+    resolved: bool,
+    #[prost(message, optional, tag = "5")]
+    request_headers: Option<WireEdit>,
+    #[prost(message, optional, tag = "6")]
+    response_headers: Option<WireEdit>,
+}
+
+pub(super) fn encode(service: &Service) -> Vec<u8> {
+    let ports = service.ports.iter().map(|port| WirePort {
+        port: port.port.into(),
+        protocol: field::protocol::encode(port.protocol),
+        matches: port.matches.iter().map(route::encode_match).collect(),
+        rules: port.rules.iter().map(encode_rule).collect(),
+    });
+    let wire = Wire {
+        name: service.name.to_string(),
+        consumer: service.consumer.as_ref().map(ToString::to_string).unwrap_or_default(),
+        overridden_in: service.overridden_in.iter().map(ToString::to_string).collect(),
+        ports: ports.collect(),
+        requires: 0,
+    };
+    wire.encode_to_vec()
+}
+
+fn encode_rule(rule: &Rule) -> WireRule {
+    let backends = rule.backends.iter().map(|backend| WireBackend {
+        service: backend.service.to_string(),
+        port: backend.port.into(),
+        weight: backend.weight,
+        resolved: backend.resolved,
+        request_headers: route::encode_edit(&backend.request_headers),
+        response_headers: route::encode_edit(&backend.response_headers),
+    });
+    WireRule {
+        id: rule.id.to_string(),
+        backends: backends.collect(),
+        request_headers: route::encode_edit(&rule.request_headers),
+        response_headers: route::encode_edit(&rule.response_headers),
+        request_timeout_us: rule.timeouts.request.map(field::micros),
+        backend_request_timeout_us: rule.timeouts.backend_request.map(field::micros),
+    }
+}
+
+pub(super) fn decode(body: &[u8]) -> Result<Service, DecodeError> {
+    let wire: Wire = field::message(body)?;
+    field::understood(wire.requires)?;
+    let overridden_in =
+        field::each("overridden_in", wire.overridden_in, |name| field::parse("", &name))?;
+    field::ascending("overridden_in", &overridden_in, Clone::clone)?;
+    let consumer = field::optional("consumer", &wire.consumer)?;
+    if consumer.is_some() && !overridden_in.is_empty() {
+        return Err(DecodeError::new("overridden_in", "is set together with consumer"));
+    }
+    let ports = field::each("ports", wire.ports, decode_port)?;
+    field::ascending("ports", &ports, |port| port.port)?;
+    Ok(Service { name: field::parse("name", &wire.name)?, consumer, overridden_in, ports })
+}
+
+fn decode_port(wire: WirePort) -> Result<ServicePort, DecodeError> {
+    let rules = field::each("rules", wire.rules, decode_rule)?;
+    let matches = field::each("matches", wire.matches, |one| {
+        let decoded = route::decode_match(one)?;
+        match rules.get(decoded.rule as usize) {
+            Some(_) => Ok(decoded),
+            None => Err(DecodeError::new("rule", format!("there is no rule {}", decoded.rule))),
+        }
+    })?;
+    Ok(ServicePort {
+        port: field::port("port", wire.port)?,
+        protocol: field::protocol::decode("protocol", wire.protocol)?,
+        matches,
+        rules,
+    })
+}
+
+fn decode_rule(wire: WireRule) -> Result<Rule, DecodeError> {
+    let timeouts = Timeouts {
+        request: wire.request_timeout_us.map(Duration::from_micros),
+        backend_request: wire.backend_request_timeout_us.map(Duration::from_micros),
+    };
+    Ok(Rule {
+        id: decode_id(&wire.id)?,
+        backends: field::each("backends", wire.backends, decode_backend)?,
+        request_headers: route::decode_edit("request_headers", wire.request_headers)?,
+        response_headers: route::decode_edit("response_headers", wire.response_headers)?,
+        timeouts,
+    })
+}
+
+/// The id goes into a response header and into logs as it is.
+fn decode_id(id: &str) -> Result<RuleId, DecodeError> {
+    let printable = id.bytes().all(|byte| byte.is_ascii_graphic());
+    if printable && (1..=RULE_ID_BYTES).contains(&id.len()) {
+        return Ok(RuleId(id.into()));
+    }
+    Err(DecodeError::new("id", format!("is not 1 to {RULE_ID_BYTES} visible ASCII characters")))
+}
+
+fn decode_backend(wire: WireBackend) -> Result<Backend, DecodeError> {
+    Ok(Backend {
+        service: field::parse("service", &wire.service)?,
+        port: field::port("port", wire.port)?,
+        weight: wire.weight,
+        resolved: wire.resolved,
+        request_headers: route::decode_edit("request_headers", wire.request_headers)?,
+        response_headers: route::decode_edit("response_headers", wire.response_headers)?,
+    })
+}

@@ -1,0 +1,218 @@
+//! Resources at random: everything that a resource may be, and nothing that it may not.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::names::{
+    Identity, Namespace, ObjectName, Protocol, ProxyId, RuleId, ServiceAccount, ServiceName,
+    TrustDomain,
+};
+use crate::resource::*;
+
+const LABEL: &str = "[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?";
+
+fn namespace() -> impl Strategy<Value = Namespace> {
+    LABEL.prop_map(|text| text.parse().unwrap())
+}
+
+fn object_name() -> impl Strategy<Value = ObjectName> {
+    (LABEL, LABEL).prop_map(|(one, two)| format!("{one}.{two}").parse().unwrap())
+}
+
+fn service_name() -> impl Strategy<Value = ServiceName> {
+    (namespace(), LABEL).prop_map(|(ns, name)| ServiceName::new(ns, name.parse().unwrap()))
+}
+
+fn trust_domain() -> impl Strategy<Value = TrustDomain> {
+    LABEL.prop_map(|text| text.parse().unwrap())
+}
+
+fn identity() -> impl Strategy<Value = Identity> {
+    (trust_domain(), namespace(), LABEL).prop_map(|(trust_domain, namespace, account)| {
+        let service_account: ServiceAccount = account.parse().unwrap();
+        Identity { trust_domain, namespace, service_account }
+    })
+}
+
+fn protocol() -> impl Strategy<Value = Protocol> {
+    use Protocol::{Detect, Grpc, Http, Http2, Tcp};
+    select(vec![Detect, Http, Http2, Grpc, Tcp])
+}
+
+fn mtls() -> impl Strategy<Value = MtlsMode> {
+    select(vec![MtlsMode::Strict, MtlsMode::Permissive])
+}
+
+fn port() -> impl Strategy<Value = u16> {
+    1..=u16::MAX
+}
+
+fn duration() -> impl Strategy<Value = Duration> {
+    any::<u64>().prop_map(Duration::from_micros)
+}
+
+fn mesh() -> impl Strategy<Value = Mesh> {
+    let roots = vec(vec(any::<u8>(), 1..40), 1..4);
+    let outbound = select(vec![OutboundMode::AllowAny, OutboundMode::RegistryOnly]);
+    (trust_domain(), roots, outbound, 0..=PARTS_PER_MILLION).prop_map(
+        |(trust_domain, roots, outbound, sampling_ppm)| Mesh {
+            trust_domain,
+            roots,
+            outbound,
+            sampling_ppm,
+        },
+    )
+}
+
+fn workload() -> impl Strategy<Value = Workload> {
+    let proxy = (namespace(), object_name()).prop_map(|(ns, name)| ProxyId::new(ns, name));
+    let ports = btree_map(port(), (protocol(), mtls()), 0..4).prop_map(|ports| {
+        let port = |(port, (protocol, mtls))| InboundPort { port, protocol, mtls };
+        ports.into_iter().map(port).collect()
+    });
+    (proxy, identity(), vec(service_name(), 0..3), mtls(), ports).prop_map(
+        |(proxy, identity, services, mtls, ports)| Workload {
+            proxy,
+            identity,
+            services,
+            mtls,
+            ports,
+        },
+    )
+}
+
+fn cluster() -> impl Strategy<Value = Cluster> {
+    let ports = btree_map(port(), protocol(), 0..4).prop_map(|ports| {
+        ports.into_iter().map(|(port, protocol)| ClusterPort { port, protocol }).collect()
+    });
+    let load_balancer =
+        select(vec![LoadBalancer::LeastRequest, LoadBalancer::RoundRobin, LoadBalancer::Random]);
+    let policy = (duration(), duration(), duration(), load_balancer).prop_map(
+        |(connect_timeout, http_idle, tcp_idle, load_balancer)| ClusterPolicy {
+            connect_timeout,
+            http_idle,
+            tcp_idle,
+            load_balancer,
+        },
+    );
+    let endpoints = btree_map(object_name(), endpoint(), 0..4).prop_map(|endpoints| {
+        let named = |(workload, endpoint)| Endpoint { workload, ..endpoint };
+        endpoints.into_iter().map(named).collect()
+    });
+    (service_name(), ports, policy, endpoints)
+        .prop_map(|(name, ports, policy, endpoints)| Cluster { name, ports, policy, endpoints })
+}
+
+fn endpoint() -> impl Strategy<Value = Endpoint> {
+    let mapping = (port(), port())
+        .prop_map(|(service_port, target_port)| PortMapping { service_port, target_port });
+    let addresses = vec(any::<IpAddr>(), 0..3);
+    (object_name(), addresses, vec(mapping, 0..3), option::of(identity()), "[a-z0-9]{0,4}")
+        .prop_map(|(workload, addresses, ports, identity, version)| Endpoint {
+            workload,
+            addresses,
+            ports,
+            identity,
+            version,
+        })
+}
+
+fn edit() -> impl Strategy<Value = HeaderEdit> {
+    let field = || {
+        let field = ("[a-z][a-z0-9-]{0,8}", "([!-~]([ -~]{0,8}[!-~])?)?");
+        vec(field.prop_map(|(name, value)| Field { name, value }), 0..3)
+    };
+    (field(), field(), vec("[a-z][a-z0-9-]{0,8}", 0..3)).prop_map(|(set, add, remove)| HeaderEdit {
+        set,
+        add,
+        remove,
+    })
+}
+
+fn field_match(name: &'static str) -> impl Strategy<Value = FieldMatch> {
+    let value = prop_oneof![
+        any::<String>().prop_map(ValueMatch::Exact),
+        any::<String>().prop_map(ValueMatch::Regex),
+    ];
+    (name, value).prop_map(|(name, value)| FieldMatch { name, value })
+}
+
+fn route_match(rules: u32) -> impl Strategy<Value = RouteMatch> {
+    let path = prop_oneof![
+        "/[a-z/]{0,10}".prop_map(PathMatch::Exact),
+        "/[a-z/]{0,10}".prop_map(PathMatch::Prefix),
+        any::<String>().prop_map(PathMatch::Regex),
+    ];
+    let headers = vec(field_match("[a-z][a-z0-9-]{0,8}"), 0..3);
+    let query = vec(field_match("[A-Za-z ]{0,8}"), 0..3);
+    (0..rules, path, option::of("[A-Z]{1,7}"), headers, query).prop_map(
+        |(rule, path, method, headers, query)| RouteMatch { rule, path, method, headers, query },
+    )
+}
+
+fn rule() -> impl Strategy<Value = Rule> {
+    let backend = (service_name(), port(), any::<u32>(), any::<bool>(), edit(), edit()).prop_map(
+        |(service, port, weight, resolved, request_headers, response_headers)| Backend {
+            service,
+            port,
+            weight,
+            resolved,
+            request_headers,
+            response_headers,
+        },
+    );
+    let timeouts = (option::of(duration()), option::of(duration()))
+        .prop_map(|(request, backend_request)| Timeouts { request, backend_request });
+    ("[!-~]{1,20}", vec(backend, 0..3), edit(), edit(), timeouts).prop_map(
+        |(id, backends, request_headers, response_headers, timeouts)| Rule {
+            id: RuleId(id.into()),
+            backends,
+            request_headers,
+            response_headers,
+            timeouts,
+        },
+    )
+}
+
+fn service() -> impl Strategy<Value = Service> {
+    let port_body = (protocol(), vec(rule(), 1..3)).prop_flat_map(|(protocol, rules)| {
+        let matches = vec(route_match(u32::try_from(rules.len()).unwrap()), 0..3);
+        (Just(protocol), matches, Just(rules))
+    });
+    let ports = btree_map(port(), port_body, 0..3).prop_map(|ports| {
+        let port =
+            |(port, (protocol, matches, rules))| ServicePort { port, protocol, matches, rules };
+        ports.into_iter().map(port).collect()
+    });
+    let consumers = prop_oneof![
+        namespace().prop_map(|consumer| (Some(consumer), Vec::new())),
+        btree_set(namespace(), 0..3).prop_map(|names| (None, names.into_iter().collect())),
+    ];
+    (service_name(), consumers, ports).prop_map(|(name, (consumer, overridden_in), ports)| {
+        Service { name, consumer, overridden_in, ports }
+    })
+}
+
+fn address() -> impl Strategy<Value = Address> {
+    (any::<IpAddr>(), port(), service_name(), port()).prop_map(|(ip, at, service, port)| Address {
+        address: SocketAddr::new(ip, at),
+        service,
+        port,
+    })
+}
+
+/// Any resource of any kind.
+pub(super) fn resource() -> impl Strategy<Value = Resource> {
+    prop_oneof![
+        mesh().prop_map(Resource::Mesh),
+        workload().prop_map(Resource::Workload),
+        cluster().prop_map(Resource::Cluster),
+        service().prop_map(Resource::Service),
+        address().prop_map(Resource::Address),
+    ]
+}

@@ -1,0 +1,145 @@
+//! The pages of documentation: no broken link between them, and generated tables that are fresh.
+//!
+//! `UPDATE_GOLDEN=1` rewrites what is generated from the code instead of comparing it.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use meshctl::telemetry::reason::{REASON_HEADER, RULE_HEADER, Reason};
+
+fn top() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn pages() -> Vec<PathBuf> {
+    let mut pages = vec!["README.md", "CHANGELOG.md"].into_iter().map(PathBuf::from).collect();
+    for directory in ["docs", "benches"] {
+        pages_under(Path::new(directory), &mut pages);
+    }
+    pages
+}
+
+fn pages_under(directory: &Path, pages: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(top().join(directory)).expect("the directory is in the repository") {
+        let entry = entry.expect("a directory of the repository is readable");
+        let path = directory.join(entry.file_name());
+        if top().join(&path).is_dir() {
+            pages_under(&path, pages);
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            pages.push(path);
+        }
+    }
+}
+
+/// The targets of `[…](…)` outside of code, without those that leave the repository.
+fn links(text: &str) -> Vec<String> {
+    let code = regex::Regex::new(r"(?s)```.*?```|`[^`\n]*`").expect("the pattern is constant");
+    let link = regex::Regex::new(r"\[[^\]]*\]\(([^)\s]+)\)").expect("the pattern is constant");
+    link.captures_iter(&code.replace_all(text, ""))
+        .map(|found| found[1].to_owned())
+        .filter(|target| !target.contains("://") && !target.starts_with("mailto:"))
+        .collect()
+}
+
+/// GitHub's anchor of a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept: String =
+        kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_')).collect();
+    kept.replace(' ', "-")
+}
+
+/// Why this link of this page leads nowhere; nothing when it is good.
+fn broken(page: &Path, target: &str) -> Option<String> {
+    let (path, fragment) = target.split_once('#').unwrap_or((target, ""));
+    let place = match path {
+        "" => page.to_owned(),
+        path => page.parent().unwrap_or(Path::new("")).join(path),
+    };
+    let Ok(metadata) = fs::metadata(top().join(&place)) else {
+        return Some(format!("{}: `{target}` leads nowhere", page.display()));
+    };
+    if fragment.is_empty() || metadata.is_dir() {
+        return None;
+    }
+    let text = fs::read_to_string(top().join(&place)).expect("a page is text");
+    let known =
+        text.lines().filter(|line| line.starts_with('#')).any(|line| anchor(line) == fragment);
+    (!known).then(|| format!("{}: `{target}` has no such heading", page.display()))
+}
+
+#[test]
+fn links_between_pages_lead_somewhere() {
+    let pages = pages();
+    assert!(pages.len() > 5, "the walk found only {} pages", pages.len());
+    let mut complaints = Vec::new();
+    for page in &pages {
+        let text = fs::read_to_string(top().join(page)).expect("a page is text");
+        complaints.extend(links(&text).iter().filter_map(|target| broken(page, target)));
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn a_broken_link_is_seen() {
+    let page = Path::new("README.md");
+    assert_eq!(links("[a](x.md) `[b](y.md)` [c](https://z)"), ["x.md"]);
+    assert!(broken(page, "docs/nowhere.md").is_some());
+    assert!(broken(page, "docs/architecture.md#no-such-heading").is_some());
+    assert!(broken(page, "docs/architecture.md").is_none());
+}
+
+#[test]
+fn every_page_of_docs_is_reached_from_the_readme() {
+    let mut reached = vec![PathBuf::from("README.md")];
+    let mut at = 0;
+    while let Some(page) = reached.get(at).cloned() {
+        at += 1;
+        let Ok(text) = fs::read_to_string(top().join(&page)) else { continue };
+        for target in links(&text) {
+            let path = target.split('#').next().unwrap_or("");
+            let place = page.parent().unwrap_or(Path::new("")).join(path);
+            let Ok(place) = fs::canonicalize(top().join(place)) else { continue };
+            let inside = fs::canonicalize(top()).expect("the repository is there");
+            let Ok(place) = place.strip_prefix(inside) else { continue };
+            if place.extension().is_some_and(|e| e == "md") && !reached.iter().any(|p| p == place) {
+                reached.push(place.to_owned());
+            }
+        }
+    }
+    let lost: Vec<_> = pages().into_iter().filter(|page| !reached.contains(page)).collect();
+    assert!(lost.is_empty(), "no page leads to {lost:?}");
+}
+
+fn reasons() -> String {
+    let mut page = format!(
+        "# Reasons\n\n\
+         <!-- Generated from src/telemetry/reason.rs by tests/docs.rs (UPDATE_GOLDEN=1). -->\n\n\
+         An answer that a proxy made itself carries `{REASON_HEADER}`, and `{RULE_HEADER}` with the\n\
+         id of the rule that decided where one did. The same words stand in logs, metrics and traces.\n\
+         An answer without `{REASON_HEADER}` came from the application. Status `none`: the\n\
+         connection ends without an answer.\n\n\
+         | reason | status | what happened |\n|---|---|---|\n"
+    );
+    for reason in Reason::ALL {
+        let status = match reason.status() {
+            0 => "none".to_owned(),
+            status => status.to_string(),
+        };
+        let line = format!("| `{}` | {status} | {} |", reason.as_str(), reason.meaning());
+        writeln!(page, "{line}").expect("writing to a string cannot fail");
+    }
+    page
+}
+
+#[test]
+fn the_page_of_reasons_is_what_the_code_says() {
+    let path = top().join("docs/reference/reasons.md");
+    let expected = reasons();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, &expected).expect("the page can be written");
+    }
+    let found = fs::read_to_string(&path).expect("the page is in the repository");
+    assert_eq!(found, expected, "run the tests with UPDATE_GOLDEN=1 to write it anew");
+}
