@@ -6,6 +6,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -106,6 +107,23 @@ fn get(admin: SocketAddr, path: &str, host: &str) -> (u16, String) {
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
     let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
     (status.expect("a status"), body.unwrap_or_default())
+}
+
+/// One call of the control plane's admin API.
+fn admin(home: &Path, method: &str, path: &str, body: &str) -> Value {
+    let mut stream = UnixStream::connect(home.join("admin.sock")).expect("the API listens");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+    .expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
+    serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
 }
 
 fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
@@ -297,4 +315,46 @@ fn without_a_control_plane_a_first_start_says_so() {
     assert!(web.ready.is_none());
     let error = web.thread.join().unwrap().unwrap_err();
     assert!(matches!(error, RunError::Join(_)), "{error}");
+}
+
+#[test]
+fn rotation_puts_a_new_certificate_into_use_without_a_restart() {
+    let home = home();
+    let _control_plane = ControlPlane::start(home.path());
+    let web = Proxy::start(serving(home.path(), "web"));
+    let serial = |proxy: &Proxy| proxy.config()["certificate"]["serial"].clone();
+    let before = serial(&web);
+    let result = admin(home.path(), "POST", "/v1/rotate", r#"{"workloads": ["default/web-0"]}"#);
+    let rotated = &result["workloads"][0];
+    assert_eq!(rotated["error"], "", "{result}");
+    let now = serial(&web);
+    assert_ne!(now, before);
+    assert_eq!(rotated["serial"], now, "{result}");
+    assert_eq!(web.config()["status"]["connected"], true);
+    web.end().unwrap();
+    // The new one is what a restart begins with.
+    let again = Proxy::start(serving(home.path(), "web"));
+    assert_eq!(serial(&again), now);
+    again.end().unwrap();
+}
+
+#[test]
+fn the_control_plane_knows_how_a_proxy_is() {
+    let home = home();
+    let _control_plane = ControlPlane::start(home.path());
+    let web = Proxy::start(serving(home.path(), "web"));
+    let (proxy, whole) = eventually("it is synced and ready", || {
+        let status = admin(home.path(), "GET", "/v1/status", "");
+        let proxy = status["proxies"].as_array()?.iter().find(|one| one["name"] == "web-0")?;
+        let done = proxy["state"] == "Synced" && status["services"][0]["endpoints"]["ready"] == 1;
+        done.then(|| (proxy.clone(), status.clone()))
+    });
+    assert_eq!(proxy["identity"], "spiffe://cluster.local/ns/default/sa/web");
+    assert!(proxy["certificateExpires"].is_string(), "{proxy}");
+    assert_eq!(whole["services"][0]["name"], "web");
+    web.end().unwrap();
+    let ready = |status: &Value| status["services"][0]["endpoints"]["ready"] == 1;
+    eventually("the endpoint goes with the proxy", || {
+        (!ready(&admin(home.path(), "GET", "/v1/status", ""))).then_some(())
+    });
 }
