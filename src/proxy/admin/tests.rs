@@ -1,3 +1,5 @@
+//! Who may speak to the admin server, and what it may bind.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! The application's environment, signals and exit code, with real processes.
+
 use super::*;
 
 fn told(before: &[(&str, &str)], name: &str) -> String {

@@ -1,3 +1,5 @@
+//! The pure parts of the control thread: renewal by the clock, pushback, whom it accepts.
+
 use std::time::{Duration, Instant, SystemTime};
 
 use super::link::{control_plane_identity, pushback};

@@ -1,3 +1,5 @@
+//! The last good file: round trip, every kind of damage, strangers, and when it is written.
+
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;

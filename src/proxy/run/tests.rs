@@ -1,3 +1,5 @@
+//! What a configuration may say, and what a name keeps across restarts.
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
