@@ -1,5 +1,6 @@
 //! The one test binary: every integration test is a module of it, because linking is what costs.
 
+mod cli;
 mod certs;
 mod compile;
 mod docs;

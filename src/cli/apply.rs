@@ -38,12 +38,10 @@ pub(crate) struct ApplyArgs {
     timeout: TimeoutArgs,
 }
 
-/// Who is asked what would change.
+/// Who is asked what would change: nobody, only this program checks; or the control plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DryRun {
-    /// Nobody: only this program checks.
     Client,
-    /// The control plane.
     Server,
 }
 
