@@ -72,7 +72,9 @@ impl<'a> Judge<'a> {
             return ("False", "Invalid", why.clone());
         }
         let missing = match rule.kind {
-            ObjectKind::HttpRoute => self.snapshot.routes.get(rule).and_then(|it| self.parentless(it)),
+            ObjectKind::HttpRoute => {
+                self.snapshot.routes.get(rule).and_then(|it| self.parentless(it))
+            }
             ObjectKind::TrafficPolicy => {
                 self.snapshot.policies.get(rule).and_then(|it| self.idle(rule, it))
             }

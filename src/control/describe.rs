@@ -41,8 +41,11 @@ pub fn service(snapshot: &Snapshot, name: &ServiceName) -> Option<Vec<Section>> 
             Some(identity) => identity.to_string(),
             None => "no sidecar: plaintext".to_owned(),
         };
-        let ports: Vec<_> =
-            endpoint.ports.iter().map(|it| format!("{}→{}", it.service_port, it.target_port)).collect();
+        let ports: Vec<_> = endpoint
+            .ports
+            .iter()
+            .map(|it| format!("{}→{}", it.service_port, it.target_port))
+            .collect();
         let text = format!("{} ports {} {identity}", addresses.join(", "), ports.join(", "));
         (endpoint.workload.to_string(), text)
     });
@@ -72,7 +75,8 @@ fn routes(routes: &RoutesInForce) -> Vec<Line> {
             vec![("everything".to_owned(), format!("to the service itself ({rule})"))]
         }
         RoutesInForce::Opaque(rule, without_effect) => {
-            let mut lines = vec![("everything".to_owned(), format!("opaque, to the service itself ({rule})"))];
+            let mut lines =
+                vec![("everything".to_owned(), format!("opaque, to the service itself ({rule})"))];
             lines.extend(without_effect.iter().map(|route| {
                 (String::new(), format!("{route} has no effect: the port does not speak HTTP"))
             }));
@@ -108,16 +112,22 @@ fn matched(matched: &RouteMatch) -> String {
 }
 
 fn policy_lines(policy: &PolicyView) -> Vec<Line> {
-    let mut lines: Vec<Line> = policy.values.iter().map(|value| {
-        let source = match &value.source {
-            Some(source) => format!(" ({source})"),
-            None => " (default)".to_owned(),
-        };
-        (value.field.to_owned(), format!("{}{source}", value.value))
-    }).collect();
-    lines.extend(policy.waiting.iter().map(|waiting| {
-        ("without effect".to_owned(), format!("{waiting}: an older policy holds"))
-    }));
+    let mut lines: Vec<Line> = policy
+        .values
+        .iter()
+        .map(|value| {
+            let source = match &value.source {
+                Some(source) => format!(" ({source})"),
+                None => " (default)".to_owned(),
+            };
+            (value.field.to_owned(), format!("{}{source}", value.value))
+        })
+        .collect();
+    lines.extend(
+        policy.waiting.iter().map(|waiting| {
+            ("without effect".to_owned(), format!("{waiting}: an older policy holds"))
+        }),
+    );
     lines
 }
 
@@ -141,7 +151,8 @@ pub fn route(snapshot: &Snapshot, reference: &ObjectRef) -> Option<Vec<Section>>
                 Some(_) => " (no such port)",
                 None => " (no such service)",
             };
-            let text = format!("{}:{} weight {}{found}", backend.service, backend.port, backend.weight);
+            let text =
+                format!("{}:{} weight {}{found}", backend.service, backend.port, backend.weight);
             ("backend".to_owned(), text)
         });
         let limit = |limit: std::time::Duration| format!("{limit:?}");
@@ -214,7 +225,8 @@ pub fn config(config: &MeshConfig) -> Vec<Section> {
 pub fn status(conditions: &[Condition]) -> Section {
     let lines = conditions.iter().map(|it| {
         let reason = if it.reason == it.kind { String::new() } else { format!(" ({})", it.reason) };
-        let message = if it.message.is_empty() { String::new() } else { format!(": {}", it.message) };
+        let message =
+            if it.message.is_empty() { String::new() } else { format!(": {}", it.message) };
         (it.kind.to_owned(), format!("{}{reason}{message}", it.status))
     });
     section("Status", lines)

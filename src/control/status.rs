@@ -81,7 +81,9 @@ pub fn services(snapshot: &Snapshot, edges: &Edges, second: u64) -> Vec<ServiceS
                 ready: count(snapshot.endpoints_of(&name).len()),
                 // Ejection comes with outlier detection, and circuit breaking with its policy.
                 ejected: 0,
-                total: count(snapshot.workloads_of(&name).iter().filter(|it| !it.ports.is_empty()).count()),
+                total: count(
+                    snapshot.workloads_of(&name).iter().filter(|it| !it.ports.is_empty()).count(),
+                ),
             },
             name: name.name.to_string(),
             namespace: name.namespace.to_string(),
@@ -124,8 +126,8 @@ pub fn edges(edges: &Edges, second: u64) -> Vec<EdgeStatus> {
         *mtls &= edge.mtls;
     }
     let each = lines.into_iter().map(|(of, (mtls, by_destination))| {
-        let figures = edges
-            .figures(second, |it| it.reporter_destination == by_destination && line(it) == of);
+        let figures =
+            edges.figures(second, |it| it.reporter_destination == by_destination && line(it) == of);
         let (source, destination, backend, version, protocol) = of;
         let ((from_namespace, from), (to_namespace, to)) = (split(source), split(destination));
         EdgeStatus {

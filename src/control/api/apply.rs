@@ -9,9 +9,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 
-use super::shapes::{
-    AppliedObject, ApplyRequest, ApplyResult, DeleteRequest, ObjectId,
-};
+use super::shapes::{AppliedObject, ApplyRequest, ApplyResult, DeleteRequest, ObjectId};
 use super::{Refusal, kind};
 use crate::control::plane::Plane;
 use crate::control::store::{Applied, Batch, Write};

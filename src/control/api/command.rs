@@ -52,7 +52,8 @@ pub(super) async fn command(
     if answer.is_empty() {
         return Ok(Json(json!({})));
     }
-    let garbled = |_| Refusal::new(StatusCode::BAD_GATEWAY, format!("proxy `{id}` did not answer in JSON"));
+    let garbled =
+        |_| Refusal::new(StatusCode::BAD_GATEWAY, format!("proxy `{id}` did not answer in JSON"));
     serde_json::from_str(&answer).map(Json).map_err(garbled)
 }
 

@@ -42,7 +42,8 @@ pub(super) async fn list(
             && selection.name.as_deref().is_none_or(|name| name == reference.name.as_str())
             && selection.namespace.as_deref().is_none_or(|namespace| {
                 // Cluster-scoped objects are of no namespace that one could choose by.
-                reference.kind == ObjectKind::MeshConfig || namespace == reference.namespace.as_str()
+                reference.kind == ObjectKind::MeshConfig
+                    || namespace == reference.namespace.as_str()
             })
     });
     let items = chosen.map(|object| document(object, &judge)).collect();
@@ -98,7 +99,8 @@ pub(super) async fn describe(
         ObjectKind::TrafficPolicy => describe::policy(&view.snapshot, &reference),
         ObjectKind::MeshConfig => Some(describe::config(&view.snapshot.config)),
     };
-    let mut sections = described.ok_or_else(|| Refusal::absent(format!("{reference} is not there")))?;
+    let mut sections =
+        described.ok_or_else(|| Refusal::absent(format!("{reference} is not there")))?;
     sections.extend(conditions.map(|conditions| describe::status(&conditions)));
     Ok(Json(Description { title: reference.to_string(), sections }))
 }

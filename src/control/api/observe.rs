@@ -75,8 +75,7 @@ pub(super) async fn propagation(
 }
 
 pub(super) async fn certificates(State(plane): State<Arc<Plane>>) -> Json<CertificateList> {
-    let certificates =
-        status::certificates(&plane.board.lock().proxies, &plane.trust_domain);
+    let certificates = status::certificates(&plane.board.lock().proxies, &plane.trust_domain);
     Json(CertificateList {
         api_version: API_VERSION.to_owned(),
         kind: "CertificateList".to_owned(),

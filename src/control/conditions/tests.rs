@@ -39,11 +39,14 @@ fn policy(name: &str) -> Value {
 
 fn snapshot(documents: &[Value]) -> Snapshot {
     let mut created = 0;
-    let changes: Vec<_> = documents.iter().map(|document| {
-        created += 1;
-        let object = rules::from_value(document, 1, created).expect("valid");
-        Change::Object(reference(document), Some(object))
-    }).collect();
+    let changes: Vec<_> = documents
+        .iter()
+        .map(|document| {
+            created += 1;
+            let object = rules::from_value(document, 1, created).expect("valid");
+            Change::Object(reference(document), Some(object))
+        })
+        .collect();
     Snapshot::new("cluster.local".parse().expect("valid"), Arc::default()).apply(&changes)
 }
 
@@ -92,8 +95,14 @@ fn proxies_are_counted_and_the_first_refusal_told() {
     };
     let said = |programmed| words(&snapshot, &rule, HashMap::from([(&key, programmed)]))[2].clone();
     let two = [("default/a", true), ("default/b", false)];
-    assert_eq!(said(programmed(&two, None)), "Programmed=False Pending acknowledged by 1 of 2 proxies");
-    assert_eq!(said(programmed(&two[..1], None)), "Programmed=True Programmed acknowledged by 1 of 1 proxies");
+    assert_eq!(
+        said(programmed(&two, None)),
+        "Programmed=False Pending acknowledged by 1 of 2 proxies"
+    );
+    assert_eq!(
+        said(programmed(&two[..1], None)),
+        "Programmed=True Programmed acknowledged by 1 of 1 proxies"
+    );
     let refused = said(programmed(&two, Some("proxy `default/b` refused it")));
     assert!(refused.starts_with("Programmed=False Rejected acknowledged by 1 of 2"), "{refused}");
     assert!(refused.ends_with("proxy `default/b` refused it"), "{refused}");

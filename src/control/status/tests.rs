@@ -27,7 +27,8 @@ fn add(edges: &mut Edges, edge: Edge, status: u32, count: u64) {
 
 fn snapshot() -> Snapshot {
     let trust_domain: TrustDomain = "cluster.local".parse().expect("valid");
-    let mut registration = Registration::from_hello(&hello("reviews-v1-0", "reviews")).expect("valid");
+    let mut registration =
+        Registration::from_hello(&hello("reviews-v1-0", "reviews")).expect("valid");
     registration.ready = true;
     let workload = Arc::new(registration.workload(&trust_domain));
     let change = Change::Workload(registration.proxy(), Some(workload));
