@@ -1,11 +1,12 @@
 //! The one test binary: every integration test is a module of it, because linking is what costs.
 
 mod agent;
-mod cli;
 mod certs;
 mod cli;
 mod compile;
+mod demo;
 mod docs;
+mod guides;
 mod install;
 mod rules;
 mod tidy;
