@@ -51,9 +51,10 @@ pub fn run() -> ExitCode {
     }
     let words: Vec<OsString> = std::env::args_os().collect();
     let early = Printer::new(usage::color(&words), false);
-    let cli = match parse(words) {
+    let mut command = Cli::command();
+    let cli = match parse(&mut command, &words) {
         Ok(cli) => cli,
-        Err(error) => return usage::report(&error, early).into(),
+        Err(error) => return usage::report(&error, &mut command, &words, early).into(),
     };
     let context = Context::new(&cli.global);
     match dispatch(cli.command, &context) {
@@ -66,10 +67,9 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn parse(words: Vec<OsString>) -> Result<Cli, clap::Error> {
-    let mut command = Cli::command();
+fn parse(command: &mut clap::Command, words: &[OsString]) -> Result<Cli, clap::Error> {
     let matches = command.try_get_matches_from_mut(words)?;
-    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    Cli::from_arg_matches(&matches)
 }
 
 fn dispatch(command: Command, context: &Context) -> Outcome {

@@ -8,7 +8,10 @@ mod ads;
 mod agent;
 pub mod api;
 pub mod board;
+pub mod conditions;
 pub mod departures;
+pub mod describe;
+pub mod exposition;
 pub mod home;
 pub mod hub;
 pub mod identity;
@@ -19,6 +22,7 @@ pub mod proxies;
 pub mod registration;
 mod run;
 pub mod session;
+pub mod status;
 pub mod store;
 
 pub use run::{CertificateError, ControlPlaneConfig, DEFAULT_TRUST_DOMAIN, RunError, run};

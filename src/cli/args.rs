@@ -38,9 +38,7 @@ Exit codes:
     version,
     after_help = EXAMPLES,
     max_term_width = 100,
-    disable_help_subcommand = true,
-    subcommand_required = true,
-    arg_required_else_help = true
+    subcommand_required = true
 )]
 pub(crate) struct Cli {
     #[command(flatten)]

@@ -22,7 +22,6 @@ mod tests;
 #[derive(Debug, Args)]
 #[command(
     subcommand_required = true,
-    arg_required_else_help = true,
     after_help = "\
 Examples:
   meshctl certs list                     what every proxy has in use
@@ -189,9 +188,7 @@ fn rotate(args: &RotateArgs, client: &Client, context: &Context) -> Outcome {
     let namespace = args.namespace.namespace.as_str();
     let workloads = args.workloads.iter().map(|name| qualified(name, namespace));
     let request = RotateRequest { workloads: workloads.collect::<Result<_, _>>()? };
-    let progress = context.printer.progress("renewing certificates");
     let result: RotateResult = client.post("/v1/rotate", &request)?;
-    drop(progress);
     let mut table = Table::new(&["WORKLOAD", "SERIAL", "RESULT"]);
     for it in &result.workloads {
         table.row([

@@ -53,9 +53,7 @@ pub(crate) struct CheckArgs {
 /// How the report is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ReportFormat {
-    /// For people.
     Text,
-    /// One JSON document.
     Json,
 }
 

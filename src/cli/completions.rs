@@ -13,15 +13,10 @@ use super::exit::{Exit, Failure, Outcome};
 /// Shells that can complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Shell {
-    /// Bash.
     Bash,
-    /// Zsh.
     Zsh,
-    /// Fish.
     Fish,
-    /// PowerShell.
     Powershell,
-    /// Elvish.
     Elvish,
 }
 

@@ -3,17 +3,20 @@
 use std::net::SocketAddr;
 
 use clap::{Args, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use super::args::Context;
 use super::exit::{Exit, Failure, Outcome};
+use crate::control::{self, ControlPlaneConfig};
 use crate::names::TrustDomain;
 use crate::platform::local::{self, Launch};
+use crate::telemetry::logging;
 
 /// Run the control plane in the foreground.
 #[derive(Debug, Args)]
 #[command(
     subcommand_required = true,
-    arg_required_else_help = true,
     after_help = "\
 Examples:
   meshctl control-plane run      what `meshctl install` starts in the background"
@@ -81,6 +84,38 @@ pub(crate) fn launch(
     Ok(Launch { program, home: home.dir().to_owned(), log: home.log(), listen, trust_domain })
 }
 
-fn serve(_args: &RunArgs, _context: &Context) -> Outcome {
-    Err(Failure::later("`control-plane run`"))
+/// Serves until SIGTERM, SIGINT or the admin API says stop; a second signal ends it at once.
+fn serve(args: &RunArgs, context: &Context) -> Outcome {
+    let config = ControlPlaneConfig {
+        home: context.home()?.to_owned(),
+        listen: args.listen,
+        trust_domain: args.trust_domain.clone(),
+    };
+    let _logging = logging::init(logging::Format::default(), &args.log)
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let shutdown = CancellationToken::new();
+    let ended = runtime.block_on(async {
+        let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+        let [term, interrupt] = signals;
+        tokio::spawn(stop(term?, interrupt?, shutdown.clone()));
+        control::run(config, shutdown).await.map_err(Failure::from)
+    });
+    // What still runs in the background was given its time.
+    runtime.shutdown_background();
+    ended.map(|()| Exit::Done)
+}
+
+async fn stop(mut term: Signal, mut interrupt: Signal, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if shutdown.is_cancelled() {
+            std::process::exit(1);
+        }
+        shutdown.cancel();
+    }
 }

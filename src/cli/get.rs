@@ -32,7 +32,7 @@ pub(crate) struct GetArgs {
     #[command(flatten)]
     namespace: NamespaceArgs,
     /// In all namespaces.
-    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    #[arg(short = 'A', long)]
     all_namespaces: bool,
     #[command(flatten)]
     format: FormatArgs,
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &GetArgs, context: &Context) -> Outcome {
             items.extend(fetch(&client, one)?);
         }
         let single = matches!(wanted.as_slice(), [one] if one.name.is_some());
-        Ok(view(items, single, args.all_namespaces, Timestamp::now()))
+        Ok(view(&items, single, args.all_namespaces, Timestamp::now()))
     })
 }
 
@@ -102,15 +102,31 @@ pub(crate) fn missing(kind: ObjectKind, namespace: &str, name: &str) -> Failure 
         .help(format!("see what there is with `meshctl get {word} -A`"))
 }
 
-fn view(items: Vec<Value>, single: bool, namespaces: bool, now: Timestamp) -> View {
+fn view(items: &[Value], single: bool, namespaces: bool, now: Timestamp) -> View {
     let mut table = Table::new(match namespaces {
-        true => &["NAMESPACE", "NAME", "ACCEPTED", "PROGRAMMED", ">AGE", "+GENERATION", "+MESSAGE"],
-        false => {
-            &["+NAMESPACE", "NAME", "ACCEPTED", "PROGRAMMED", ">AGE", "+GENERATION", "+MESSAGE"]
-        }
+        true => &[
+            "NAMESPACE",
+            "NAME",
+            "ACCEPTED",
+            "RESOLVED",
+            "PROGRAMMED",
+            ">AGE",
+            "+GENERATION",
+            "+MESSAGE",
+        ],
+        false => &[
+            "+NAMESPACE",
+            "NAME",
+            "ACCEPTED",
+            "RESOLVED",
+            "PROGRAMMED",
+            ">AGE",
+            "+GENERATION",
+            "+MESSAGE",
+        ],
     });
     let mut names = Vec::new();
-    for item in &items {
+    for item in items {
         let meta = |field: &str| text(item, &format!("/metadata/{field}"));
         let name = format!("{}/{}", kind::word(&text(item, "/kind")), meta("name"));
         let created: Option<Timestamp> = meta("creationTimestamp").parse().ok();
@@ -119,6 +135,7 @@ fn view(items: Vec<Value>, single: bool, namespaces: bool, now: Timestamp) -> Vi
             meta("namespace").into(),
             name.as_str().into(),
             verdict(condition(item, "Accepted")),
+            verdict(condition(item, "ResolvedRefs")),
             verdict(programmed),
             created.map(|then| age(then, now)).unwrap_or_default().into(),
             item.pointer("/metadata/generation").map(Value::to_string).unwrap_or_default().into(),

@@ -27,6 +27,8 @@ use crate::platform::local::{self, Holder, Launch};
 const INTERVAL: Duration = Duration::from_millis(20);
 /// The longest that a control plane may take to say whether it runs.
 const PROBE: Duration = Duration::from_secs(3);
+/// The status of an answer that says: not ready yet.
+const STARTING: u16 = 503;
 /// How much of the log is shown when it does not start.
 const TAIL: u64 = 2048;
 
@@ -63,7 +65,6 @@ pub(crate) struct InstallArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Platform {
-    /// This machine.
     Local,
 }
 
@@ -78,7 +79,7 @@ pub(crate) fn run(args: &InstallArgs, context: &Context) -> Outcome {
     let running = match client.ask::<MeshStatus>("/v1/status", &[]) {
         Ok(status) => Some(status),
         Err(Fault::NotRunning) => None,
-        Err(Fault::Refused(status, _)) if status.as_u16() == 503 => None,
+        Err(Fault::Refused(status, _)) if status.as_u16() == STARTING => None,
         Err(fault) => return Err(client.failure(fault)),
     };
     if args.dry_run {
@@ -171,7 +172,8 @@ fn start(launch: &Launch, client: &Client, timeout: Duration) -> Result<MeshStat
     loop {
         match client.ask::<MeshStatus>("/v1/status", &[]) {
             Ok(status) if status.control_plane.ready => return Ok(status),
-            Ok(_) | Err(Fault::NotRunning | Fault::Refused(..)) => {}
+            Ok(_) | Err(Fault::NotRunning) => {}
+            Err(Fault::Refused(status, _)) if status.as_u16() == STARTING => {}
             Err(fault) => return Err(client.failure(fault)),
         }
         if ended(child.as_mut())? {

@@ -39,7 +39,8 @@ pub(crate) fn run(args: &ManArgs, context: &Context) -> Outcome {
 /// Every page by file name: `meshctl.1`, `meshctl-apply.1`, `meshctl-proxy-run.1`.
 fn pages(command: &clap::Command) -> Result<Vec<(String, String)>, Failure> {
     let mut all = vec![page(command.clone())?];
-    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+    for below in command.get_subcommands().filter(|it| !it.is_hide_set() && it.get_name() != "help")
+    {
         all.extend(pages(below)?);
     }
     Ok(all)

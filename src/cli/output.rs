@@ -20,19 +20,15 @@ mod tests;
 pub(crate) use age::{age, milliseconds, until};
 pub(crate) use table::{Cell, Table, cut};
 
-/// How something that is read is shown.
+/// How something that is read is shown: columns, the same with more of them and never cut, JSON,
+/// YAML, one name per line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// Columns for people.
     #[default]
     Table,
-    /// The same with more columns, never cut.
     Wide,
-    /// JSON.
     Json,
-    /// YAML.
     Yaml,
-    /// One name per line.
     Name,
 }
 
@@ -40,25 +36,16 @@ pub(crate) enum Format {
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct FormatArgs {
     /// Form of the output.
-    #[arg(
-        short,
-        long,
-        value_name = "FORMAT",
-        default_value = "table",
-        hide_possible_values = false
-    )]
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: Format,
 }
 
-/// When to colour.
+/// When to colour: on a terminal unless `NO_COLOR` is set, always, never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Color {
-    /// On a terminal, unless `NO_COLOR` is set.
     #[default]
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 
@@ -118,8 +105,13 @@ impl Printer {
 
     /// One line of what is worth knowing, to stderr; nothing with `--quiet`.
     pub(crate) fn note(&self, text: &str) {
+        self.notes(&format!("{text}\n"));
+    }
+
+    /// Lines of what is worth knowing, to stderr; nothing with `--quiet`.
+    pub(crate) fn notes(&self, lines: &str) {
         if !self.quiet {
-            self.complain(&format!("{text}\n"));
+            self.complain(lines);
         }
     }
 

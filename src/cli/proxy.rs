@@ -12,7 +12,6 @@ mod run;
 #[derive(Debug, Args)]
 #[command(
     subcommand_required = true,
-    arg_required_else_help = true,
     after_help = "\
 Examples:
   meshctl proxy run --service web -- ./web     an application behind its proxy

@@ -44,10 +44,7 @@ pub(crate) fn run(args: &UninstallArgs, context: &Context) -> Outcome {
     }
     let client = Client::new(dir)?;
     let proxies = connected(&client);
-    let progress = context.printer.progress("stopping the control plane");
-    let stopped = stop(&client, &home, args.timeout.timeout)?;
-    drop(progress);
-    match stopped {
+    match stop(&client, &home, args.timeout.timeout, context)? {
         true => context.printer.line("control plane stopped")?,
         false => context.printer.line("no control plane was running")?,
     }
@@ -55,7 +52,7 @@ pub(crate) fn run(args: &UninstallArgs, context: &Context) -> Outcome {
         let (count, names) = (plural(proxies.len(), "proxy"), proxies.join(", "));
         context.printer.note(&format!("{count} still running on what they have: {names}"));
     }
-    if args.purge {
+    if args.purge && dir.exists() {
         purge(dir)?;
         context.printer.line(&format!("deleted `{}`", dir.display()))?;
     } else if dir.exists() {
@@ -84,7 +81,12 @@ fn connected(client: &Client) -> Vec<String> {
 
 /// Asks the control plane to end; where it does not answer, the process that supervises it.
 /// False where neither was there.
-fn stop(client: &Client, home: &Home, timeout: Duration) -> Result<bool, Failure> {
+fn stop(
+    client: &Client,
+    home: &Home,
+    timeout: Duration,
+    context: &Context,
+) -> Result<bool, Failure> {
     let deadline = Instant::now() + timeout;
     let asked = match client.tell::<serde_json::Value>("/v1/stop", &serde_json::json!({})) {
         Ok(_) => true,
@@ -101,6 +103,7 @@ fn stop(client: &Client, home: &Home, timeout: Duration) -> Result<bool, Failure
             None => return Ok(false),
         }
     }
+    let _progress = context.printer.progress("stopping the control plane");
     while Holder::find(home.dir())?.is_some() || answers(client) {
         if Instant::now() >= deadline {
             return Err(Failure::new(format!("the control plane has not ended after {timeout:?}"))

@@ -72,7 +72,12 @@ pub(super) fn color(words: &[OsString]) -> Color {
 }
 
 /// Says what clap found: help and version on stdout, faults on stderr.
-pub(super) fn report(error: &clap::Error, printer: Printer) -> Exit {
+pub(super) fn report(
+    error: &clap::Error,
+    root: &mut clap::Command,
+    words: &[OsString],
+    printer: Printer,
+) -> Exit {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             match printer.data(&error.render().ansi().to_string()) {
@@ -81,122 +86,143 @@ pub(super) fn report(error: &clap::Error, printer: Printer) -> Exit {
                 Err(failure) => failure.exit,
             }
         }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            printer.complain(&error.render().ansi().to_string());
+        ErrorKind::MissingSubcommand => {
+            root.build();
+            let help = meant(root, words).clone().render_help();
+            printer.complain(&help.ansi().to_string());
             Exit::Usage
         }
         _ => {
-            printer.complain(&failure(error).render());
+            root.build();
+            let meant = meant(root, words).get_bin_name().unwrap_or("meshctl").to_owned();
+            printer.complain(&Fault { error, meant }.failure().render());
             Exit::Usage
         }
     }
 }
 
-/// The fault in our words.
-fn failure(error: &clap::Error) -> Failure {
-    let one = |kind| texts(error, kind).into_iter().next();
-    let arg = one(ContextKind::InvalidArg).map(|arg| flag_of(&arg)).unwrap_or_default();
-    match error.kind() {
-        ErrorKind::UnknownArgument => unknown_argument(error, &arg),
-        ErrorKind::InvalidSubcommand => {
-            let name = one(ContextKind::InvalidSubcommand).unwrap_or_default();
-            if LATER_COMMANDS.contains(&name.as_str()) {
-                return later(&format!("`meshctl {name}`"));
+/// The command that was meant: as deep as the words name commands.
+fn meant<'a>(root: &'a clap::Command, words: &[OsString]) -> &'a clap::Command {
+    let mut command = root;
+    for word in words.iter().skip(1).take_while(|word| *word != "--") {
+        command = command.find_subcommand(word).unwrap_or(command);
+    }
+    command
+}
+
+/// What clap found, and the command in which.
+struct Fault<'a> {
+    error: &'a clap::Error,
+    meant: String,
+}
+
+impl Fault<'_> {
+    /// The fault in our words.
+    fn failure(&self) -> Failure {
+        let error = self.error;
+        let one = |kind| texts(error, kind).into_iter().next();
+        let arg = one(ContextKind::InvalidArg).map(|arg| flag_of(&arg)).unwrap_or_default();
+        match error.kind() {
+            ErrorKind::UnknownArgument => self.unknown_argument(&arg),
+            ErrorKind::InvalidSubcommand => {
+                let name = one(ContextKind::InvalidSubcommand).unwrap_or_default();
+                if LATER_COMMANDS.contains(&name.as_str()) {
+                    return Failure::later(&format!("`{} {name}`", self.meant))
+                        .help(self.see_help());
+                }
+                let near = texts(error, ContextKind::SuggestedSubcommand);
+                Failure::usage(format!("there is no command `{name}`")).help(self.suggest(&near))
             }
-            let near = texts(error, ContextKind::SuggestedSubcommand);
-            Failure::usage(format!("there is no command `{name}`")).help(suggest(&near, error))
-        }
-        ErrorKind::InvalidValue => invalid_value(error, &arg),
-        ErrorKind::ValueValidation => {
-            let value = one(ContextKind::InvalidValue).unwrap_or_default();
-            let cause = std::error::Error::source(error).map(ToString::to_string);
-            let cause = cause.unwrap_or_else(|| "it cannot be used".to_owned());
-            let what = match cause.contains(&format!("`{value}`")) {
-                true => format!("`{arg}`: {cause}"),
-                false => format!("`{arg}`: `{value}`: {cause}"),
-            };
-            Failure::usage(what).help(see_help(error))
-        }
-        ErrorKind::MissingRequiredArgument => {
-            let missing = texts(error, ContextKind::InvalidArg);
-            let missing: Vec<_> = missing.iter().map(|arg| format!("`{arg}`")).collect();
-            Failure::usage(format!("{} is missing", missing.join(" and "))).help(see_help(error))
-        }
-        ErrorKind::ArgumentConflict => {
-            let prior = texts(error, ContextKind::PriorArg).join("`, `");
-            match prior.is_empty() || prior.starts_with(arg.as_str()) {
-                true => Failure::usage(format!("`{arg}` was given twice")),
-                false => Failure::usage(format!("`{arg}` cannot be used with `{prior}`")),
+            ErrorKind::InvalidValue => self.invalid_value(&arg),
+            ErrorKind::ValueValidation => {
+                let value = one(ContextKind::InvalidValue).unwrap_or_default();
+                let cause = std::error::Error::source(error).map(ToString::to_string);
+                let cause = cause.unwrap_or_else(|| "it cannot be used".to_owned());
+                let what = match cause.contains(&format!("`{value}`")) {
+                    true => format!("`{arg}`: {cause}"),
+                    false => format!("`{arg}`: `{value}`: {cause}"),
+                };
+                Failure::usage(what).help(self.see_help())
             }
-            .help(see_help(error))
-        }
-        ErrorKind::MissingSubcommand => {
-            let commands = texts(error, ContextKind::ValidSubcommand).join("`, `");
-            Failure::usage("a command is missing").help(format!("one of `{commands}`"))
-        }
-        ErrorKind::InvalidUtf8 => Failure::usage("an argument is not valid UTF-8"),
-        _ => Failure::usage(first_line(error)).help(see_help(error)),
-    }
-}
-
-fn unknown_argument(error: &clap::Error, arg: &str) -> Failure {
-    let name = arg.split('=').next().unwrap_or(arg);
-    if LATER_FLAGS.contains(&name) {
-        return later(&format!("`{name}`"));
-    }
-    if !arg.starts_with('-') {
-        return Failure::usage(format!("`{arg}` is one argument too many")).help(see_help(error));
-    }
-    let near = texts(error, ContextKind::SuggestedArg);
-    let near: Vec<String> = near.iter().map(|arg| flag_of(arg)).collect();
-    Failure::usage(format!("there is no flag `{name}`")).help(suggest(&near, error))
-}
-
-fn invalid_value(error: &clap::Error, arg: &str) -> Failure {
-    let value = texts(error, ContextKind::InvalidValue).into_iter().next().unwrap_or_default();
-    if value.is_empty() {
-        return Failure::usage(format!("`{arg}` needs a value")).help(see_help(error));
-    }
-    if LATER_VALUES.contains(&value.as_str()) {
-        return later(&format!("`{arg} {value}`"));
-    }
-    let what = format!("`{arg}` cannot be `{value}`");
-    match texts(error, ContextKind::SuggestedValue).first() {
-        Some(near) => Failure::usage(what).help(format!("did you mean `{near}`?")),
-        None => {
-            let known = texts(error, ContextKind::ValidValue).join("`, `");
-            Failure::usage(what).help(format!("one of `{known}`"))
+            ErrorKind::MissingRequiredArgument => {
+                let missing = texts(error, ContextKind::InvalidArg);
+                let missing: Vec<_> =
+                    missing.iter().map(|arg| format!("`{}`", named(arg))).collect();
+                Failure::usage(format!("{} is missing", missing.join(" and ")))
+                    .help(self.see_help())
+            }
+            ErrorKind::ArgumentConflict => {
+                let prior = texts(error, ContextKind::PriorArg).join("`, `");
+                match prior.is_empty() || prior.starts_with(arg.as_str()) {
+                    true => Failure::usage(format!("`{arg}` was given twice")),
+                    false => Failure::usage(format!("`{arg}` cannot be used with `{prior}`")),
+                }
+                .help(self.see_help())
+            }
+            ErrorKind::TooManyValues => {
+                Failure::usage(format!("`{arg}` takes no value")).help(self.see_help())
+            }
+            ErrorKind::InvalidUtf8 => Failure::usage("an argument is not valid UTF-8"),
+            _ => Failure::usage(first_line(error)).help(self.see_help()),
         }
     }
-}
 
-fn later(what: &str) -> Failure {
-    Failure::later(what).help("see what there is with `meshctl --help`")
-}
+    fn unknown_argument(&self, arg: &str) -> Failure {
+        let error = self.error;
+        let name = arg.split('=').next().unwrap_or(arg);
+        if LATER_FLAGS.contains(&name) {
+            return Failure::later(&format!("`{name}`")).help(self.see_help());
+        }
+        if !arg.starts_with('-') {
+            return Failure::usage(format!("`{arg}` is one argument too many"))
+                .help(self.see_help());
+        }
+        let near = texts(error, ContextKind::SuggestedArg);
+        let near: Vec<String> = near.iter().map(|arg| flag_of(arg)).collect();
+        Failure::usage(format!("there is no flag `{name}`")).help(self.suggest(&near))
+    }
 
-fn suggest(near: &[String], error: &clap::Error) -> String {
-    match near.first() {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => see_help(error),
+    fn invalid_value(&self, arg: &str) -> Failure {
+        let error = self.error;
+        let value = texts(error, ContextKind::InvalidValue).into_iter().next().unwrap_or_default();
+        if value.is_empty() {
+            return Failure::usage(format!("`{arg}` needs a value")).help(self.see_help());
+        }
+        if LATER_VALUES.contains(&value.as_str()) {
+            return Failure::later(&format!("`{arg} {value}`")).help(self.see_help());
+        }
+        let what = format!("`{arg}` cannot be `{value}`");
+        match texts(error, ContextKind::SuggestedValue).first() {
+            Some(near) => Failure::usage(what).help(format!("did you mean `{near}`?")),
+            None => {
+                let known = texts(error, ContextKind::ValidValue).join("`, `");
+                Failure::usage(what).help(format!("one of `{known}`"))
+            }
+        }
+    }
+
+    fn suggest(&self, near: &[String]) -> String {
+        match near.first() {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => self.see_help(),
+        }
+    }
+
+    /// Points to the help of the command that was meant.
+    fn see_help(&self) -> String {
+        format!("see `{} --help`", self.meant)
     }
 }
 
-/// Points to the help of the command that was meant, which clap's usage line names.
-fn see_help(error: &clap::Error) -> String {
-    let usage = texts(error, ContextKind::Usage).into_iter().next().unwrap_or_default();
-    let words = usage.split_whitespace().skip(1);
-    let command: Vec<&str> =
-        words.take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase())).collect();
-    match command.is_empty() {
-        true => "see `meshctl --help`".to_owned(),
-        false => format!("see `{} --help`", command.join(" ")),
-    }
+/// `--flag <VALUE>` as it is, `NAME` out of `<NAME>...`.
+fn named(arg: &str) -> String {
+    if arg.starts_with('-') { arg.to_owned() } else { flag_of(arg) }
 }
 
 /// `--flag` out of `--flag <VALUE>`, `-f, --flag` and the like; `NAME` out of `[NAME]`.
 fn flag_of(arg: &str) -> String {
     let arg = arg.split(' ').next().unwrap_or(arg);
-    arg.trim_matches(['[', ']', '<', '>']).trim_end_matches("...").to_owned()
+    arg.trim_end_matches("...").trim_matches(['[', ']', '<', '>']).to_owned()
 }
 
 fn texts(error: &clap::Error, kind: ContextKind) -> Vec<String> {

@@ -39,9 +39,7 @@ pub(crate) struct ValidateArgs {
 /// How the report is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ReportFormat {
-    /// For people.
     Text,
-    /// One JSON document.
     Json,
 }
 

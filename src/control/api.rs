@@ -1,11 +1,136 @@
-//! The admin API on the Unix socket of the home directory.
+//! The admin API on the Unix socket of the home directory: routes and refusals.
+//!
+//! Each file below `api` serves one group of calls; what they say is worked out in `status`,
+//! `conditions` and `describe`. Who may call is decided at the socket, before anything is read.
 
 use std::sync::Arc;
 
-use crate::control::plane::Plane;
+use axum::Json;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
 
+use crate::control::api::shapes::Failure;
+use crate::control::plane::Plane;
+use crate::control::store::{self, StoreError};
+use crate::mesh::ObjectKind;
+use crate::rules::Diagnostic;
+
+mod apply;
+mod command;
+mod objects;
+mod observe;
 pub mod shapes;
 
-pub(super) fn router(plane: &Arc<Plane>) -> axum::Router {
-    axum::Router::new().with_state(Arc::clone(plane))
+/// The largest request: 64 MiB of rules, escaped as JSON.
+const BODY_BYTES: usize = 160 * 1024 * 1024;
+
+/// All routes.
+pub(super) fn router(plane: &Arc<Plane>) -> Router {
+    Router::new()
+        .route("/v1/version", get(observe::version))
+        .route("/v1/status", get(observe::status))
+        .route("/v1/propagation", get(observe::propagation))
+        .route("/v1/certificates", get(observe::certificates))
+        .route("/v1/traces", get(observe::traces))
+        .route("/v1/traces/{id}", get(observe::trace))
+        .route("/metrics", get(observe::metrics))
+        .route("/v1/apply", post(apply::apply))
+        .route("/v1/delete", post(apply::delete))
+        .route("/v1/objects", get(objects::list))
+        .route("/v1/describe", get(objects::describe))
+        .route("/v1/rotate", post(command::rotate))
+        .route("/v1/proxies/{namespace}/{name}/command", post(command::command))
+        .route("/v1/stop", post(command::stop))
+        .fallback(async || Refusal::new(StatusCode::NOT_FOUND, "no such call"))
+        .method_not_allowed_fallback(async || {
+            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "not with this method")
+        })
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .with_state(Arc::clone(plane))
+}
+
+/// A [`Failure`] with its status.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    failure: Box<Failure>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        let (error, help) = (error.into(), String::new());
+        let failure = Box::new(Failure { error, help, diagnostics: Vec::new() });
+        Self { status, failure }
+    }
+
+    pub(super) fn wrong(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error)
+    }
+
+    pub(super) fn absent(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, error)
+    }
+
+    pub(super) fn help(mut self, help: &str) -> Self {
+        help.clone_into(&mut self.failure.help);
+        self
+    }
+
+    pub(super) fn diagnostics(mut self, diagnostics: Vec<Diagnostic>) -> Self {
+        self.failure.diagnostics = diagnostics;
+        self
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.status, Json(self.failure)).into_response()
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        let status = match &error {
+            StoreError::NoSpace(_) => StatusCode::INSUFFICIENT_STORAGE,
+            StoreError::NotFound(_) => StatusCode::NOT_FOUND,
+            StoreError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let refusal = Self::new(status, error.to_string());
+        match error {
+            StoreError::NoSpace(_) => refusal.help("make room on that file system and try again"),
+            _ => refusal,
+        }
+    }
+}
+
+impl From<JsonRejection> for Refusal {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for Refusal {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
+    }
+}
+
+/// The kind that `text` names, as users write it or in lower case, also in the plural.
+fn kind(text: &str) -> Result<ObjectKind, Refusal> {
+    let lower = text.to_ascii_lowercase();
+    let named = |kind: &ObjectKind| {
+        let word = kind.as_str().to_ascii_lowercase();
+        let plural = word.strip_suffix('y').map_or(format!("{word}s"), |stem| format!("{stem}ies"));
+        lower == word || lower == plural
+    };
+    store::kind(text).or_else(|| ObjectKind::ALL.into_iter().find(named)).ok_or_else(|| {
+        let known: Vec<_> = ObjectKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        Refusal::wrong(format!("`{}` is not a kind of rule", text.escape_debug()))
+            .help(&format!("kinds: {}", known.join(", ")))
+    })
 }

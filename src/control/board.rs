@@ -4,7 +4,7 @@
 //! interleave: who subscribes either gets the new version or is woken for it. Pure; the time is an
 //! argument. A resource is encoded once, in here it is only shared.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -29,6 +29,15 @@ pub struct Published {
     pub encoded: Arc<Encoded>,
     /// The rules that it came from, with their generations.
     pub origins: Vec<(ObjectRef, u64)>,
+}
+
+/// What proxies make of one rule.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Programmed {
+    /// Each proxy that subscribes to what came of the rule, and whether it has all of it.
+    pub proxies: BTreeMap<ProxyId, bool>,
+    /// A refusal, for people.
+    pub refusal: Option<String>,
 }
 
 /// See the head of this file.
@@ -57,15 +66,26 @@ impl Board {
         self.catalog.get(key).map(|published| Arc::clone(&published.encoded.version))
     }
 
-    /// The keys that come from `rule` in this generation, ascending.
-    pub fn keys_of(&self, rule: &ObjectRef, generation: u64) -> Vec<&Key> {
-        let from = |published: &Published| {
-            published.origins.iter().any(|(origin, of)| origin == rule && *of == generation)
-        };
-        let mut keys: Vec<_> =
-            self.catalog.iter().filter(|(_, it)| from(it)).map(|(key, _)| key).collect();
-        keys.sort();
-        keys
+    /// What proxies make of each rule in each generation: those that subscribe to what came of it.
+    pub fn programmed(&self) -> HashMap<&(ObjectRef, u64), Programmed> {
+        let mut rules: HashMap<&(ObjectRef, u64), Programmed> = HashMap::new();
+        for (key, published) in &self.catalog {
+            let version = Some(Some(Arc::clone(&published.encoded.version)));
+            for origin in &published.origins {
+                let rule = rules.entry(origin).or_default();
+                for id in self.proxies.subscribers(key) {
+                    let Some(proxy) = self.proxies.get(id) else { continue };
+                    let holding = proxy.holdings.get(key);
+                    let up_to_date = holding.is_some_and(|it| it.acknowledged == version);
+                    *rule.proxies.entry(id.clone()).or_insert(true) &= up_to_date;
+                    let refusal = holding.and_then(|it| it.rejected.as_ref());
+                    if let (None, Some((_, why))) = (&rule.refusal, refusal) {
+                        rule.refusal = Some(format!("proxy `{id}` refused {key}: {why}"));
+                    }
+                }
+            }
+        }
+        rules
     }
 
     /// Puts out what was compiled anew, and wakes those who subscribe to what is different.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -80,6 +80,7 @@ pub(super) struct Owner {
     commits: mpsc::Receiver<Commit>,
     view: Arc<ArcSwap<View>>,
     board: Arc<Mutex<Board>>,
+    revision: watch::Sender<u64>,
 }
 
 /// Builds the first snapshot from what is in the store, and publishes all of it.
@@ -106,7 +107,8 @@ pub(super) fn start(
     let view = View { revision, objects: contents.objects, snapshot, unreadable };
     let (sender, inputs) = mpsc::channel(QUEUE);
     let (view, board) = (Arc::new(ArcSwap::from_pointee(view)), Arc::new(Mutex::new(board)));
-    (Hub { inputs: sender }, Owner { inputs, commits, view, board })
+    let revision = watch::Sender::new(revision);
+    (Hub { inputs: sender }, Owner { inputs, commits, view, board, revision })
 }
 
 /// Changes taken from the queues, not yet published.
@@ -128,6 +130,11 @@ impl Owner {
     /// Where everything is published.
     pub(super) fn board(&self) -> Arc<Mutex<Board>> {
         Arc::clone(&self.board)
+    }
+
+    /// The last revision of the rules that is published.
+    pub(super) fn revision(&self) -> watch::Receiver<u64> {
+        self.revision.subscribe()
     }
 
     /// Runs until `stop`.
@@ -181,6 +188,7 @@ impl Owner {
             // Seen before it is announced: who hears of a revision finds it in the view.
             self.view.store(Arc::new(View { revision, objects, snapshot, unreadable }));
             self.board.lock().publish(fresh, &revisions, std::time::Instant::now());
+            self.revision.send_replace(revision);
         }
         for done in done {
             // Who asked may have gone.

@@ -51,6 +51,8 @@ pub(super) struct Plane {
     pub(super) board: Arc<Mutex<Board>>,
     pub(super) departures: Mutex<Departures>,
     pub(super) intake: Mutex<Intake>,
+    /// The last revision of the rules that is published.
+    pub(super) revision: watch::Receiver<u64>,
     /// Counts registrations, for those who wait for one.
     pub(super) registered: watch::Sender<u64>,
     /// Ends the control plane.

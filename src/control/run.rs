@@ -195,6 +195,7 @@ fn assemble(
         board: owner.board(),
         departures: Mutex::new(departures),
         intake: Mutex::new(Intake::default()),
+        revision: owner.revision(),
         registered: watch::Sender::new(0),
         stop,
         streams: AtomicU64::new(1),

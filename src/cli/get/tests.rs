@@ -22,14 +22,14 @@ fn route() -> Value {
 #[test]
 fn rules_show_their_verdicts() {
     let now = "2026-01-01T00:01:00Z".parse().expect("a time");
-    let list = view(vec![route()], false, true, now);
+    let list = view(&[route()], false, true, now);
     let text = render(Format::Table, &list, None).expect("renders");
     assert_eq!(
         anstream::adapter::strip_str(&text).to_string(),
-        "NAMESPACE   NAME                ACCEPTED   PROGRAMMED   AGE\n\
-         default     httproute/reviews   True       False        60s\n"
+        "NAMESPACE   NAME                ACCEPTED   RESOLVED   PROGRAMMED   AGE\n\
+         default     httproute/reviews   True       -          False        60s\n"
     );
     assert_eq!(list.names, ["httproute/reviews"]);
     assert_eq!(list.value["kind"], "List");
-    assert_eq!(view(vec![route()], true, false, now).value["kind"], "HTTPRoute");
+    assert_eq!(view(&[route()], true, false, now).value["kind"], "HTTPRoute");
 }

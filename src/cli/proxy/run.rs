@@ -109,13 +109,9 @@ pub(super) struct RunArgs {
 /// What `--protocol` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ProtocolArg {
-    /// HTTP/1.1.
     Http,
-    /// HTTP/2 by prior knowledge.
     Http2,
-    /// gRPC.
     Grpc,
-    /// Opaque bytes.
     Tcp,
 }
 

@@ -35,14 +35,14 @@ fn the_mesh_at_a_glance() {
     assert_eq!(
         shown(true),
         "\
-control plane 0.1.0 ready at 127.0.0.1:15012, up 60s, rules at revision 3, root certificate for 9y
+control plane 0.1.0 ready at 127.0.0.1:15012, up 60s, rules at revision 3, root certificate for 10y
 
 PROXY          SERVICE   VERSION   STATE      SINCE   CERTIFICATE   REASON
-reviews-v1-0   reviews   v1        Synced       30s        23h59m
+reviews-v1-0   reviews   v1        Synced       30s           23h
 shop/web-0     web       -         Rejected     10s             -   bad path
 
-SERVICE           ENDPOINTS   BREAKER    RPS   SUCCESS     P50     P95   P99
-reviews     1/2 (1 ejected)   Closed    12.5     99.8%   0.8ms   2.1ms     -
+SERVICE         ENDPOINTS   BREAKER    RPS   SUCCESS     P50     P95   P99
+reviews   1/2 (1 ejected)   Closed    12.5     99.8%   0.8ms   2.1ms     -
 
 FROM       TO        BACKEND              VERSION   MTLS   PROTOCOL    RPS   SUCCESS     P50     P95     P99
 shop/web   reviews   default/reviews-v1   v1        yes    http       12.5    100.0%   0.8ms   2.1ms   4.0ms

@@ -95,9 +95,9 @@ pub(super) struct Held {
 impl Held {
     /// Takes the lock and writes this process's id; `None` where another holds it.
     pub(super) fn take(home: &Path) -> std::io::Result<Option<Self>> {
-        let options =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).clone();
-        let mut file = options.clone().mode(0o600).open(lock_file(home))?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut file = options.open(lock_file(home))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),

@@ -10,7 +10,7 @@ fn launch(home: &str) -> Launch {
     Launch {
         program: "/opt/mesh ctl/meshctl".into(),
         home: home.into(),
-        log: "/home/u/log".into(),
+        log: "/srv/u/log".into(),
         listen: Some(([127, 0, 0, 1], 15012).into()),
         trust_domain: Some("cluster.local".parse().expect("a domain")),
     }
@@ -39,11 +39,11 @@ fn the_holder_of_the_lock_is_found_and_nobody_else() {
 
 #[test]
 fn the_line_is_quoted_for_shells_and_systemd() {
-    let line = launch("/home/u/%h").line();
+    let line = launch("/srv/u/%h").line();
     assert_eq!(
         line,
-        "\"/opt/mesh ctl/meshctl\" control-plane run --home \"/home/u/%h\" --listen 127.0.0.1:15012 --trust-domain cluster.local"
+        "\"/opt/mesh ctl/meshctl\" control-plane run --home \"/srv/u/%h\" --listen 127.0.0.1:15012 --trust-domain cluster.local"
     );
-    let text = unit(&launch("/home/u/%h"));
-    assert!(text.contains("--home \"/home/u/%%h\""), "{text}");
+    let text = unit(&launch("/srv/u/%h"));
+    assert!(text.contains("--home \"/srv/u/%%h\""), "{text}");
 }

@@ -1,0 +1,141 @@
+//! `apply` and `delete`: all of a request or nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
+use jiff::Timestamp;
+
+use super::shapes::{AppliedObject, ApplyRequest, ApplyResult, DeleteRequest, ObjectId};
+use super::{Refusal, kind};
+use crate::control::plane::Plane;
+use crate::control::store::{Applied, Batch, Write};
+use crate::mesh::{MeshConfig, ObjectKind, ObjectRef, Snapshot};
+use crate::names::Namespace;
+use crate::rules::{
+    Diagnostic, Document, MAX_FILE_BYTES, Options, Parsed, Severity, UnknownKinds, cross_check,
+    parse,
+};
+
+/// How long a commit may take to be seen by everyone; it holds in any case.
+const PUBLISHED: Duration = Duration::from_secs(5);
+
+pub(super) async fn apply(
+    State(plane): State<Arc<Plane>>,
+    request: Result<Json<ApplyRequest>, JsonRejection>,
+) -> Result<Json<ApplyResult>, Refusal> {
+    let Json(request) = request?;
+    let options = Options {
+        default_namespace: namespace(&request.namespace)?,
+        unknown_kinds: UnknownKinds::Refuse,
+    };
+    for source in &request.sources {
+        if source.text.len() as u64 > MAX_FILE_BYTES as u64 {
+            let text = format!("`{}` is larger than {MAX_FILE_BYTES} bytes", source.name);
+            return Err(Refusal::wrong(text));
+        }
+    }
+    let sources = request.sources.into_iter();
+    let documents: Vec<_> =
+        sources.map(|source| Document { source: source.name, text: source.text }).collect();
+    let snapshot = plane.view.load().snapshot.clone();
+    // Thousands of documents take a while, in which others want to be served.
+    let read = tokio::task::spawn_blocking(move || read(&documents, &options, &snapshot));
+    let failed = |_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the rules cannot be read");
+    let (parsed, warnings) = read.await.map_err(failed)??;
+    let writes = parsed.objects.into_iter().map(|it| Write::Put(it.reference, it.source));
+    let batch = Batch {
+        actor: request.actor,
+        at_ms: now_ms(),
+        writes: writes.collect(),
+        dry_run: request.dry_run,
+    };
+    commit(&plane, batch, warnings).await
+}
+
+pub(super) async fn delete(
+    State(plane): State<Arc<Plane>>,
+    request: Result<Json<DeleteRequest>, JsonRejection>,
+) -> Result<Json<ApplyResult>, Refusal> {
+    let Json(request) = request?;
+    let ignore_missing = request.ignore_not_found;
+    let write = |id: &ObjectId| Ok(Write::Delete { reference: reference(id)?, ignore_missing });
+    let batch = Batch {
+        writes: request.objects.iter().map(write).collect::<Result<_, Refusal>>()?,
+        actor: request.actor,
+        at_ms: now_ms(),
+        dry_run: request.dry_run,
+    };
+    commit(&plane, batch, Vec::new()).await
+}
+
+/// Parses and validates; errors refuse everything.
+fn read(
+    documents: &[Document],
+    options: &Options,
+    snapshot: &Snapshot,
+) -> Result<(Parsed, Vec<Diagnostic>), Refusal> {
+    let parsed = parse(documents, options);
+    if parsed.has_errors() {
+        let errors = parsed.diagnostics.iter().filter(|it| it.severity == Severity::Error).count();
+        let text = format!("the rules have {errors} errors; nothing was applied");
+        let refusal = Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, text);
+        return Err(refusal.diagnostics(parsed.diagnostics));
+    }
+    let mut warnings = parsed.diagnostics.clone();
+    let exists = |name: &_| snapshot.service(name).is_some();
+    warnings.extend(cross_check(&parsed.objects, Some(&exists)));
+    Ok((parsed, warnings))
+}
+
+async fn commit(
+    plane: &Plane,
+    batch: Batch,
+    warnings: Vec<Diagnostic>,
+) -> Result<Json<ApplyResult>, Refusal> {
+    let (dry_run, actor) = (batch.dry_run, batch.actor.clone());
+    let Applied { revision, outcomes } = plane.store.apply(batch).await?;
+    if !dry_run {
+        tracing::info!(target: "audit", revision, %actor, objects = outcomes.len(), "rules changed");
+        // So that `get` right after this shows it; late or not, it is committed.
+        let mut published = plane.revision.clone();
+        let seen = published.wait_for(|published| *published >= revision);
+        let _ = tokio::time::timeout(PUBLISHED, seen).await;
+    }
+    let objects = outcomes.into_iter().map(|outcome| AppliedObject {
+        kind: outcome.reference.kind.as_str().to_owned(),
+        namespace: outcome.reference.namespace.to_string(),
+        name: outcome.reference.name.to_string(),
+        action: outcome.action,
+        generation: outcome.generation,
+    });
+    Ok(Json(ApplyResult { revision, objects: objects.collect(), warnings }))
+}
+
+fn reference(id: &ObjectId) -> Result<ObjectRef, Refusal> {
+    let kind = kind(&id.kind)?;
+    // Cluster-scoped: whatever namespace was said, it lies in the root namespace.
+    if kind == ObjectKind::MeshConfig {
+        let name = id.name.parse().map_err(|error| Refusal::wrong(format!("{error}")))?;
+        return Ok(ObjectRef { name, ..MeshConfig::reference() });
+    }
+    Ok(ObjectRef {
+        kind,
+        namespace: namespace(&id.namespace)?,
+        name: id.name.parse().map_err(|error| Refusal::wrong(format!("{error}")))?,
+    })
+}
+
+fn namespace(text: &str) -> Result<Namespace, Refusal> {
+    match text {
+        "" => Ok(Namespace::default_namespace()),
+        text => text.parse().map_err(|error| Refusal::wrong(format!("{error}"))),
+    }
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0)
+}

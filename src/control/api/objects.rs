@@ -1,0 +1,106 @@
+//! `get` and `describe`: what users wrote, with its status, and what applies to it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::shapes::{API_VERSION, Description, ObjectList};
+use super::{Refusal, kind};
+use crate::control::conditions::Judge;
+use crate::control::describe;
+use crate::control::plane::Plane;
+use crate::control::store::Stored;
+use crate::mesh::{MeshConfig, ObjectKind, ObjectRef, service_name};
+use crate::names::Namespace;
+
+/// Which objects.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Selection {
+    kind: Option<String>,
+    namespace: Option<String>,
+    name: Option<String>,
+}
+
+pub(super) async fn list(
+    State(plane): State<Arc<Plane>>,
+    selection: Result<Query<Selection>, QueryRejection>,
+) -> Result<Json<ObjectList>, Refusal> {
+    let Query(selection) = selection?;
+    let kind = selection.kind.as_deref().map(kind).transpose()?;
+    let view = plane.view.load_full();
+    let board = plane.board.lock();
+    let judge = Judge::new(&view.snapshot, &view.unreadable, board.programmed());
+    let chosen = view.objects.values().filter(|object| {
+        let reference = &object.reference;
+        kind.is_none_or(|kind| kind == reference.kind)
+            && selection.name.as_deref().is_none_or(|name| name == reference.name.as_str())
+            && selection.namespace.as_deref().is_none_or(|namespace| {
+                // Cluster-scoped objects are of no namespace that one could choose by.
+                reference.kind == ObjectKind::MeshConfig
+                    || namespace == reference.namespace.as_str()
+            })
+    });
+    let items = chosen.map(|object| document(object, &judge)).collect();
+    Ok(Json(ObjectList { api_version: API_VERSION.to_owned(), kind: "List".to_owned(), items }))
+}
+
+/// The document as written, with what only the mesh knows.
+fn document(object: &Stored, judge: &Judge<'_>) -> Value {
+    let mut document = object.document.clone();
+    let conditions = judge.conditions(&object.reference, object.generation);
+    let created = i64::try_from(object.created_ms).ok();
+    let created = created.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    if let Some(fields) = document.as_object_mut() {
+        let metadata = fields.entry("metadata").or_insert_with(|| json!({}));
+        if let Some(metadata) = metadata.as_object_mut() {
+            metadata.insert("generation".to_owned(), object.generation.into());
+            let created = created.map(|time| time.to_string());
+            metadata.insert("creationTimestamp".to_owned(), json!(created));
+        }
+        fields.insert("status".to_owned(), json!({ "conditions": conditions }));
+    }
+    document
+}
+
+pub(super) async fn describe(
+    State(plane): State<Arc<Plane>>,
+    selection: Result<Query<Selection>, QueryRejection>,
+) -> Result<Json<Description>, Refusal> {
+    let Query(selection) = selection?;
+    let kind = kind(selection.kind.as_deref().unwrap_or("Service"))?;
+    let wrong = |error: &dyn std::fmt::Display| Refusal::wrong(error.to_string());
+    let name = match (&selection.name, kind) {
+        (Some(name), _) => name.as_str(),
+        (None, ObjectKind::MeshConfig) => "default",
+        (None, _) => return Err(Refusal::wrong("which one? `name` is missing")),
+    };
+    let namespace = match (selection.namespace.as_deref(), kind) {
+        (_, ObjectKind::MeshConfig) => MeshConfig::reference().namespace,
+        (None | Some(""), _) => Namespace::default_namespace(),
+        (Some(text), _) => text.parse().map_err(|error| wrong(&error))?,
+    };
+    let name = name.parse().map_err(|error| wrong(&error))?;
+    let reference = ObjectRef { kind, namespace, name };
+    let view = plane.view.load_full();
+    let board = plane.board.lock();
+    let judge = Judge::new(&view.snapshot, &view.unreadable, board.programmed());
+    let object = view.objects.get(&reference);
+    let conditions = object.map(|it| judge.conditions(&reference, it.generation));
+    let described = match kind {
+        ObjectKind::Service => service_name(&reference.namespace, &reference.name)
+            .and_then(|name| describe::service(&view.snapshot, &name)),
+        ObjectKind::HttpRoute => describe::route(&view.snapshot, &reference),
+        ObjectKind::TrafficPolicy => describe::policy(&view.snapshot, &reference),
+        ObjectKind::MeshConfig => Some(describe::config(&view.snapshot.config)),
+    };
+    let mut sections =
+        described.ok_or_else(|| Refusal::absent(format!("{reference} is not there")))?;
+    sections.extend(conditions.map(|conditions| describe::status(&conditions)));
+    Ok(Json(Description { title: reference.to_string(), sections }))
+}

@@ -1,0 +1,128 @@
+//! What is read and changes nothing: version, status, propagation, certificates, traces, metrics.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use serde::Deserialize;
+
+use super::Refusal;
+use super::shapes::{
+    API_VERSION, CertificateList, ControlPlaneStatus, MeshStatus, Propagation, Trace, TraceList,
+    Version,
+};
+use crate::control::intake::traces::{Filter, parse_id};
+use crate::control::plane::Plane;
+use crate::control::{exposition, status};
+use crate::telemetry::prometheus;
+
+/// Traces listed where nobody says how many.
+const TRACES: usize = 50;
+
+pub(super) async fn version() -> Json<Version> {
+    Json(Version {
+        product: "meshctl".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+    })
+}
+
+pub(super) async fn status(State(plane): State<Arc<Plane>>) -> Json<MeshStatus> {
+    let view = plane.view.load_full();
+    let proxies = status::proxies(&plane.board.lock().proxies, &plane.trust_domain);
+    let second = plane.second();
+    let intake = plane.intake.lock();
+    let services = status::services(&view.snapshot, &intake.edges, second);
+    let edges = status::edges(&intake.edges, second);
+    drop(intake);
+    Json(MeshStatus {
+        api_version: API_VERSION.to_owned(),
+        kind: "MeshStatus".to_owned(),
+        control_plane: ControlPlaneStatus {
+            ready: true,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            address: plane.address.to_string(),
+            root_expires: status::timestamp(plane.authority.not_after()),
+            revision: view.revision,
+            since: plane.since,
+        },
+        proxies,
+        services,
+        edges,
+    })
+}
+
+/// Which revision; without one, the last.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Revision {
+    revision: Option<u64>,
+}
+
+pub(super) async fn propagation(
+    State(plane): State<Arc<Plane>>,
+    query: Result<Query<Revision>, QueryRejection>,
+) -> Result<Json<Propagation>, Refusal> {
+    let revision = query?.0.revision.unwrap_or_else(|| plane.view.load().revision);
+    let mut board = plane.board.lock();
+    let board = &mut *board;
+    let (ledger, proxies) = (&mut board.ledger, &board.proxies);
+    let connected = |id: &_| proxies.get(id).is_some_and(|proxy| proxy.discovery.is_some());
+    Ok(Json(ledger.propagation(revision, connected)))
+}
+
+pub(super) async fn certificates(State(plane): State<Arc<Plane>>) -> Json<CertificateList> {
+    let certificates = status::certificates(&plane.board.lock().proxies, &plane.trust_domain);
+    Json(CertificateList {
+        api_version: API_VERSION.to_owned(),
+        kind: "CertificateList".to_owned(),
+        certificates,
+    })
+}
+
+/// Which traces.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct TraceQuery {
+    service: Option<String>,
+    status: Option<u32>,
+    min_ms: Option<f64>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn traces(
+    State(plane): State<Arc<Plane>>,
+    query: Result<Query<TraceQuery>, QueryRejection>,
+) -> Result<Json<TraceList>, Refusal> {
+    let Query(query) = query?;
+    let filter = Filter {
+        service: query.service.filter(|service| !service.is_empty()),
+        status: query.status,
+        min_ms: query.min_ms,
+        limit: query.limit.unwrap_or(TRACES),
+    };
+    let traces = plane.intake.lock().traces.list(&filter);
+    let kind = "TraceList".to_owned();
+    Ok(Json(TraceList { api_version: API_VERSION.to_owned(), kind, traces }))
+}
+
+pub(super) async fn trace(
+    State(plane): State<Arc<Plane>>,
+    Path(id): Path<String>,
+) -> Result<Json<Trace>, Refusal> {
+    let wrong = || {
+        let shown: String = id.chars().take(80).flat_map(char::escape_debug).collect();
+        Refusal::wrong(format!("`{shown}` is not a trace id (32 hexadecimal digits)"))
+    };
+    let trace = plane.intake.lock().traces.get(&parse_id(&id).ok_or_else(wrong)?);
+    let gone = || Refusal::absent(format!("no trace `{id}` is remembered"));
+    trace.map(Json).ok_or_else(gone)
+}
+
+pub(super) async fn metrics(State(plane): State<Arc<Plane>>) -> impl IntoResponse {
+    let counts = exposition::counts(&plane.intake.lock().edges);
+    ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], prometheus::render(&counts))
+}

@@ -1,0 +1,154 @@
+//! The status of a rule: `Accepted`, `ResolvedRefs`, `Programmed`, as the Gateway API words them.
+//!
+//! Pure, from the snapshot and from what the board says that proxies made of the rule. `Programmed`
+//! counts the proxies that subscribe to what came of it, those away included: `n of m`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+
+use crate::control::board::Programmed;
+use crate::mesh::{HttpRoute, ObjectKind, ObjectRef, Snapshot, TrafficPolicy};
+
+#[cfg(test)]
+mod tests;
+
+/// One condition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// `Accepted`, `ResolvedRefs` or `Programmed`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// `True`, `False` or `Unknown`.
+    pub status: &'static str,
+    /// One word.
+    pub reason: &'static str,
+    /// For people; empty where there is nothing to say.
+    pub message: String,
+    /// The generation that this is about.
+    pub observed_generation: u64,
+}
+
+/// Judges rules against one moment of the mesh.
+#[derive(Debug)]
+pub struct Judge<'a> {
+    snapshot: &'a Snapshot,
+    unreadable: &'a BTreeMap<ObjectRef, String>,
+    programmed: HashMap<&'a (ObjectRef, u64), Programmed>,
+}
+
+type Verdict = (&'static str, &'static str, String);
+
+impl<'a> Judge<'a> {
+    /// `programmed` says what proxies made of each rule, `unreadable` what could not be read.
+    pub fn new(
+        snapshot: &'a Snapshot,
+        unreadable: &'a BTreeMap<ObjectRef, String>,
+        programmed: HashMap<&'a (ObjectRef, u64), Programmed>,
+    ) -> Self {
+        Self { snapshot, unreadable, programmed }
+    }
+
+    /// The conditions of a rule in the generation that is stored.
+    pub fn conditions(&self, rule: &ObjectRef, generation: u64) -> Vec<Condition> {
+        let condition = |kind, (status, reason, message): Verdict| Condition {
+            kind,
+            status,
+            reason,
+            message,
+            observed_generation: generation,
+        };
+        let mut conditions = vec![condition("Accepted", self.accepted(rule))];
+        if let Some(route) = self.snapshot.routes.get(rule) {
+            conditions.push(condition("ResolvedRefs", self.resolved(route)));
+        }
+        conditions.push(condition("Programmed", self.programmed(rule, generation)));
+        conditions
+    }
+
+    fn accepted(&self, rule: &ObjectRef) -> Verdict {
+        if let Some(why) = self.unreadable.get(rule) {
+            return ("False", "Invalid", why.clone());
+        }
+        let missing = match rule.kind {
+            ObjectKind::HttpRoute => {
+                self.snapshot.routes.get(rule).and_then(|it| self.parentless(it))
+            }
+            ObjectKind::TrafficPolicy => {
+                self.snapshot.policies.get(rule).and_then(|it| self.idle(rule, it))
+            }
+            ObjectKind::Service | ObjectKind::MeshConfig => None,
+        };
+        missing.unwrap_or(("True", "Accepted", String::new()))
+    }
+
+    /// A route none of whose parents is there has no effect.
+    fn parentless(&self, route: &HttpRoute) -> Option<Verdict> {
+        let there = |service| self.snapshot.service(service).is_some();
+        if route.parents.iter().any(|parent| there(&parent.service)) {
+            return None;
+        }
+        let names: Vec<_> = route.parents.iter().map(|it| format!("`{}`", it.service)).collect();
+        let message = format!("no such service: {}", names.join(", "));
+        Some(("False", "NoMatchingParent", message))
+    }
+
+    /// A policy has no effect while an older one is about the same service, or it is about none.
+    fn idle(&self, rule: &ObjectRef, policy: &TrafficPolicy) -> Option<Verdict> {
+        let mut older = None;
+        for target in &policy.targets {
+            let in_force = self.snapshot.policy_of(&target.service)?.reference();
+            if in_force == *rule && self.snapshot.service(&target.service).is_some() {
+                return None;
+            }
+            if in_force != *rule {
+                older = Some((in_force, &target.service));
+            }
+        }
+        if let Some((older, service)) = older {
+            let message = format!("`{older}` is older and holds for `{service}`");
+            return Some(("False", "Conflicted", message));
+        }
+        let names = policy.targets.iter().map(|target| format!("`{}`", target.service));
+        let message = format!("no such service: {}", names.collect::<Vec<_>>().join(", "));
+        Some(("False", "TargetNotFound", message))
+    }
+
+    fn resolved(&self, route: &HttpRoute) -> Verdict {
+        let backends = route.rules.iter().flat_map(|rule| &rule.backends);
+        let missing = backends.filter_map(|backend| {
+            let (name, port) = (&backend.service, backend.port);
+            match self.snapshot.service(name) {
+                None => Some(format!("no service `{name}`")),
+                Some(service) if !service.has_port(port) => {
+                    Some(format!("service `{name}` has no port {port}"))
+                }
+                Some(_) => None,
+            }
+        });
+        let mut missing: Vec<_> = missing.collect();
+        missing.sort();
+        missing.dedup();
+        match missing.is_empty() {
+            true => ("True", "ResolvedRefs", String::new()),
+            false => ("False", "BackendNotFound", missing.join(", ")),
+        }
+    }
+
+    fn programmed(&self, rule: &ObjectRef, generation: u64) -> Verdict {
+        let none = || ("Unknown", "NoProxies", "no proxy uses what it is about".to_owned());
+        let Some(programmed) = self.programmed.get(&(rule.clone(), generation)) else {
+            return none();
+        };
+        let all = programmed.proxies.len();
+        let done = programmed.proxies.values().filter(|done| **done).count();
+        let count = format!("acknowledged by {done} of {all} proxies");
+        match &programmed.refusal {
+            _ if all == 0 => none(),
+            Some(refusal) => ("False", "Rejected", format!("{count}; {refusal}")),
+            None if done == all => ("True", "Programmed", count),
+            None => ("False", "Pending", count),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What is said of a route or policy, by what is there and by what proxies made of it.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::mesh::Change;
+use crate::rules;
+
+const ROUTE: &str = "HTTPRoute/default/reviews";
+
+fn route(backend: &str) -> Value {
+    json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": {"name": "reviews", "namespace": "default"},
+        "spec": {
+            "parentRefs": [{"group": "", "kind": "Service", "name": "reviews"}],
+            "rules": [{"backendRefs": [{"name": backend, "port": 80}]}]
+        }
+    })
+}
+
+fn service(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"selector": {"app": name}, "ports": [{"port": 80}]}
+    })
+}
+
+fn policy(name: &str) -> Value {
+    json!({
+        "apiVersion": "meshctl.dev/v1alpha1", "kind": "TrafficPolicy",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"targetRefs": [{"kind": "Service", "name": "reviews"}], "timeouts": {"connect": "1s"}}
+    })
+}
+
+fn snapshot(documents: &[Value]) -> Snapshot {
+    let mut created = 0;
+    let changes: Vec<_> = documents
+        .iter()
+        .map(|document| {
+            created += 1;
+            let object = rules::from_value(document, 1, created).expect("valid");
+            Change::Object(reference(document), Some(object))
+        })
+        .collect();
+    Snapshot::new("cluster.local".parse().expect("valid"), Arc::default()).apply(&changes)
+}
+
+fn reference(document: &Value) -> ObjectRef {
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    ObjectRef {
+        kind: crate::control::store::kind(&text(&document["kind"])).expect("known"),
+        namespace: "default".parse().expect("valid"),
+        name: text(&document["metadata"]["name"]).parse().expect("valid"),
+    }
+}
+
+/// `Accepted=True …` for a rule.
+fn words(
+    snapshot: &Snapshot,
+    rule: &Value,
+    programmed: HashMap<&(ObjectRef, u64), Programmed>,
+) -> Vec<String> {
+    let unreadable = BTreeMap::new();
+    let judge = Judge::new(snapshot, &unreadable, programmed);
+    let conditions = judge.conditions(&reference(rule), 1);
+    let word = |it: &Condition| format!("{}={} {} {}", it.kind, it.status, it.reason, it.message);
+    conditions.iter().map(|it| word(it).trim_end().to_owned()).collect()
+}
+
+#[test]
+fn a_route_says_what_is_missing() {
+    let rule = route("ratings");
+    let alone = words(&snapshot(&[rule.clone()]), &rule, HashMap::new());
+    assert_eq!(alone[0], "Accepted=False NoMatchingParent no such service: `default/reviews`");
+    assert_eq!(alone[1], "ResolvedRefs=False BackendNotFound no service `default/ratings`");
+    let parent = words(&snapshot(&[service("reviews"), rule.clone()]), &rule, HashMap::new());
+    assert_eq!(parent[0], "Accepted=True Accepted");
+    let whole = snapshot(&[service("reviews"), service("ratings"), rule.clone()]);
+    assert_eq!(words(&whole, &rule, HashMap::new())[1], "ResolvedRefs=True ResolvedRefs");
+}
+
+#[test]
+fn proxies_are_counted_and_the_first_refusal_told() {
+    let rule = route("reviews");
+    let snapshot = snapshot(&[service("reviews"), rule.clone()]);
+    let key = (reference(&rule), 1);
+    let programmed = |proxies: &[(&str, bool)], refusal: Option<&str>| {
+        let proxies = proxies.iter().map(|(name, done)| (name.parse().expect("valid"), *done));
+        Programmed { proxies: proxies.collect(), refusal: refusal.map(str::to_owned) }
+    };
+    let said = |programmed| words(&snapshot, &rule, HashMap::from([(&key, programmed)]))[2].clone();
+    let two = [("default/a", true), ("default/b", false)];
+    assert_eq!(
+        said(programmed(&two, None)),
+        "Programmed=False Pending acknowledged by 1 of 2 proxies"
+    );
+    assert_eq!(
+        said(programmed(&two[..1], None)),
+        "Programmed=True Programmed acknowledged by 1 of 1 proxies"
+    );
+    let refused = said(programmed(&two, Some("proxy `default/b` refused it")));
+    assert!(refused.starts_with("Programmed=False Rejected acknowledged by 1 of 2"), "{refused}");
+    assert!(refused.ends_with("proxy `default/b` refused it"), "{refused}");
+    assert!(said(programmed(&[], None)).starts_with("Programmed=Unknown NoProxies"));
+    assert_eq!(reference(&rule).to_string(), ROUTE);
+}
+
+#[test]
+fn of_two_policies_for_a_service_the_older_holds() {
+    let (older, younger) = (policy("older"), policy("younger"));
+    let both = snapshot(&[service("reviews"), older.clone(), younger.clone()]);
+    assert_eq!(words(&both, &older, HashMap::new())[0], "Accepted=True Accepted");
+    let said = words(&both, &younger, HashMap::new());
+    assert!(said[0].starts_with("Accepted=False Conflicted"), "{said:?}");
+    let alone = snapshot(&[older.clone()]);
+    let said = words(&alone, &older, HashMap::new());
+    assert!(said[0].starts_with("Accepted=False TargetNotFound"), "{said:?}");
+}

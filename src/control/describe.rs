@@ -1,0 +1,237 @@
+//! A rule or service with everything that applies to it, as sections of lines for people.
+//!
+//! Pure: the facts come from the snapshot and from `compile::describe`, which uses what compiling
+//! uses; here they are only put into words.
+
+use crate::compile::{self, PolicyView, RouteView, RoutesInForce};
+use crate::control::api::shapes::Section;
+use crate::control::conditions::Condition;
+use crate::mesh::{MeshConfig, ObjectRef, RouteMatch, Snapshot};
+use crate::names::ServiceName;
+use crate::resource::{MtlsMode, OutboundMode, PathMatch, ValueMatch};
+
+type Line = (String, String);
+
+/// The sections of a service, declared or registered.
+pub fn service(snapshot: &Snapshot, name: &ServiceName) -> Option<Vec<Section>> {
+    let view = compile::describe(snapshot, name, None)?;
+    let mut sections = vec![section("Service", origin(&view))];
+    let ports = view.ports.iter().map(|port| {
+        let named = match port.port.name.as_str() {
+            "" => String::new(),
+            name => format!(" ({name})"),
+        };
+        (port.port.port.to_string(), format!("{}{named}", port.port.protocol))
+    });
+    sections.push(section("Ports", ports));
+    for port in &view.ports {
+        sections.push(section(&format!("Routes on port {}", port.port.port), routes(&port.routes)));
+    }
+    for consumer in &view.consumers {
+        let Some(own) = compile::describe(snapshot, name, Some(consumer)) else { continue };
+        for port in &own.ports {
+            let heading = format!("Routes on port {} from namespace {consumer}", port.port.port);
+            sections.push(section(&heading, routes(&port.routes)));
+        }
+    }
+    sections.push(section("Policy", policy_lines(&view.policy)));
+    let endpoints = view.endpoints.iter().map(|endpoint| {
+        let addresses: Vec<_> = endpoint.addresses.iter().map(ToString::to_string).collect();
+        let identity = match &endpoint.identity {
+            Some(identity) => identity.to_string(),
+            None => "no sidecar: plaintext".to_owned(),
+        };
+        let ports: Vec<_> = endpoint
+            .ports
+            .iter()
+            .map(|it| format!("{}→{}", it.service_port, it.target_port))
+            .collect();
+        let text = format!("{} ports {} {identity}", addresses.join(", "), ports.join(", "));
+        (endpoint.workload.to_string(), text)
+    });
+    let away = view.workloads - view.endpoints.len().min(view.workloads);
+    let not_ready = (away > 0).then(|| (String::new(), format!("{away} not ready")));
+    sections.push(section("Endpoints", endpoints.chain(not_ready)));
+    Some(sections)
+}
+
+fn origin(view: &compile::ServiceView) -> Vec<Line> {
+    let service = &view.service;
+    let from = match service.declared {
+        true => format!("declared, generation {}", service.generation),
+        false => "registered by its workloads".to_owned(),
+    };
+    let mut lines = vec![("origin".to_owned(), from)];
+    if let Some(selector) = &service.selector {
+        let labels: Vec<_> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        lines.push(("selects".to_owned(), labels.join(", ")));
+    }
+    lines
+}
+
+fn routes(routes: &RoutesInForce) -> Vec<Line> {
+    match routes {
+        RoutesInForce::Implicit(rule) => {
+            vec![("everything".to_owned(), format!("to the service itself ({rule})"))]
+        }
+        RoutesInForce::Opaque(rule, without_effect) => {
+            let mut lines =
+                vec![("everything".to_owned(), format!("opaque, to the service itself ({rule})"))];
+            lines.extend(without_effect.iter().map(|route| {
+                (String::new(), format!("{route} has no effect: the port does not speak HTTP"))
+            }));
+            lines
+        }
+        RoutesInForce::Routes(views) => views.iter().map(route_line).collect(),
+    }
+}
+
+fn route_line(view: &RouteView) -> Line {
+    (matched(&view.matched), format!("{} (generation {})", view.rule, view.generation))
+}
+
+/// `GET /path/* header x=1 query q~re`
+fn matched(matched: &RouteMatch) -> String {
+    let mut words = Vec::new();
+    words.extend(matched.method.clone());
+    words.push(match &matched.path {
+        PathMatch::Exact(path) => format!("= {path}"),
+        PathMatch::Prefix(path) => format!("{}/*", path.trim_end_matches('/')),
+        PathMatch::Regex(regex) => format!("~ {regex}"),
+    });
+    let fields = |what: &'static str, fields: &[crate::resource::FieldMatch]| {
+        let word = move |field: &crate::resource::FieldMatch| match &field.value {
+            ValueMatch::Exact(value) => format!("{what} {}={value}", field.name),
+            ValueMatch::Regex(regex) => format!("{what} {}~{regex}", field.name),
+        };
+        fields.iter().map(word).collect::<Vec<_>>()
+    };
+    words.extend(fields("header", &matched.headers));
+    words.extend(fields("query", &matched.query));
+    words.join(" ")
+}
+
+fn policy_lines(policy: &PolicyView) -> Vec<Line> {
+    let mut lines: Vec<Line> = policy
+        .values
+        .iter()
+        .map(|value| {
+            let source = match &value.source {
+                Some(source) => format!(" ({source})"),
+                None => " (default)".to_owned(),
+            };
+            (value.field.to_owned(), format!("{}{source}", value.value))
+        })
+        .collect();
+    lines.extend(
+        policy.waiting.iter().map(|waiting| {
+            ("without effect".to_owned(), format!("{waiting}: an older policy holds"))
+        }),
+    );
+    lines
+}
+
+/// The sections of a route.
+pub fn route(snapshot: &Snapshot, reference: &ObjectRef) -> Option<Vec<Section>> {
+    let route = snapshot.routes.get(reference)?;
+    let parents = route.parents.iter().map(|parent| {
+        let port = parent.port.map_or("all ports".to_owned(), |port| format!("port {port}"));
+        let side = match parent.service.namespace == route.namespace {
+            true => "producer: for every caller",
+            false => "consumer: for callers of its own namespace",
+        };
+        (parent.service.to_string(), format!("{port}, {side}"))
+    });
+    let mut sections = vec![section("Parents", parents)];
+    for rule in &route.rules {
+        let matches = rule.matches.iter().map(|it| ("match".to_owned(), matched(it)));
+        let backends = rule.backends.iter().map(|backend| {
+            let found = match snapshot.service(&backend.service) {
+                Some(service) if service.has_port(backend.port) => "",
+                Some(_) => " (no such port)",
+                None => " (no such service)",
+            };
+            let text =
+                format!("{}:{} weight {}{found}", backend.service, backend.port, backend.weight);
+            ("backend".to_owned(), text)
+        });
+        let limit = |limit: std::time::Duration| format!("{limit:?}");
+        let request = rule.request_timeout.map(|request| {
+            ("timeouts.request".to_owned(), request.map_or("none".to_owned(), limit))
+        });
+        let backend = rule.backend_request_timeout;
+        let backend = backend.map(|it| ("timeouts.backendRequest".to_owned(), limit(it)));
+        let lines = matches.chain(backends).chain(request).chain(backend);
+        sections.push(section(&format!("Rule {}", rule.id), lines));
+    }
+    Some(sections)
+}
+
+/// The sections of a policy.
+pub fn policy(snapshot: &Snapshot, reference: &ObjectRef) -> Option<Vec<Section>> {
+    let policy = snapshot.policies.get(reference)?;
+    let targets = policy.targets.iter().map(|target| {
+        let text = match snapshot.policy_of(&target.service).map(|it| it.reference()) {
+            Some(in_force) if in_force == *reference => "in force".to_owned(),
+            Some(older) => format!("without effect: {older} is older"),
+            None => "without effect".to_owned(),
+        };
+        (target.service.to_string(), text)
+    });
+    let mut sections = vec![section("Targets", targets)];
+    let limit = |limit: std::time::Duration| format!("{limit:?}");
+    let settings = [
+        ("timeouts.connect", limit(policy.connect_timeout)),
+        ("timeouts.request", policy.request_timeout.map_or("none".to_owned(), limit)),
+        ("timeouts.idle (HTTP)", limit(policy.http_idle)),
+        ("timeouts.idle (TCP)", limit(policy.tcp_idle)),
+        ("loadBalancer.algorithm", algorithm(policy.load_balancer).to_owned()),
+    ];
+    sections.push(section("Settings", settings.map(|(key, value)| (key.to_owned(), value))));
+    Some(sections)
+}
+
+/// The word that users write.
+fn algorithm(balancer: crate::resource::LoadBalancer) -> &'static str {
+    use crate::resource::LoadBalancer::{LeastRequest, Random, RoundRobin};
+    match balancer {
+        LeastRequest => "least-request",
+        RoundRobin => "round-robin",
+        Random => "random",
+    }
+}
+
+/// The section of the mesh-wide settings.
+pub fn config(config: &MeshConfig) -> Vec<Section> {
+    let mtls = match config.mtls {
+        MtlsMode::Strict => "Strict",
+        MtlsMode::Permissive => "Permissive",
+    };
+    let outbound = match config.outbound {
+        OutboundMode::AllowAny => "AllowAny",
+        OutboundMode::RegistryOnly => "RegistryOnly",
+    };
+    let sampling = f64::from(config.sampling_ppm) / 10_000.0;
+    let lines = [
+        ("mtls", mtls.to_owned()),
+        ("tracing.sampling", format!("{sampling}%")),
+        ("certificates.lifetime", format!("{:?}", config.certificate_lifetime)),
+        ("outbound", outbound.to_owned()),
+    ];
+    vec![section("Settings", lines.map(|(key, value)| (key.to_owned(), value)))]
+}
+
+/// The section of a rule's status.
+pub fn status(conditions: &[Condition]) -> Section {
+    let lines = conditions.iter().map(|it| {
+        let reason = if it.reason == it.kind { String::new() } else { format!(" ({})", it.reason) };
+        let message =
+            if it.message.is_empty() { String::new() } else { format!(": {}", it.message) };
+        (it.kind.to_owned(), format!("{}{reason}{message}", it.status))
+    });
+    section("Status", lines)
+}
+
+fn section(heading: &str, lines: impl IntoIterator<Item = Line>) -> Section {
+    Section { heading: heading.to_owned(), lines: lines.into_iter().collect() }
+}

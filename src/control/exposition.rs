@@ -1,0 +1,52 @@
+//! The intake's totals in the form that Prometheus text is made of.
+//!
+//! What came over the wire is turned back into the labels of `telemetry`; nothing is added up here.
+
+use crate::control::intake::Edges;
+use crate::control::intake::edges::Totals;
+use crate::names::Protocol;
+use crate::telemetry::metrics::{EdgeCounts, EdgeKey, Reporter, RequestCount};
+use crate::xds::agent::Edge;
+
+/// Every edge with its counts since the start, ordered by labels.
+pub fn counts(edges: &Edges) -> Vec<EdgeCounts> {
+    let mut counts: Vec<_> = edges.totals().map(|(edge, totals)| count(edge, totals)).collect();
+    counts.sort_by(|a, b| a.key.cmp(&b.key));
+    counts
+}
+
+fn count(edge: &Edge, totals: &Totals) -> EdgeCounts {
+    let requests = totals.answers.iter().map(|((status, reason), count)| RequestCount {
+        status: u16::try_from(*status).unwrap_or(0),
+        reason: reason.clone().into(),
+        count: *count,
+    });
+    EdgeCounts {
+        key: key(edge),
+        requests: requests.collect(),
+        durations: totals.durations.clone(),
+        duration_sum_us: totals.duration_sum_us,
+        connections_opened: totals.opened,
+        connections_closed: totals.closed,
+        request_bytes: totals.request_bytes,
+        response_bytes: totals.response_bytes,
+    }
+}
+
+fn key(edge: &Edge) -> EdgeKey {
+    use Protocol::{Detect, Grpc, Http, Http2, Tcp};
+    let known = [Detect, Http, Http2, Grpc, Tcp];
+    EdgeKey {
+        reporter: match edge.reporter_destination {
+            true => Reporter::Destination,
+            false => Reporter::Source,
+        },
+        source: edge.source.as_str().into(),
+        source_identity: edge.source_identity.as_str().into(),
+        destination: edge.destination.as_str().into(),
+        backend: edge.backend.as_str().into(),
+        destination_version: edge.destination_version.as_str().into(),
+        protocol: known.into_iter().find(|it| it.as_str() == edge.protocol).unwrap_or_default(),
+        mtls: edge.mtls,
+    }
+}

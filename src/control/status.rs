@@ -1,0 +1,153 @@
+//! The mesh at a glance, worked out from what is known: proxies, services, edges, certificates.
+//!
+//! Pure. Of traffic that both ends report, the caller's word counts; the called end's only where
+//! no caller of the mesh reported.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+
+use crate::control::api::shapes::{
+    CertificateStatus, EdgeStatus, EndpointCounts, Latency, ProxyStatus, ServiceStatus,
+};
+use crate::control::intake::{EdgeFigures, Edges};
+use crate::control::proxies::Proxies;
+use crate::mesh::Snapshot;
+use crate::names::TrustDomain;
+use crate::xds::agent::Edge;
+
+#[cfg(test)]
+mod tests;
+
+/// A moment of the system's clock.
+pub fn timestamp(time: SystemTime) -> Timestamp {
+    Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn seconds(seconds: u64) -> Option<Timestamp> {
+    let seconds = i64::try_from(seconds).ok().filter(|seconds| *seconds > 0)?;
+    Timestamp::from_second(seconds).ok()
+}
+
+/// Every proxy that is or was lately here.
+pub fn proxies(proxies: &Proxies, trust_domain: &TrustDomain) -> Vec<ProxyStatus> {
+    let each = proxies.iter().map(|(id, proxy)| {
+        let registration = &proxy.registration;
+        let told = proxy.told.as_ref();
+        ProxyStatus {
+            name: id.name.to_string(),
+            service: registration.service.to_string(),
+            namespace: id.namespace.to_string(),
+            version: registration.version.clone(),
+            identity: proxy.registration.identity(trust_domain).to_string(),
+            state: proxy.state,
+            reason: proxy.reason(),
+            since: proxy.since,
+            certificate_expires: told.and_then(|told| seconds(told.certificate_not_after)),
+        }
+    });
+    each.collect()
+}
+
+/// The certificates that proxies have in use.
+pub fn certificates(proxies: &Proxies, trust_domain: &TrustDomain) -> Vec<CertificateStatus> {
+    let each = proxies.iter().filter_map(|(id, proxy)| {
+        let told = proxy.told.as_ref()?;
+        Some(CertificateStatus {
+            workload: id.to_string(),
+            identity: proxy.registration.identity(trust_domain).to_string(),
+            serial: told.certificate_serial.clone(),
+            not_before: seconds(told.certificate_not_before)?,
+            not_after: seconds(told.certificate_not_after)?,
+            root: told.root.clone(),
+        })
+    });
+    each.collect()
+}
+
+/// Every service, declared or registered.
+pub fn services(snapshot: &Snapshot, edges: &Edges, second: u64) -> Vec<ServiceStatus> {
+    let each = snapshot.service_names().into_iter().map(|name| {
+        let text = name.to_string();
+        let about = |edge: &Edge| edge.destination == text || edge.backend == text;
+        let mut figures = edges.figures(second, |edge| !edge.reporter_destination && about(edge));
+        if figures.requests == 0 {
+            figures = edges.figures(second, |edge| edge.reporter_destination && about(edge));
+        }
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        ServiceStatus {
+            endpoints: EndpointCounts {
+                ready: count(snapshot.endpoints_of(&name).len()),
+                // Ejection comes with outlier detection, and circuit breaking with its policy.
+                ejected: 0,
+                total: count(
+                    snapshot.workloads_of(&name).iter().filter(|it| !it.ports.is_empty()).count(),
+                ),
+            },
+            name: name.name.to_string(),
+            namespace: name.namespace.to_string(),
+            breaker: "Closed".to_owned(),
+            requests_per_second: figures.rate,
+            success_rate: figures.recent_success,
+            latency: latency(&figures),
+        }
+    });
+    each.collect()
+}
+
+fn latency(figures: &EdgeFigures) -> Latency {
+    let [p50, p95, p99] = figures.latency;
+    Latency { p50, p95, p99 }
+}
+
+/// What tells one line of edges from another.
+type Line<'e> = (&'e str, &'e str, &'e str, &'e str, &'e str);
+
+fn line(edge: &Edge) -> Line<'_> {
+    let Edge { source, destination, backend, destination_version, protocol, .. } = edge;
+    (source, destination, backend, destination_version, protocol)
+}
+
+/// Who talked to whom in the last minute.
+pub fn edges(edges: &Edges, second: u64) -> Vec<EdgeStatus> {
+    let mut lines: BTreeMap<Line<'_>, (bool, bool)> = BTreeMap::new();
+    let callers: Vec<&Edge> = edges.live(second).filter(|it| !it.reporter_destination).collect();
+    let reported = |it: &Edge| {
+        let called = |caller: &&&Edge| {
+            caller.source == it.source
+                && (caller.backend == it.destination || caller.destination == it.destination)
+        };
+        callers.iter().find(called).is_some()
+    };
+    let called = edges.live(second).filter(|it| it.reporter_destination && !reported(it));
+    for edge in callers.iter().copied().chain(called) {
+        let (mtls, _) = lines.entry(line(edge)).or_insert((true, edge.reporter_destination));
+        *mtls &= edge.mtls;
+    }
+    let each = lines.into_iter().map(|(of, (mtls, by_destination))| {
+        let figures =
+            edges.figures(second, |it| it.reporter_destination == by_destination && line(it) == of);
+        let (source, destination, backend, version, protocol) = of;
+        let ((from_namespace, from), (to_namespace, to)) = (split(source), split(destination));
+        EdgeStatus {
+            from: from.to_owned(),
+            from_namespace: from_namespace.to_owned(),
+            to: to.to_owned(),
+            to_namespace: to_namespace.to_owned(),
+            backend: split(backend).1.to_owned(),
+            version: version.to_owned(),
+            mtls,
+            protocol: protocol.to_owned(),
+            requests_per_second: figures.rate,
+            success_rate: figures.success,
+            latency: latency(&figures),
+        }
+    });
+    each.collect()
+}
+
+/// `namespace/service`, or a host outside of the mesh, which has no namespace.
+fn split(name: &str) -> (&str, &str) {
+    name.split_once('/').unwrap_or(("", name))
+}

@@ -1,0 +1,93 @@
+//! Figures of services and edges, from what callers and called ends reported.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::control::registration::{Registration, tests::hello};
+use crate::mesh::Change;
+use crate::xds::agent::{EdgeMetrics, RequestCount};
+
+fn edge(destination: bool, mtls: bool) -> Edge {
+    Edge {
+        reporter_destination: destination,
+        source: "default/web".to_owned(),
+        destination: if destination { "default/reviews-v1" } else { "default/reviews" }.to_owned(),
+        backend: "default/reviews-v1".to_owned(),
+        destination_version: "v1".to_owned(),
+        protocol: "http".to_owned(),
+        mtls,
+        ..Edge::default()
+    }
+}
+
+fn add(edges: &mut Edges, edge: Edge, status: u32, count: u64) {
+    let requests = vec![RequestCount { status, reason: String::new(), count }];
+    edges.add(EdgeMetrics { edge: Some(edge), requests, ..EdgeMetrics::default() }, 1);
+}
+
+fn snapshot() -> Snapshot {
+    let trust_domain: TrustDomain = "cluster.local".parse().expect("valid");
+    let mut registration =
+        Registration::from_hello(&hello("reviews-v1-0", "reviews")).expect("valid");
+    registration.ready = true;
+    let workload = Arc::new(registration.workload(&trust_domain));
+    let change = Change::Workload(registration.proxy(), Some(workload));
+    Snapshot::new(trust_domain, Arc::default()).apply(&[change])
+}
+
+#[test]
+fn a_service_and_its_version_share_what_callers_saw() {
+    let mut reported = Edges::default();
+    add(&mut reported, edge(false, true), 200, 90);
+    add(&mut reported, edge(false, true), 500, 10);
+    add(&mut reported, edge(true, true), 200, 100);
+    let services = services(&snapshot(), &reported, 1);
+    let names: Vec<_> = services.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["reviews", "reviews-v1"]);
+    for service in &services {
+        assert_eq!((service.requests_per_second, service.success_rate), (10.0, Some(0.9)));
+        assert_eq!((service.endpoints.ready, service.endpoints.total), (1, 1));
+    }
+}
+
+#[test]
+fn an_edge_that_both_ends_report_is_one_line_and_mtls_only_if_all_is() {
+    let mut reported = Edges::default();
+    add(&mut reported, edge(false, true), 200, 10);
+    add(&mut reported, edge(true, true), 200, 10);
+    let [line] = &edges(&reported, 1)[..] else { panic!("one line") };
+    assert_eq!((line.from.as_str(), line.to.as_str(), line.mtls), ("web", "reviews", true));
+    assert_eq!((line.backend.as_str(), line.version.as_str()), ("reviews-v1", "v1"));
+    assert_eq!(line.requests_per_second, 1.0);
+    add(&mut reported, edge(false, false), 200, 10);
+    let [line] = &edges(&reported, 1)[..] else { panic!("one line") };
+    assert!(!line.mtls);
+}
+
+#[test]
+fn without_a_caller_of_the_mesh_the_called_end_counts() {
+    let mut reported = Edges::default();
+    add(&mut reported, edge(true, false), 200, 10);
+    assert_eq!(edges(&reported, 1).len(), 1);
+    assert_eq!(services(&snapshot(), &reported, 1)[1].requests_per_second, 1.0);
+}
+
+#[test]
+fn a_certificate_is_listed_once_its_proxy_told() {
+    let mut proxies = Proxies::default();
+    let registration = Registration::from_hello(&hello("reviews-v1-0", "reviews")).expect("valid");
+    let (id, domain) = (registration.proxy(), "cluster.local".parse().expect("valid"));
+    proxies.register(registration, Timestamp::UNIX_EPOCH);
+    assert!(certificates(&proxies, &domain).is_empty());
+    assert_eq!(self::proxies(&proxies, &domain)[0].certificate_expires, None);
+    proxies.update(&id, Timestamp::UNIX_EPOCH, |proxy| {
+        proxy.told = Some(crate::xds::agent::State {
+            certificate_serial: "0a".to_owned(),
+            certificate_not_before: 1,
+            certificate_not_after: 2,
+            ..Default::default()
+        });
+    });
+    assert_eq!(certificates(&proxies, &domain)[0].serial, "0a");
+    assert!(self::proxies(&proxies, &domain)[0].certificate_expires.is_some());
+}

@@ -1,0 +1,10 @@
+//! The binary as its users meet it: exact standard output, standard error and exit code.
+//!
+//! Every run has a home directory of its own and an environment that holds nothing else.
+
+mod binary;
+mod errors;
+mod generated;
+mod help;
+mod mesh;
+mod offline;

@@ -1,0 +1,110 @@
+//! Every mistake on the command line is told in one line and a remedy, on stderr, with exit 2.
+
+use super::binary::meshctl;
+
+#[test]
+fn mistakes_are_named_with_a_remedy() {
+    let later = "is not supported in this version yet";
+    let cases: &[(&str, String, &str)] = &[
+        ("aply -f x", "there is no command `aply`".into(), "did you mean `apply`?"),
+        ("proxy cnfig", "there is no command `cnfig`".into(), "did you mean `config`?"),
+        ("frobnicate", "there is no command `frobnicate`".into(), "see `meshctl --help`"),
+        ("inject", format!("`meshctl inject` {later}"), "see `meshctl --help`"),
+        ("status --edgs", "there is no flag `--edgs`".into(), "did you mean `--edges`?"),
+        ("status --frobnicate", "there is no flag `--frobnicate`".into(), "see `meshctl status --help`"),
+        ("status --context x", format!("`--context` {later}"), "see `meshctl status --help`"),
+        ("status -o yml", "`--output` cannot be `yml`".into(), "did you mean `yaml`?"),
+        ("status -o x", "`--output` cannot be `x`".into(), "one of `table`, `wide`, `json`, `yaml`, `name`"),
+        ("status --color", "`--color` needs a value".into(), "see `meshctl status --help`"),
+        ("status --quiet=3", "`--quiet` takes no value".into(), "see `meshctl status --help`"),
+        ("status --edges --edges", "`--edges` was given twice".into(), "see `meshctl status --help`"),
+        ("status extra", "`extra` is one argument too many".into(), "see `meshctl status --help`"),
+        ("validate -f x -o sarif", format!("`--output sarif` {later}"), "see `meshctl validate --help`"),
+        ("apply", "`--filename <FILE>` is missing".into(), "see `meshctl apply --help`"),
+        ("apply -f x --prune", format!("`--prune` {later}"), "see `meshctl apply --help`"),
+        ("apply -f x --timeout=5", "`--timeout`: `5` has no unit, write `5s` for seconds".into(), "see `meshctl apply --help`"),
+        ("apply -f x -n A", "`--namespace`: `A` is not a valid namespace: at most 63 lower case letters, digits and `-`, with a letter or digit at both ends (DNS-1123 label)".into(), "see `meshctl apply --help`"),
+        ("install --platform kubernetes", format!("`--platform kubernetes` {later}"), "see `meshctl install --help`"),
+        ("install --platform x", "`--platform` cannot be `x`".into(), "one of `local`"),
+        ("install --dry-run --service-unit", "`--dry-run` cannot be used with `--service-unit`".into(), "see `meshctl install --help`"),
+        ("get", "`KIND` is missing".into(), "see `meshctl get --help`"),
+        ("describe service", "which Service?".into(), "write `meshctl describe service NAME`"),
+        ("delete httproute", "which HTTPRoute?".into(), "name it, or pass `--all` for all of the namespace"),
+        ("delete httproute a", "to delete httproute/a in default needs a confirmation, and this is no terminal".into(), "pass `--yes` if you mean it"),
+        ("trace xyz", "`xyz` is not the id of a trace, which has 32 hexadecimal digits".into(), "see the recent ones with `meshctl trace`"),
+        ("trace --limit 0", "`--limit`: `0`: 0 is not in 1..=1000".into(), "see `meshctl trace --help`"),
+        ("certs rotate --root", format!("`--root` {later}"), "see `meshctl certs rotate --help`"),
+        ("proxy run", "`--service <NAME>` is missing".into(), "see `meshctl proxy run --help`"),
+        ("proxy run --service a --capture", format!("`--capture` {later}"), "see `meshctl proxy run --help`"),
+        ("proxy run --service a --control-plane https://x", format!("`--control-plane` {later}"), "see `meshctl proxy run --help`"),
+        ("proxy run --service a --upstream b", "`--upstream b` is not of the form `NAME:PORT=LOCALPORT`".into(), "write for example `--upstream ratings:9080=9080`"),
+        ("completions cmd", "`SHELL` cannot be `cmd`".into(), "one of `bash`, `zsh`, `fish`, `powershell`, `elvish`"),
+    ];
+    for (words, error, help) in cases {
+        let words: Vec<&str> = words.split(' ').collect();
+        meshctl(&words).is(2, "", &format!("error: {error}\nhelp: {help}\n"));
+    }
+}
+
+#[test]
+fn mistakes_without_a_remedy_stand_alone() {
+    meshctl(&["get", "htproute"]).is(
+        2,
+        "",
+        "error: `htproute` is not a kind of rule, did you mean `httproute`?\n",
+    );
+    meshctl(&["apply", "-f", "missing.yaml"]).is(2, "", "error: there is no file `missing.yaml`\n");
+    meshctl(&["proxy", "run", "--service=a", "--outbound=0.0.0.0:80"]).is(
+        2,
+        "",
+        "error: `--outbound 0.0.0.0:80` is not a loopback address; whoever reaches it calls as this workload\n",
+    );
+}
+
+#[test]
+fn without_a_command_help_goes_to_stderr() {
+    for words in [&[][..], &["certs"], &["proxy"]] {
+        let run = meshctl(words);
+        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
+        assert!(run.stderr.contains("\nCommands:\n"), "{run:?}");
+    }
+}
+
+#[test]
+fn without_a_control_plane_what_to_do_is_said() {
+    let told =
+        "error: no control plane is running in `DIR/home`\nhelp: start it with `meshctl install`\n";
+    let cases = [
+        "status",
+        "get all",
+        "describe service a",
+        "delete service a --yes",
+        "trace",
+        "certs list",
+        "certs rotate",
+        "certs inspect a",
+        "proxy config a",
+        "proxy stats a",
+        "proxy log a debug",
+    ];
+    for words in cases {
+        let words: Vec<&str> = words.split(' ').collect();
+        meshctl(&words).is(1, "", told);
+    }
+}
+
+#[test]
+fn nothing_is_derived_from_the_programs_own_name() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let other = dir.path().join("another-name");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_meshctl"), &other).expect("a link");
+    let run = |words: &[&str]| {
+        let output =
+            std::process::Command::new(&other).env_clear().args(words).output().expect("runs");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    for words in [&["--help"][..], &["apply", "--help"], &["completions", "bash"], &["man"]] {
+        assert!(!run(words).contains("another-name"), "{words:?}");
+    }
+    assert_eq!(run(&["--version"]), format!("meshctl {}\n", env!("CARGO_PKG_VERSION")));
+}
