@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -20,35 +21,41 @@ pub(super) async fn start() -> (SocketAddr, mpsc::UnboundedReceiver<u32>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (lost, heard) = mpsc::unbounded_channel();
-    let together = Arc::new(Barrier::new(TOGETHER));
+    let together = Barrier::new(TOGETHER);
+    let app = Arc::new(App { lost, together, refused: AtomicBool::new(false) });
     tokio::spawn(async move {
         while let Ok((tcp, _)) = listener.accept().await {
-            tokio::spawn(connection(tcp, lost.clone(), Arc::clone(&together)));
+            tokio::spawn(connection(tcp, Arc::clone(&app)));
         }
     });
     (address, heard)
 }
 
-async fn connection(tcp: TcpStream, lost: mpsc::UnboundedSender<u32>, together: Arc<Barrier>) {
+struct App {
+    lost: mpsc::UnboundedSender<u32>,
+    together: Barrier,
+    /// `/refused` has refused once.
+    refused: AtomicBool,
+}
+
+async fn connection(tcp: TcpStream, app: Arc<App>) {
     let mut connection = h2::server::handshake(tcp).await.unwrap();
     while let Some(Ok((request, respond))) = connection.accept().await {
         if request.uri().path() == "/goaway" {
             connection.graceful_shutdown();
         }
-        tokio::spawn(stream(request, respond, lost.clone(), Arc::clone(&together)));
+        tokio::spawn(stream(request, respond, Arc::clone(&app)));
     }
 }
 
-async fn stream(
-    request: Request<RecvStream>,
-    mut respond: SendResponse<Bytes>,
-    lost: mpsc::UnboundedSender<u32>,
-    together: Arc<Barrier>,
-) {
+async fn stream(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, app: Arc<App>) {
     let path = request.uri().path().to_owned();
     let mut response = Response::new(());
     match &*path {
         "/reset" => return respond.send_reset(Reason::INADEQUATE_SECURITY),
+        "/refused" if !app.refused.swap(true, Ordering::Relaxed) => {
+            return respond.send_reset(Reason::REFUSED_STREAM);
+        }
         "/half" => {
             let mut body = respond.send_response(response, false).unwrap();
             body.send_data(Bytes::from_static(b"half"), false).unwrap();
@@ -58,13 +65,13 @@ async fn stream(
             return body.send_reset(Reason::ENHANCE_YOUR_CALM);
         }
         "/hold" => {
-            let _ = lost.send(0);
+            let _ = app.lost.send(0);
             let reason = std::future::poll_fn(|cx| respond.poll_reset(cx)).await;
-            let _ = lost.send(reason.map_or(u32::MAX, u32::from));
+            let _ = app.lost.send(reason.map_or(u32::MAX, u32::from));
             return;
         }
         "/together" => {
-            together.wait().await;
+            app.together.wait().await;
         }
         "/early" => {
             let mut interim = Response::new(());
