@@ -305,3 +305,39 @@ async fn assert_answer(
         (status, reason)
     );
 }
+
+#[test]
+fn a_flood_of_resets_ends_its_connection_alone_and_a_drain_says_goaway() {
+    let runtime = runtime();
+    let (app, _lost) = runtime.block_on(raw::start());
+    let mesh = Mesh::start(&[("raw", app, Protocol::Http2)]);
+    let checks = async {
+        settled(mesh.outbound(), "raw").await;
+        let neighbour = raw::client(mesh.outbound()).await;
+        let flood = raw::client(mesh.outbound()).await;
+        let error = loop {
+            let mut send = match flood.clone().ready().await {
+                Ok(send) => send,
+                Err(error) => break error,
+            };
+            if let Ok((_, mut body)) = send.send_request(raw::get("raw", "/hold"), false) {
+                tokio::task::yield_now().await;
+                body.send_reset(Reason::CANCEL);
+            }
+        };
+        // A client that still writes may see the closed socket before it reads why.
+        assert!(matches!(error.reason(), None | Some(Reason::ENHANCE_YOUR_CALM)), "{error}");
+        let head = raw::answer(&neighbour, raw::get("raw", "/")).await.unwrap();
+        assert_eq!(head.status(), 200);
+
+        mesh.terminate();
+        let error = loop {
+            match neighbour.clone().ready().await {
+                Ok(_) => tokio::task::yield_now().await,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((error.is_go_away(), error.reason()), (true, Some(Reason::NO_ERROR)));
+    };
+    runtime.block_on(async { tokio::time::timeout(DEADLINE, checks).await }).unwrap();
+}

@@ -56,6 +56,11 @@ impl Mesh {
         self.web.ready.outbound
     }
 
+    /// Tells `web` to end.
+    pub(super) fn terminate(&self) {
+        self.web.signals.try_send(Signal(SignalKind::Terminate)).unwrap();
+    }
+
     /// Where `web` calls one service.
     pub(super) fn upstream(&self, service: &str) -> SocketAddr {
         self.web.ready.upstreams[&format!("{service}:80")]
