@@ -6,6 +6,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -34,8 +35,8 @@ impl ControlPlane {
         let config = ControlPlaneConfig { home: home.to_owned(), listen: None, trust_domain: None };
         let token = stop.clone();
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Runtime::new().unwrap();
-            runtime.block_on(run_control_plane(config, token)).unwrap();
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            runtime.block_on(run_control_plane(config, token)).expect("it runs");
         });
         let file = home.join("control-plane.json");
         eventually("the control plane serves", || {
@@ -64,14 +65,14 @@ struct Proxy {
 impl Proxy {
     /// Starts one and waits until it is ready or has ended.
     fn start(config: Config) -> Self {
-        config.check().unwrap();
+        config.check().expect("the configuration can be run");
         let (signals, receiver) = mpsc::channel(4);
         let (told, ready) = oneshot::channel();
         let thread = std::thread::spawn(move || {
             let process =
                 Process { config, log: None, raised: None, signals: receiver, ready: told };
             let mut runtime = tokio::runtime::Builder::new_current_thread();
-            runtime.enable_all().build().unwrap().block_on(serve(process))
+            runtime.enable_all().build().expect("a runtime").block_on(serve(process))
         });
         let ready = ready.blocking_recv().ok();
         Self { signals, thread, ready }
@@ -83,28 +84,46 @@ impl Proxy {
 
     fn end(self) -> Result<u8, RunError> {
         let _ = self.signals.blocking_send(Signal(SignalKind::Terminate));
-        self.thread.join().unwrap()
+        self.thread.join().expect("the proxy does not panic")
     }
 
     fn get(&self, path: &str) -> (u16, String) {
-        let admin: SocketAddr = self.ready().admin.parse().unwrap();
+        let admin: SocketAddr = self.ready().admin.parse().expect("an address");
         get(admin, path, &admin.to_string())
     }
 
     fn config(&self) -> Value {
-        serde_json::from_str(&self.get("/config").1).unwrap()
+        serde_json::from_str(&self.get("/config").1).expect("JSON")
     }
 }
 
 fn get(admin: SocketAddr, path: &str, host: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(admin).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut stream = TcpStream::connect(admin).expect("the admin server listens");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+        .expect("sent");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
     let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
-    (status, body.unwrap_or_default())
+    (status.expect("a status"), body.unwrap_or_default())
+}
+
+/// One call of the control plane's admin API.
+fn admin(home: &Path, method: &str, path: &str, body: &str) -> Value {
+    let mut stream = UnixStream::connect(home.join("admin.sock")).expect("the API listens");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+    .expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
+    serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
 }
 
 fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
@@ -121,17 +140,21 @@ fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
 fn home() -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt;
     let private = std::fs::Permissions::from_mode(0o700);
-    tempfile::Builder::new().prefix("meshctl-agent-").permissions(private).tempdir().unwrap()
+    tempfile::Builder::new()
+        .prefix("meshctl-agent-")
+        .permissions(private)
+        .tempdir()
+        .expect("a directory")
 }
 
 fn config(home: &Path, service: &str) -> Config {
-    let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let loopback: SocketAddr = "127.0.0.1:0".parse().expect("an address");
     Config {
         home: home.to_owned(),
-        service: format!("default/{service}").parse().unwrap(),
+        service: format!("default/{service}").parse().expect("a name"),
         version: None,
         name: None,
-        service_account: service.parse().unwrap(),
+        service_account: service.parse().expect("a name"),
         labels: Default::default(),
         app: None,
         protocol: Protocol::Http,
@@ -149,11 +172,11 @@ fn config(home: &Path, service: &str) -> Config {
 }
 
 fn serving(home: &Path, service: &str) -> Config {
-    Config { app: Some("127.0.0.1:9".parse().unwrap()), ..config(home, service) }
+    Config { app: Some("127.0.0.1:9".parse().expect("an address")), ..config(home, service) }
 }
 
 fn calling(home: &Path, service: &str, callee: &str) -> Config {
-    let service_called = format!("default/{callee}").parse().unwrap();
+    let service_called = format!("default/{callee}").parse().expect("a name");
     let upstream = Upstream { service: service_called, port: 80, local_port: 0 };
     Config { upstreams: vec![upstream], ..config(home, service) }
 }
@@ -292,4 +315,46 @@ fn without_a_control_plane_a_first_start_says_so() {
     assert!(web.ready.is_none());
     let error = web.thread.join().unwrap().unwrap_err();
     assert!(matches!(error, RunError::Join(_)), "{error}");
+}
+
+#[test]
+fn rotation_puts_a_new_certificate_into_use_without_a_restart() {
+    let home = home();
+    let _control_plane = ControlPlane::start(home.path());
+    let web = Proxy::start(serving(home.path(), "web"));
+    let serial = |proxy: &Proxy| proxy.config()["certificate"]["serial"].clone();
+    let before = serial(&web);
+    let result = admin(home.path(), "POST", "/v1/rotate", r#"{"workloads": ["default/web-0"]}"#);
+    let rotated = &result["workloads"][0];
+    assert_eq!(rotated["error"], "", "{result}");
+    let now = serial(&web);
+    assert_ne!(now, before);
+    assert_eq!(rotated["serial"], now, "{result}");
+    assert_eq!(web.config()["status"]["connected"], true);
+    web.end().unwrap();
+    // The new one is what a restart begins with.
+    let again = Proxy::start(serving(home.path(), "web"));
+    assert_eq!(serial(&again), now);
+    again.end().unwrap();
+}
+
+#[test]
+fn the_control_plane_knows_how_a_proxy_is() {
+    let home = home();
+    let _control_plane = ControlPlane::start(home.path());
+    let web = Proxy::start(serving(home.path(), "web"));
+    let (proxy, whole) = eventually("it is synced and ready", || {
+        let status = admin(home.path(), "GET", "/v1/status", "");
+        let proxy = status["proxies"].as_array()?.iter().find(|one| one["name"] == "web-0")?;
+        let done = proxy["state"] == "Synced" && status["services"][0]["endpoints"]["ready"] == 1;
+        done.then(|| (proxy.clone(), status.clone()))
+    });
+    assert_eq!(proxy["identity"], "spiffe://cluster.local/ns/default/sa/web");
+    assert!(proxy["certificateExpires"].is_string(), "{proxy}");
+    assert_eq!(whole["services"][0]["name"], "web");
+    web.end().unwrap();
+    let ready = |status: &Value| status["services"][0]["endpoints"]["ready"] == 1;
+    eventually("the endpoint goes with the proxy", || {
+        (!ready(&admin(home.path(), "GET", "/v1/status", ""))).then_some(())
+    });
 }

@@ -4,6 +4,7 @@ mod agent;
 mod certs;
 mod cli;
 mod compile;
+mod control;
 mod demo;
 mod docs;
 mod guides;
