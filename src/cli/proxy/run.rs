@@ -119,7 +119,7 @@ pub(super) fn run(args: RunArgs, context: &Context) -> Outcome {
     let wrapped = !args.command.is_empty();
     let log = args.log.clone();
     let config = resolve(args, context.home()?.to_owned())?;
-    config.check().map_err(|error| Failure::usage(error.to_string()))?;
+    config.check().map_err(Failure::misuse)?;
     // Held to the end: dropping it writes out what still waits.
     let ended = start_logging(&log).and_then(|logging| {
         crate::proxy::run::run(config, Some(logging.level())).map_err(Failure::from)
@@ -216,19 +216,15 @@ fn upstream(text: &str, namespace: &crate::names::Namespace) -> Result<Upstream,
     let (name, port) = target.rsplit_once(':').ok_or_else(wrong)?;
     let (namespace, name) = match (name.split_once('/'), name.split_once('.')) {
         (Some((namespace, name)), _) | (None, Some((name, namespace))) => {
-            (namespace.parse().map_err(usage)?, name)
+            (namespace.parse().map_err(Failure::misuse)?, name)
         }
         (None, None) => (namespace.clone(), name),
     };
-    let service = ServiceName::new(namespace, name.parse().map_err(usage)?);
+    let service = ServiceName::new(namespace, name.parse().map_err(Failure::misuse)?);
     let port: u16 = port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
     Ok(Upstream { service, port, local_port: local.parse().map_err(|_| wrong())? })
 }
 
-fn usage(error: crate::names::NameError) -> Failure {
-    Failure::usage(error.to_string())
-}
-
 fn start_logging(directives: &str) -> Result<Logging, Failure> {
-    logging::init(Format::Text, directives).map_err(|error| Failure::usage(error.to_string()))
+    logging::init(Format::Text, directives).map_err(Failure::misuse)
 }
