@@ -1,7 +1,7 @@
 //! The one test binary: every integration test is a module of it, because linking is what costs.
 
-mod cli;
 mod certs;
+mod cli;
 mod compile;
 mod control;
 mod docs;
