@@ -1,10 +1,13 @@
 //! The one test binary: every integration test is a module of it, because linking is what costs.
 
+mod agent;
 mod certs;
 mod cli;
 mod compile;
 mod control;
+mod demo;
 mod docs;
+mod guides;
 mod install;
 mod rules;
 mod tidy;

@@ -19,7 +19,12 @@ struct Guide {
 const FIRST_MESH: Guide = Guide {
     page: "docs/guides/first-mesh.md",
     ports: &["9001", "9002", "9080"],
-    says: &["hello from v1", "hello from v2", "Synced", "spiffe://cluster.local/ns/default/sa/hello"],
+    says: &[
+        "hello from v1",
+        "hello from v2",
+        "Synced",
+        "spiffe://cluster.local/ns/default/sa/hello",
+    ],
 };
 
 /// Ends everything that the page started, however far it came.

@@ -64,7 +64,7 @@ pub(crate) fn run(args: &ApplyArgs, context: &Context) -> Outcome {
         actor: actor(),
     };
     let result: ApplyResult = client.post("/v1/apply", &request)?;
-    context.printer.complain(&diagnostics::render(&result.warnings, &input.documents));
+    context.printer.notes(&diagnostics::render(&result.warnings, &input.documents));
     print(&result, args.dry_run, context)?;
     if args.wait && args.dry_run.is_none() {
         wait::propagation(&client, context, result.revision, args.timeout)?;
@@ -88,7 +88,7 @@ pub(crate) fn parse(
     if parsed.objects.is_empty() {
         return Err(Failure::new("there are no rules in what was given"));
     }
-    context.printer.complain(&diagnostics::render(&parsed.diagnostics, &input.documents));
+    context.printer.notes(&diagnostics::render(&parsed.diagnostics, &input.documents));
     Ok(parsed)
 }
 

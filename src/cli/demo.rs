@@ -184,8 +184,8 @@ impl Play<'_> {
             let rules = self.stage.rules();
             let apply = ["apply", "-f", &rules.to_string_lossy(), "--wait", "--timeout", "30s"];
             let (out, said) = self.stage.meshctl(&apply)?;
-            let lines = out.lines().chain(said.lines()).map(str::to_owned).collect();
-            self.seen.lock().applied = lines;
+            let lines = out.lines().chain(said.lines().filter(|line| !line.starts_with("waiting")));
+            self.seen.lock().applied = lines.map(str::to_owned).collect();
         }
         self.seen.lock().begin(at);
         let mut since = Instant::now();

@@ -104,10 +104,26 @@ pub(crate) fn missing(kind: ObjectKind, namespace: &str, name: &str) -> Failure 
 
 fn view(items: &[Value], single: bool, namespaces: bool, now: Timestamp) -> View {
     let mut table = Table::new(match namespaces {
-        true => &["NAMESPACE", "NAME", "ACCEPTED", "PROGRAMMED", ">AGE", "+GENERATION", "+MESSAGE"],
-        false => {
-            &["+NAMESPACE", "NAME", "ACCEPTED", "PROGRAMMED", ">AGE", "+GENERATION", "+MESSAGE"]
-        }
+        true => &[
+            "NAMESPACE",
+            "NAME",
+            "ACCEPTED",
+            "RESOLVED",
+            "PROGRAMMED",
+            ">AGE",
+            "+GENERATION",
+            "+MESSAGE",
+        ],
+        false => &[
+            "+NAMESPACE",
+            "NAME",
+            "ACCEPTED",
+            "RESOLVED",
+            "PROGRAMMED",
+            ">AGE",
+            "+GENERATION",
+            "+MESSAGE",
+        ],
     });
     let mut names = Vec::new();
     for item in items {
@@ -119,6 +135,7 @@ fn view(items: &[Value], single: bool, namespaces: bool, now: Timestamp) -> View
             meta("namespace").into(),
             name.as_str().into(),
             verdict(condition(item, "Accepted")),
+            verdict(condition(item, "ResolvedRefs")),
             verdict(programmed),
             created.map(|then| age(then, now)).unwrap_or_default().into(),
             item.pointer("/metadata/generation").map(Value::to_string).unwrap_or_default().into(),

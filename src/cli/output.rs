@@ -105,8 +105,13 @@ impl Printer {
 
     /// One line of what is worth knowing, to stderr; nothing with `--quiet`.
     pub(crate) fn note(&self, text: &str) {
+        self.notes(&format!("{text}\n"));
+    }
+
+    /// Lines of what is worth knowing, to stderr; nothing with `--quiet`.
+    pub(crate) fn notes(&self, lines: &str) {
         if !self.quiet {
-            self.complain(&format!("{text}\n"));
+            self.complain(lines);
         }
     }
 

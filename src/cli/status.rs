@@ -191,6 +191,7 @@ fn endpoints(it: &ServiceStatus) -> Cell {
     };
     let text = format!("{}/{}{ejected}", counts.ready, counts.total);
     match counts.ready {
+        0 if counts.total == 0 => text.into(),
         0 => Cell::bad(text),
         ready if ready < counts.total => Cell::warn(text),
         _ => text.into(),

@@ -77,6 +77,8 @@ pub struct Parts {
     pub status: watch::Sender<Status>,
     /// Where the control plane is, `address:port`; the home directory has a newer word on it.
     pub control_plane: String,
+    /// Where it says why the control plane does not take it, while that is so.
+    pub refusal: watch::Sender<Option<String>>,
 }
 
 /// Something that was done beside the loop.
@@ -96,6 +98,7 @@ pub struct Control {
     view: View,
     tls: Arc<Tls>,
     status: watch::Sender<Status>,
+    refusal: watch::Sender<Option<String>>,
     control_plane: String,
     loader: Loader,
     subscription: Subscription,
@@ -123,7 +126,8 @@ enum Event {
 impl Control {
     /// Nothing is connected yet; [`Control::restore`] may follow, then [`Control::run`].
     pub fn new(parts: Parts, now: Instant) -> Self {
-        let Parts { applicant, registration, directory, view, status, control_plane } = parts;
+        let Parts { applicant, registration, directory, view, status, control_plane, refusal } =
+            parts;
         let tls = Arc::clone(&view.tls);
         let credentials = tls.credentials();
         let keeper = Keeper::new(
@@ -150,6 +154,7 @@ impl Control {
             view,
             tls,
             status,
+            refusal,
             control_plane,
             keeper,
         }
@@ -249,6 +254,9 @@ impl Control {
                 self.opening = false;
                 self.subscription.end();
                 let failures = self.backoff.failures();
+                if let LinkError::Refused(status) = &error {
+                    self.note_refusal(status);
+                }
                 self.lost(&error.to_string(), error.pushback(), failures == 0);
             }
             Done::Renewed(Ok(joined)) => self.renewed(*joined),

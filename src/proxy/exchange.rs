@@ -5,16 +5,20 @@
 //! before its head is whole, so that until then the request can be tried again.
 
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use crate::proxy::h1::{Framing, ResponseHead, head_end, write};
+use crate::proxy::forward::Client;
+use crate::proxy::h1::{Framing, head_end, write};
 use crate::proxy::pool::Upstream;
 use crate::proxy::pump::{Pump, PumpError};
-use crate::proxy::stream::Side;
 use crate::resource::HeaderEdit;
 use crate::telemetry::reason::Reason;
 
 /// The most that a client may send ahead while its answer is awaited, bytes.
 const MAX_AHEAD: usize = 32 * 1024;
+
+/// How long a request may go without a byte in either direction.
+const SILENCE: Duration = Duration::from_secs(300);
 
 /// What the answer's head must look like for this client.
 #[derive(Debug, Clone, Copy)]
@@ -70,13 +74,9 @@ pub struct Exchange<'a> {
     /// The endpoint.
     pub upstream: &'a mut Upstream,
     /// The client.
-    pub client: &'a mut Side,
-    /// Reused for the answer's head.
-    pub head: &'a mut ResponseHead,
+    pub client: &'a mut Client,
     /// What the client is to get.
     pub terms: Terms<'a>,
-    /// Room for the answer's head.
-    pub room: Vec<u8>,
     uploaded: bool,
     upload_broken: bool,
     scanned: usize,
@@ -89,18 +89,14 @@ impl<'a> Exchange<'a> {
     pub fn new(
         upload: &'a mut Pump,
         upstream: &'a mut Upstream,
-        client: &'a mut Side,
-        head: &'a mut ResponseHead,
+        client: &'a mut Client,
         terms: Terms<'a>,
-        room: Vec<u8>,
     ) -> Self {
         Self {
             upload,
             upstream,
             client,
-            head,
             terms,
-            room,
             uploaded: false,
             upload_broken: false,
             scanned: 0,
@@ -139,6 +135,19 @@ impl<'a> Exchange<'a> {
         if self.uploaded && self.client_gone(cx) {
             return Poll::Ready(Err(Failure::Client(Reason::ClientGone)));
         }
+        self.poll_silence(cx)
+    }
+
+    /// Nothing is to be silent for ever; whatever happens begins the time anew.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answered, Failure>> {
+        if self.client.slot.poll_fired(cx).is_ready() {
+            let reason = Reason::RequestTimeout;
+            return Poll::Ready(Err(match &self.relay {
+                Some(_) if !self.interim => self.mid_answer(reason),
+                _ => Failure::BeforeAnswer(reason),
+            }));
+        }
+        self.client.slot.arm(SILENCE, false);
         Poll::Pending
     }
 
@@ -146,7 +155,7 @@ impl<'a> Exchange<'a> {
         if self.uploaded || self.upload_broken {
             return Ok(());
         }
-        match self.upload.poll(cx, self.client, &mut self.upstream.side) {
+        match self.upload.poll(cx, &mut self.client.side, &mut self.upstream.side) {
             Poll::Ready(Ok(())) => self.uploaded = true,
             // The endpoint takes no more, but it may have answered already (413 and the like).
             Poll::Ready(Err(PumpError::Write(_))) => self.upload_broken = true,
@@ -170,7 +179,7 @@ impl<'a> Exchange<'a> {
             let bytes = self.upstream.side.buffer.filled();
             match head_end(bytes, &mut self.scanned) {
                 Ok(Some(_)) => {
-                    let parsed = self.head.parse(bytes, self.terms.method);
+                    let parsed = self.client.head.parse(bytes, self.terms.method);
                     return Poll::Ready(match parsed {
                         Ok(()) => self.check_switch(),
                         Err(malformed) => {
@@ -195,11 +204,11 @@ impl<'a> Exchange<'a> {
     /// A switch of protocols must have been asked for, and what the client sent before it was
     /// granted belongs to neither protocol.
     fn check_switch(&self) -> Result<(), Failure> {
-        if self.head.status != 101 {
+        if self.client.head.status != 101 {
             Ok(())
-        } else if !self.terms.upgrade || self.head.upgrade.is_none() {
+        } else if !self.terms.upgrade || self.client.head.upgrade.is_none() {
             Err(Failure::BeforeAnswer(Reason::UpstreamProtocol))
-        } else if !self.client.buffer.is_empty() {
+        } else if !self.client.side.buffer.is_empty() {
             Err(Failure::Client(Reason::BadRequest))
         } else {
             Ok(())
@@ -208,8 +217,8 @@ impl<'a> Exchange<'a> {
 
     /// Writes the head for the client, and what is to follow it.
     fn begin_relay(&mut self) {
-        self.interim = self.head.is_interim();
-        let mut out = std::mem::take(&mut self.room);
+        self.interim = self.client.head.is_interim();
+        let mut out = std::mem::take(&mut self.client.out);
         out.clear();
         let framing = self.client_framing();
         // Interim answers are for those who know them (RFC 9110 §15.2).
@@ -220,18 +229,19 @@ impl<'a> Exchange<'a> {
                 http11: self.terms.http11,
                 keep_alive: self.client_may_stay(framing),
             };
-            write::response(&mut out, self.head, self.upstream.side.buffer.filled(), &plan);
+            write::response(&mut out, &self.client.head, self.upstream.side.buffer.filled(), &plan);
         }
-        self.upstream.side.buffer.consume(self.head.length);
+        self.upstream.side.buffer.consume(self.client.head.length);
         self.scanned = 0;
-        let body = if self.head.status == 101 { Framing::None } else { self.head.framing };
+        let body =
+            if self.client.head.status == 101 { Framing::None } else { self.client.head.framing };
         self.relay = Some(Pump::new(out, body, framing == Framing::Chunked));
     }
 
     /// A body that ends with its connection is chunked for HTTP/1.1 clients; HTTP/1.0 clients get
     /// what is chunked until the end.
     fn client_framing(&self) -> Framing {
-        match self.head.framing {
+        match self.client.head.framing {
             Framing::Chunked | Framing::UntilClose if self.terms.http11 => Framing::Chunked,
             Framing::Chunked | Framing::UntilClose => Framing::UntilClose,
             other => other,
@@ -244,13 +254,13 @@ impl<'a> Exchange<'a> {
 
     fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Answered>, Failure>> {
         let Some(relay) = &mut self.relay else { return Poll::Ready(Ok(None)) };
-        let done = match relay.poll(cx, &mut self.upstream.side, self.client) {
+        let done = match relay.poll(cx, &mut self.upstream.side, &mut self.client.side) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(done) => done,
         };
         match done {
             Ok(()) if self.interim => {
-                self.room = self.relay.take().map(Pump::into_room).unwrap_or_default();
+                self.client.out = self.relay.take().map(Pump::into_room).unwrap_or_default();
                 Poll::Ready(Ok(None))
             }
             Ok(()) => Poll::Ready(Ok(Some(self.finish()))),
@@ -265,29 +275,31 @@ impl<'a> Exchange<'a> {
     fn finish(&mut self) -> Answered {
         let relay = self.relay.take();
         let body_bytes = relay.as_ref().map_or(0, Pump::moved);
-        self.room = relay.map(Pump::into_room).unwrap_or_default();
+        self.client.out = relay.map(Pump::into_room).unwrap_or_default();
         Answered {
-            status: self.head.status,
-            upstream_kept: self.head.keep_alive
+            status: self.client.head.status,
+            upstream_kept: self.client.head.keep_alive
                 && self.uploaded
                 && self.upstream.side.buffer.is_empty(),
             client_kept: self.client_may_stay(self.client_framing()) && self.uploaded,
-            upgraded: self.head.status == 101,
+            upgraded: self.client.head.status == 101,
             body_bytes,
         }
     }
 
     fn mid_answer(&self, reason: Reason) -> Failure {
-        Failure::MidAnswer { status: self.head.status, reason }
+        Failure::MidAnswer { status: self.client.head.status, reason }
     }
 
     /// Whether the client has closed; what it sends ahead is kept for the next request.
     fn client_gone(&mut self, cx: &mut Context<'_>) -> bool {
-        while self.client.buffer.len() < MAX_AHEAD {
-            if self.client.buffer.is_empty() && self.client.stream.poll_readable(cx).is_pending() {
+        while self.client.side.buffer.len() < MAX_AHEAD {
+            if self.client.side.buffer.is_empty()
+                && self.client.side.stream.poll_readable(cx).is_pending()
+            {
                 return false;
             }
-            match self.client.poll_fill(cx) {
+            match self.client.side.poll_fill(cx) {
                 Poll::Ready(Ok(count)) if count > 0 => {}
                 Poll::Ready(_) => return true,
                 Poll::Pending => return false,

@@ -15,6 +15,7 @@ use crate::proxy::h1::{RequestView, ResponseHead, write};
 use crate::proxy::head::{Head, is_idempotent};
 use crate::proxy::pool::Upstream;
 use crate::proxy::pump::Pump;
+use crate::proxy::slots::Slot;
 use crate::proxy::stream::Side;
 use crate::proxy::worker::Worker;
 use crate::telemetry::reason::Reason;
@@ -60,6 +61,13 @@ impl Outgoing {
     }
 }
 
+impl Client {
+    /// A connection that has carried nothing yet.
+    pub fn new(side: Side, slot: Slot) -> Self {
+        Self { side, slot, head: ResponseHead::default(), out: Vec::new(), tried: None }
+    }
+}
+
 /// What came of a request.
 #[derive(Debug)]
 pub struct Sent {
@@ -69,9 +77,13 @@ pub struct Sent {
     pub tunnel: Option<Upstream>,
 }
 
-/// The rooms that a connection reuses from request to request.
-#[derive(Debug, Default)]
-pub struct Rooms {
+/// A client's connection, and the rooms that it reuses from request to request.
+#[derive(Debug)]
+pub struct Client {
+    /// The connection.
+    pub side: Side,
+    /// Its deadline.
+    pub slot: Slot,
     /// The answer's head, parsed.
     pub head: ResponseHead,
     /// The answer's head, written.
@@ -83,8 +95,7 @@ pub struct Rooms {
 /// Sends `outgoing` where `decision` says.
 pub async fn send(
     worker: &Rc<Worker>,
-    client: &mut Side,
-    rooms: &mut Rooms,
+    client: &mut Client,
     decision: &Decision,
     outgoing: &mut Outgoing,
 ) -> Sent {
@@ -98,14 +109,14 @@ pub async fn send(
     let mut avoid = None;
     let mut fresh = false;
     // Tells whoever gives up on this future whether an answer has begun.
-    rooms.head.status = 0;
-    rooms.tried = None;
+    client.head.status = 0;
+    client.tried = None;
     loop {
         let Some(endpoint) = decision.pool.pick(avoid) else {
             return Sent::failed(Reason::NoEndpoints);
         };
         let flight = InFlight::begin(Arc::clone(&endpoint));
-        rooms.tried = Some(Arc::clone(&endpoint));
+        client.tried = Some(Arc::clone(&endpoint));
         let mut upstream = match acquire(worker, decision, &endpoint, fresh).await {
             Ok(upstream) => upstream,
             Err(reason) => match another(decision, &endpoint, avoid, reason) {
@@ -116,12 +127,9 @@ pub async fn send(
                 None => return Sent::failed(reason),
             },
         };
-        let room = std::mem::take(&mut rooms.out);
-        let upload = &mut outgoing.upload;
-        let mut exchange =
-            Exchange::new(upload, &mut upstream, client, &mut rooms.head, terms, room);
+        let mut exchange = Exchange::new(&mut outgoing.upload, &mut upstream, client, terms);
         let result = exchange.run().await;
-        rooms.out = std::mem::take(&mut exchange.room);
+        client.slot.disarm();
         drop(flight);
         if let Err(Failure::BeforeAnswer(Reason::UpstreamReset)) = result
             && upstream.reused

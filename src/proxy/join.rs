@@ -27,7 +27,7 @@ const SOCKET: &str = "join.sock";
 const TRY: Duration = Duration::from_secs(10);
 
 /// How long the first join waits for a control plane that is not there (it may be starting).
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Who the workload is to be.
 #[derive(Debug, Clone)]
@@ -144,7 +144,9 @@ impl Applicant {
         loop {
             match self.by_socket(None).await {
                 Err(error) if error.is_transient() && began.elapsed() < PATIENCE => {
-                    tracing::debug!(%error, "joining is tried again");
+                    if backoff.failures() == 0 {
+                        tracing::info!(%error, "waiting for the control plane");
+                    }
                     tokio::time::sleep(backoff.fail(fastrand::u64(..))).await;
                 }
                 outcome => return outcome,

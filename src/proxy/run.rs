@@ -52,6 +52,9 @@ pub enum RunError {
     /// The certificate cannot be used.
     #[error("the certificate of this workload cannot be used")]
     Credential(#[from] CredentialError),
+    /// It may not be what it is to be; by name, service or identity.
+    #[error("the control plane does not take this proxy: {0}")]
+    Refused(String),
     /// The ready file could not be written.
     #[error("cannot write the ready file `{0}`")]
     ReadyFile(PathBuf, #[source] io::Error),

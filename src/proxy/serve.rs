@@ -10,13 +10,12 @@ use std::time::{Duration, Instant};
 use crate::names::Protocol;
 use crate::proxy::decide::{Decision, Refusal};
 use crate::proxy::exchange::{Answered, Failure};
-use crate::proxy::forward::{self, Outgoing, Rooms, Sent};
+use crate::proxy::forward::{self, Client, Outgoing, Sent};
 use crate::proxy::h1::write::RequestPlan;
 use crate::proxy::h1::{Malformed, RequestHead, Target, head_end};
 use crate::proxy::head::Head;
 use crate::proxy::outbound::{self, Called};
 use crate::proxy::record::{self, Caller, Outcome};
-use crate::proxy::slots::Slot;
 use crate::proxy::stream::Side;
 use crate::proxy::trace::Trace;
 use crate::proxy::worker::Worker;
@@ -46,13 +45,11 @@ pub enum Origin {
 #[derive(Debug)]
 pub struct Connection {
     worker: Rc<Worker>,
-    side: Side,
+    client: Client,
     origin: Origin,
-    slot: Slot,
     /// When the connection must end, on the worker's clock.
     expires: Duration,
     head: RequestHead,
-    rooms: Rooms,
     upload_room: Vec<u8>,
 }
 
@@ -74,11 +71,9 @@ pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duratio
     let connection = Connection {
         expires: worker.slots.now() + life,
         worker,
-        side,
+        client: Client::new(side, slot),
         origin,
-        slot,
         head: RequestHead::default(),
-        rooms: Rooms::default(),
         upload_room: Vec::new(),
     };
     connection.run().await;
@@ -98,9 +93,10 @@ impl Connection {
             match self.request().await {
                 Next::Request => {}
                 Next::Close => return self.linger().await,
-                Next::Tunnel(tunnel) => return tunnel.run(self.worker, self.side).await,
+                Next::Tunnel(tunnel) => return tunnel.run(self.worker, self.client.side).await,
                 Next::Connected(called) => {
-                    return Box::pin(tcp::serve_called(self.worker, self.side, called)).await;
+                    return Box::pin(tcp::serve_called(self.worker, self.client.side, called))
+                        .await;
                 }
             }
         }
@@ -108,21 +104,21 @@ impl Connection {
 
     /// Waits for the first byte of a request without holding a buffer; `false`: it is over.
     async fn wait(&mut self) -> bool {
-        if self.side.buffer.is_empty() {
-            self.worker.give_block(std::mem::take(&mut self.side.buffer));
-            self.slot.arm(IDLE, true);
+        if self.client.side.buffer.is_empty() {
+            self.worker.give_block(std::mem::take(&mut self.client.side.buffer));
+            self.client.slot.arm(IDLE, true);
             let ready = std::future::poll_fn(|cx| {
-                if self.slot.poll_fired(cx).is_ready() {
+                if self.client.slot.poll_fired(cx).is_ready() {
                     return Poll::Ready(false);
                 }
-                self.side.stream.poll_readable(cx).map(|()| true)
+                self.client.side.stream.poll_readable(cx).map(|()| true)
             });
             if !ready.await {
                 return false;
             }
-            self.side.buffer = self.worker.take_block();
+            self.client.side.buffer = self.worker.take_block();
         }
-        self.slot.disarm();
+        self.client.slot.disarm();
         true
     }
 
@@ -132,19 +128,19 @@ impl Connection {
         let mut armed = false;
         loop {
             // An empty line before a request is ignored (RFC 9112 §2.2).
-            while scanned == 0 && self.side.buffer.filled().starts_with(b"\r\n") {
-                self.side.buffer.consume(2);
+            while scanned == 0 && self.client.side.buffer.filled().starts_with(b"\r\n") {
+                self.client.side.buffer.consume(2);
             }
-            if head_end(self.side.buffer.filled(), &mut scanned)?.is_some() {
-                self.slot.disarm();
-                self.head.parse(self.side.buffer.filled())?;
+            if head_end(self.client.side.buffer.filled(), &mut scanned)?.is_some() {
+                self.client.slot.disarm();
+                self.head.parse(self.client.side.buffer.filled())?;
                 return Ok(true);
             }
-            if !armed && !self.side.buffer.is_empty() {
-                self.slot.arm(HEAD, false);
+            if !armed && !self.client.side.buffer.is_empty() {
+                self.client.slot.arm(HEAD, false);
                 armed = true;
             }
-            let (slot, side) = (&self.slot, &mut self.side);
+            let (slot, side) = (&self.client.slot, &mut self.client.side);
             let count = std::future::poll_fn(|cx| {
                 if slot.poll_fired(cx).is_ready() {
                     return Poll::Ready(None);
@@ -169,7 +165,7 @@ impl Connection {
 
     async fn request(&mut self) -> Next {
         let started = Instant::now();
-        let view = self.head.view(self.side.buffer.filled());
+        let view = self.head.view(self.client.side.buffer.filled());
         if self.head.target == Target::Authority {
             return self.connect(started).await;
         }
@@ -188,7 +184,7 @@ impl Connection {
     }
 
     async fn forward(&mut self, decision: Decision, started: Instant) -> Next {
-        let view = self.head.view(self.side.buffer.filled());
+        let view = self.head.view(self.client.side.buffer.filled());
         let (server, caller) = match &self.origin {
             Origin::Inbound(caller) => (true, Some(caller)),
             _ => (false, None),
@@ -204,14 +200,14 @@ impl Connection {
         let keep = self.may_stay();
         let room = std::mem::take(&mut self.upload_room);
         let mut outgoing = Outgoing::new(&view, &plan, keep, room);
-        self.side.buffer.consume(self.head.length);
+        self.client.side.buffer.consume(self.head.length);
         let sent = self.send(&decision, &mut outgoing).await;
         self.settle(decision, outgoing, sent, (trace, started)).await
     }
 
     async fn send(&mut self, decision: &Decision, outgoing: &mut Outgoing) -> Sent {
         let timeouts = decision.timeouts();
-        let send = forward::send(&self.worker, &mut self.side, &mut self.rooms, decision, outgoing);
+        let send = forward::send(&self.worker, &mut self.client, decision, outgoing);
         let limit = match (timeouts.request, timeouts.backend_request) {
             (None, None) => return send.await,
             // The default retry repeats only connects, so one limit is both.
@@ -226,7 +222,7 @@ impl Connection {
 
     fn timed_out(&self) -> Sent {
         let reason = Reason::RequestTimeout;
-        match self.rooms.head.status {
+        match self.client.head.status {
             0..200 => Sent::failed(reason),
             status => Sent { result: Err(Failure::MidAnswer { status, reason }), tunnel: None },
         }
@@ -271,7 +267,7 @@ impl Connection {
             }
         };
         self.upload_room = outgoing.upload.into_room();
-        let endpoint = self.rooms.tried.as_deref();
+        let endpoint = self.client.tried.as_deref();
         match &self.origin {
             Origin::Inbound(caller) => record::inbound(&self.worker, caller, &outcome, record),
             _ => {
@@ -287,13 +283,13 @@ impl Connection {
         let Origin::Outbound = self.origin else {
             return self.refuse(Reason::BadRequest.into(), started).await;
         };
-        let view = self.head.view(self.side.buffer.filled());
+        let view = self.head.view(self.client.side.buffer.filled());
         let called = match outbound::resolve(&self.worker, view.authority(), 443).await {
             Ok(called) => called,
             Err(reason) => return self.refuse(reason.into(), started).await,
         };
         // Bytes sent before the answer belong to nobody (CVE-style request smuggling by CONNECT).
-        if self.side.buffer.len() > self.head.length {
+        if self.client.side.buffer.len() > self.head.length {
             return self.refuse(Reason::BadRequest.into(), started).await;
         }
         if let Err(refusal) = outbound::decide_opaque(&self.worker, &called).await
@@ -301,7 +297,7 @@ impl Connection {
         {
             return self.refuse(refusal, started).await;
         }
-        self.side.buffer.consume(self.head.length);
+        self.client.side.buffer.consume(self.head.length);
         match self.write(b"HTTP/1.1 200 Connection established\r\n\r\n").await {
             Ok(()) => Next::Connected(called),
             Err(_) => Next::Close,
@@ -310,7 +306,7 @@ impl Connection {
 
     /// Answers a request that no endpoint is to see.
     async fn refuse(&mut self, refusal: Refusal, started: Instant) -> Next {
-        let view = self.head.view(self.side.buffer.filled());
+        let view = self.head.view(self.client.side.buffer.filled());
         tracing::debug!(reason = refusal.reason.as_str(), path = view.path(), "request refused");
         match &self.origin {
             Origin::Inbound(caller) => {
@@ -334,7 +330,7 @@ impl Connection {
             && self.head.framing.is_empty()
             && refusal.reason != Reason::BadRequest
             && self.may_stay();
-        self.side.buffer.consume(self.head.length);
+        self.client.side.buffer.consume(self.head.length);
         self.answer(&refusal, is_head, keep).await
     }
 }

@@ -19,6 +19,7 @@ const TOP: &[&str] = &[
     ".ci",
     ".gitignore",
     ".editorconfig",
+    "clippy.toml",
     "rustfmt.toml",
 ];
 

@@ -26,8 +26,8 @@ fn rules_show_their_verdicts() {
     let text = render(Format::Table, &list, None).expect("renders");
     assert_eq!(
         anstream::adapter::strip_str(&text).to_string(),
-        "NAMESPACE   NAME                ACCEPTED   PROGRAMMED   AGE\n\
-         default     httproute/reviews   True       False        60s\n"
+        "NAMESPACE   NAME                ACCEPTED   RESOLVED   PROGRAMMED   AGE\n\
+         default     httproute/reviews   True       -          False        60s\n"
     );
     assert_eq!(list.names, ["httproute/reviews"]);
     assert_eq!(list.value["kind"], "List");

@@ -80,7 +80,9 @@ fn order(spans: &[TraceSpan]) -> Vec<Line<'_>> {
             let below = children.remove(line.span.id.as_str()).unwrap_or_default();
             let depth = line.depth + 1;
             stack.extend(below.into_iter().map(|span| Line { span, depth, orphan: false }));
-            lines.push(line);
+            // The first one's caller is whoever made the request, and seldom part of the mesh.
+            let orphan = line.orphan && !lines.is_empty();
+            lines.push(Line { orphan, ..line });
         }
         // What is left hangs in a circle; take one out of it.
         let Some(key) = children.keys().next().copied() else {

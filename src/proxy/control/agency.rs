@@ -48,6 +48,7 @@ impl Control {
             Message::Down(down) => match down.message {
                 Some(down::Message::Welcome(welcome)) => {
                     tracing::debug!(version = welcome.product_version, "registered");
+                    self.refusal.send_replace(None);
                     self.synced();
                 }
                 Some(down::Message::Command(command)) => self.on_command(command),
@@ -57,6 +58,9 @@ impl Control {
                 self.subscription.end();
                 let why = status.as_ref().map_or("the stream ended", |status| status.message());
                 let pushback = status.as_ref().and_then(link::pushback);
+                if let Some(status) = &status {
+                    self.note_refusal(status);
+                }
                 self.lost(why, pushback, true);
             }
         }

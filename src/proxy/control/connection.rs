@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tonic::{Code, Status};
+
 use super::link::{self, Link};
 use super::{Control, Done, reports};
 use crate::xds::discovery::Node;
@@ -26,7 +28,7 @@ impl Control {
                 Ok(address) => link::open(address, &tls, hello, requests).await.map(Box::new),
                 Err(_) => {
                     let what = format!("`{address}` is not where a control plane can be");
-                    Err(tonic::Status::unavailable(what).into())
+                    Err(Status::unavailable(what).into())
                 }
             })
         });
@@ -60,6 +62,20 @@ impl Control {
             tracing::warn!(why, "no connection to the control plane; serving on what is known");
         } else {
             tracing::debug!(why, "no connection to the control plane");
+        }
+    }
+
+    /// Remembers why the control plane does not take us, where trying again alone does not help.
+    pub(super) fn note_refusal(&self, status: &Status) {
+        let ours = matches!(
+            status.code(),
+            Code::AlreadyExists
+                | Code::InvalidArgument
+                | Code::PermissionDenied
+                | Code::FailedPrecondition
+        );
+        if ours {
+            self.refusal.send_replace(Some(status.message().to_owned()));
         }
     }
 }

@@ -1,1 +1,85 @@
+//! The pure parts of the control thread: renewal by the clock, pushback, whom it accepts.
 
+use std::time::{Duration, Instant, SystemTime};
+
+use super::link::{control_plane_identity, pushback};
+use super::renewal::Renewal;
+use crate::certs::{Authority, Credentials, PendingKey};
+use crate::names::{Identity, TrustDomain};
+
+const LIFE: Duration = Duration::from_secs(1_000);
+
+fn credentials(issued: SystemTime) -> Credentials {
+    let mesh: TrustDomain = "cluster.local".parse().unwrap();
+    let authority = Authority::create(&mesh, issued).unwrap();
+    let identity: Identity = "spiffe://cluster.local/ns/default/sa/web".parse().unwrap();
+    let key = PendingKey::generate().unwrap();
+    let csr = key.anonymous_csr().unwrap();
+    let signed = authority.sign(&csr, &identity, LIFE, issued).unwrap();
+    key.finish(signed.chain, authority.roots(), &identity).unwrap()
+}
+
+#[test]
+fn a_certificate_is_renewed_at_half_of_its_life() {
+    let (issued, now) = (SystemTime::now(), Instant::now());
+    let credentials = credentials(issued);
+    for random in [0, u64::MAX] {
+        let mut renewal = Renewal::new(&credentials, random);
+        assert!(!renewal.begin(issued + LIFE.mul_f64(0.48), now));
+        assert!(renewal.begin(issued + LIFE.mul_f64(0.52), now));
+        assert!(!renewal.begin(issued + LIFE.mul_f64(0.52), now), "one at a time");
+        assert!(renewal.done(&credentials, random).is_empty());
+    }
+}
+
+#[test]
+fn a_failure_is_tried_again_later_and_often_when_it_has_expired() {
+    let (issued, start) = (SystemTime::now(), Instant::now());
+    let mut renewal = Renewal::new(&credentials(issued), 0);
+    let half = issued + LIFE.mul_f64(0.52);
+    assert!(renewal.begin(half, start));
+    renewal.failed(half, start, u64::MAX);
+    assert!(!renewal.begin(half, start + Duration::from_millis(900)));
+    assert!(renewal.begin(half, start + Duration::from_secs(1)));
+    let expired = issued + LIFE + Duration::from_secs(1);
+    assert!(renewal.is_expired(expired) && !renewal.is_expired(half));
+    for _ in 0..20 {
+        renewal.failed(expired, start, u64::MAX);
+    }
+    assert!(renewal.begin(expired, start + Duration::from_secs(1)), "at most a second then");
+}
+
+#[test]
+fn whoever_asks_is_told_when_the_new_one_is_in_use() {
+    let (issued, now) = (SystemTime::now(), Instant::now());
+    let credentials = credentials(issued);
+    let mut renewal = Renewal::new(&credentials, 0);
+    renewal.ask(7).unwrap();
+    assert!(renewal.begin(issued, now), "asked for, so now");
+    renewal.ask(8).unwrap();
+    assert_eq!(renewal.done(&credentials, 0), [7, 8]);
+    renewal.ask(9).unwrap();
+    assert!(renewal.begin(issued, now));
+    assert_eq!(renewal.failed(issued, now, 0), [9]);
+    let crowd = (0..1_000).filter(|&id| renewal.ask(id).is_ok()).count();
+    assert!(crowd < 1_000, "bounded");
+}
+
+#[test]
+fn only_the_control_planes_identity_is_accepted() {
+    let identity = control_plane_identity("a.mesh".parse().unwrap()).to_string();
+    assert_eq!(identity, "spiffe://a.mesh/ns/meshctl-system/sa/meshctl-control-plane");
+}
+
+#[test]
+fn a_server_may_ask_to_be_left_alone_within_bounds() {
+    let with = |value: &str| {
+        let mut status = tonic::Status::unavailable("busy");
+        status.metadata_mut().insert("grpc-retry-pushback-ms", value.parse().unwrap());
+        pushback(&status)
+    };
+    assert_eq!(with("1500"), Some(Duration::from_millis(1_500)));
+    assert_eq!(with("999999999"), Some(Duration::from_secs(60)));
+    assert_eq!(with("-1"), None);
+    assert_eq!(pushback(&tonic::Status::unavailable("busy")), None);
+}

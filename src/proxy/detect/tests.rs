@@ -1,3 +1,5 @@
+//! Detection: the first bytes tell TLS, HTTP/1, HTTP/2 and what is none of them apart.
+
 use super::*;
 
 #[test]

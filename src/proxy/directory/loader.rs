@@ -108,7 +108,7 @@ impl Loader {
             Resource::Cluster(cluster) => self.offer_cluster(&cluster, ticket, now),
             Resource::Service(service) => self.offer_service(service, ticket, now),
             Resource::Address(_) => {
-                self.answer(ticket, Err(Fault::new("", "it was not asked for")))
+                self.answer(ticket, Err(Fault::new("", "it was not asked for")));
             }
         }
     }
@@ -232,7 +232,7 @@ impl Loader {
             self.effects.push(Effect::Unsubscribe(key));
         }
         let uses = std::mem::take(&mut slot.uses);
-        self.unstage(name, Ok(()));
+        self.unstage(name, &Ok(()));
         self.release(&uses);
         let used = Arc::new(AtomicU32::new(self.seconds(now)));
         self.put(name, Some(Known::Nothing(used)));
@@ -307,7 +307,10 @@ impl Loader {
         });
         let table = match table {
             Ok(table) => table,
-            Err(error) => return self.unstage(name, Err(Fault::new(&error.field, error.reason))),
+            Err(error) => {
+                let fault = Fault::new(&error.field, error.reason);
+                return self.unstage(name, &Err(fault));
+            }
         };
         let Some(staged) = slot.staged.take() else { return };
         slot.active = Some(staged.service);
@@ -326,7 +329,7 @@ impl Loader {
     }
 
     /// Gives up what was staged for `name`; what is in use stays.
-    fn unstage(&mut self, name: &ServiceName, outcome: Result<(), Fault>) {
+    fn unstage(&mut self, name: &ServiceName, outcome: &Result<(), Fault>) {
         let Some(slot) = self.slots.get_mut(name) else { return };
         let Some(staged) = slot.staged.take() else { return };
         self.release(&staged.needs);

@@ -1,3 +1,5 @@
+//! Outbound: every way in which an application may name a service, and what it comes to.
+
 use super::*;
 
 #[test]

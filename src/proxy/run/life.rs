@@ -14,6 +14,7 @@ use super::{Config, RunError};
 use crate::net::descriptors::Raised;
 use crate::proxy::command::Application;
 use crate::proxy::control::Order;
+use crate::proxy::dataplane::Running;
 use crate::proxy::ready::{Ready, ReadyFile};
 
 /// How long connections may take to end when the application has gone already.
@@ -47,14 +48,7 @@ pub(super) async fn live(
     });
     let file = file.transpose()?;
     announce(&started.ready);
-    let mut application = match config.command.first() {
-        Some(program) => {
-            let start = Application::start(&config.command, started.ready.outbound, raised);
-            let failed = |error| RunError::Command(program.to_string_lossy().into_owned(), error);
-            Some(start.map_err(failed)?)
-        }
-        None => None,
-    };
+    let mut application = application(config, &started.ready, raised)?;
     // Nobody may be waiting for it.
     let _ = told.send(started.ready.clone());
     let Started { running, orders, mut control, mut admin, place: _place, .. } = started;
@@ -82,13 +76,8 @@ pub(super) async fn live(
         End::Told => config.drain,
         End::Application(_) | End::Broken(_) => config.drain.min(DRAIN_WITHOUT_APPLICATION),
     };
-    let draining = async {
-        let connections = running.drain(within);
-        let application = ended_within(&mut application, within);
-        tokio::join!(connections, application).1
-    };
     let code = tokio::select! {
-        code = draining => code,
+        code = drained(running, &mut application, within) => code,
         () = told_again(&mut signals) => {
             tracing::warn!("told twice to end: connections are cut");
             None
@@ -107,6 +96,27 @@ pub(super) async fn live(
             (_, code) => code.unwrap_or(0),
         }),
     }
+}
+
+/// Starts the application, where there is one.
+fn application(
+    config: &Config,
+    ready: &Ready,
+    raised: Option<Raised>,
+) -> Result<Option<Application>, RunError> {
+    let Some(program) = config.command.first() else { return Ok(None) };
+    Application::start(&config.command, ready.outbound, raised)
+        .map(Some)
+        .map_err(|error| RunError::Command(program.to_string_lossy().into_owned(), error))
+}
+
+/// Waits for connections and application alike; the exit code of an application that ended.
+async fn drained(
+    running: Running,
+    application: &mut Option<Application>,
+    within: Duration,
+) -> Option<u8> {
+    tokio::join!(running.drain(within), ended_within(application, within)).1
 }
 
 /// The exit code of the application; pends for ever without one.
@@ -137,7 +147,7 @@ async fn told_again(signals: &mut mpsc::Receiver<Signal>) {
             return;
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Says on stderr what was chosen; a closed stderr is no error.

@@ -75,6 +75,7 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
     ));
     directory.prefetch(config.upstreams.iter().map(|upstream| &upstream.service));
     let (status, seen) = watch::channel(Status::default());
+    let (refusal, refused) = watch::channel(None);
     let view = View {
         proxy: place.proxy.clone(),
         service: config.service.clone(),
@@ -94,6 +95,7 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
         view: view.clone(),
         status,
         control_plane: joined.control_plane,
+        refusal,
     };
     let mut control = Control::new(parts, now);
     if let Some(last_good) = last_good {
@@ -115,6 +117,9 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
     let mut status = view.status.clone();
     let configured = status.wait_for(|status| status.configured);
     if tokio::time::timeout(FIRST_CONFIGURATION, configured).await.is_err() {
+        if let Some(reason) = refused.borrow().clone() {
+            return Err(RunError::Refused(reason));
+        }
         tracing::warn!("no configuration yet: what is outside of the mesh is refused until then");
     }
     let ready = ready(config, &place, &identity, &addresses, bound.ready_admin);

@@ -36,33 +36,33 @@ impl Connection {
 
     /// Writes the proxy's own answer.
     pub(super) async fn answer(&mut self, refusal: &Refusal, is_head: bool, keep: bool) -> Next {
-        let mut out = std::mem::take(&mut self.rooms.out);
+        let mut out = std::mem::take(&mut self.client.out);
         out.clear();
         reply::write(&mut out, refusal, is_head, keep);
         let written = self.write(&out).await;
-        self.rooms.out = out;
+        self.client.out = out;
         if keep && written.is_ok() { Next::Request } else { Next::Close }
     }
 
     pub(super) async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.side.stream.write_all(bytes).await?;
-        self.side.stream.flush().await
+        self.client.side.stream.write_all(bytes).await?;
+        self.client.side.stream.flush().await
     }
 
     /// Closes in two steps (RFC 9112 §9.6): a reset could destroy the answer on its way.
     pub(super) async fn linger(mut self) {
-        if self.side.stream.shutdown().await.is_err() {
+        if self.client.side.stream.shutdown().await.is_err() {
             return;
         }
-        self.slot.arm(LINGER, false);
+        self.client.slot.arm(LINGER, false);
         let mut left = MAX_LINGER;
         std::future::poll_fn(|cx| {
             loop {
-                if self.slot.poll_fired(cx).is_ready() || left == 0 {
+                if self.client.slot.poll_fired(cx).is_ready() || left == 0 {
                     return Poll::Ready(());
                 }
-                self.side.buffer.consume(self.side.buffer.len());
-                match ready!(self.side.poll_fill(cx)) {
+                self.client.side.buffer.consume(self.client.side.buffer.len());
+                match ready!(self.client.side.poll_fill(cx)) {
                     Ok(count) if count > 0 => left = left.saturating_sub(count),
                     _ => return Poll::Ready(()),
                 }

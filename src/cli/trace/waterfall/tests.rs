@@ -50,8 +50,13 @@ fn children_stand_below_parents_with_their_part_of_the_time() {
 
 #[test]
 fn a_missing_caller_is_named() {
-    let lines = plain(&trace(vec![span("b", "lost", "server", 0.0, 1.0)]), 100);
-    assert!(lines[3].contains("its caller is not in the trace"), "{lines:?}");
+    let entry = span("a", "outside", "client", 0.0, 2.0);
+    let lines = plain(&trace(vec![entry, span("b", "lost", "server", 0.0, 1.0)]), 100);
+    assert!(
+        lines[3].starts_with("default/reviews"),
+        "who entered the mesh has no caller: {lines:?}"
+    );
+    assert!(lines[4].contains("its caller is not in the trace"), "{lines:?}");
 }
 
 #[test]

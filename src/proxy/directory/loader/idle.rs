@@ -80,7 +80,7 @@ impl Loader {
     }
 
     fn let_go(&mut self, name: &ServiceName) {
-        self.unstage(name, Ok(()));
+        self.unstage(name, &Ok(()));
         let Some(slot) = self.slots.remove(name) else { return };
         let own = slot.own.map(|_| Key::service_for(name, &self.directory.namespace));
         for key in [Key::service(name)].into_iter().chain(own) {
