@@ -25,8 +25,15 @@ pub(super) fn keep(connection: &Connection, store: &Path) -> Result<(), KeepErro
     let target = fresh.to_str().ok_or_else(|| {
         std::io::Error::new(std::io::ErrorKind::InvalidInput, "the path is not UTF-8")
     })?;
-    connection.execute("VACUUM INTO ?1", [target])?;
-    File::open(&fresh)?.sync_all()?;
+    let copied = connection
+        .execute("VACUUM INTO ?1", [target])
+        .map_err(KeepError::from)
+        .and_then(|_| Ok(File::open(&fresh)?.sync_all()?));
+    if copied.is_err() {
+        // Half a copy would take the space that is missing; if it stays, the next one removes it.
+        let _ = std::fs::remove_file(&fresh);
+    }
+    copied?;
     std::fs::rename(&fresh, &kept)?;
     sync_dir(store)?;
     Ok(())

@@ -176,7 +176,8 @@ fn sql(bed: &Bed, statement: &str) {
 
 #[tokio::test]
 async fn damage_is_found_and_the_kept_generation_used() {
-    let harms: [(&str, fn(&Bed)); 5] = [
+    type Harm = (&'static str, fn(&Bed));
+    let harms: [Harm; 5] = [
         ("a changed row", |bed| sql(bed, "UPDATE objects SET generation = 7 WHERE name = 'b'")),
         ("a lost row", |bed| sql(bed, "DELETE FROM objects WHERE name = 'b'")),
         ("a lost table", |bed| sql(bed, "DROP TABLE objects")),
