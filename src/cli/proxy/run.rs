@@ -14,7 +14,7 @@ use super::super::args::{Context, NamespaceArgs};
 use super::super::complete;
 use super::super::exit::{Exit, Failure, Outcome};
 use crate::names::{ObjectName, Protocol, ServiceAccount, ServiceLabel, ServiceName};
-use crate::proxy::run::{AdminAddress, Config, Upstream};
+use crate::proxy::run::{AdminAddress, Config, RunError, Upstream};
 use crate::telemetry::logging::{self, Format, Logging};
 
 #[cfg(test)]
@@ -121,13 +121,22 @@ pub(super) fn run(args: RunArgs, context: &Context) -> Outcome {
     let config = resolve(args, context.home()?.to_owned())?;
     config.check().map_err(Failure::misuse)?;
     // Held to the end: dropping it writes out what still waits.
-    let ended = start_logging(&log).and_then(|logging| {
-        crate::proxy::run::run(config, Some(logging.level())).map_err(Failure::from)
-    });
+    let ended = start_logging(&log)
+        .and_then(|logging| crate::proxy::run::run(config, Some(logging.level())).map_err(failure));
     match ended {
         Ok(code) => Ok(if code == 0 { Exit::Done } else { Exit::Command(code) }),
         Err(failure) if wrapped => Err(failure.exit_with(Exit::Command(FAILED_BEFORE))),
         Err(failure) => Err(failure),
+    }
+}
+
+/// What to do about the failures that a user can do something about.
+fn failure(error: RunError) -> Failure {
+    match error {
+        RunError::Config(error) => Failure::misuse(error),
+        RunError::Join(_) => Failure::from(error)
+            .help("the control plane of this machine is started with `meshctl install`; `meshctl check` looks at it"),
+        error => error.into(),
     }
 }
 
