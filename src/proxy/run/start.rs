@@ -68,11 +68,9 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
     let joined = certificate(&applicant).await?;
     let identity = joined.credentials.identity().clone();
     let last_good = recalled(&place, &identity);
-    let directory = Arc::new(Directory::new(
-        place.proxy.namespace.clone(),
-        bare_workload(&place, identity.clone()),
-        Limits::STANDARD,
-    ));
+    let namespace = place.proxy.namespace.clone();
+    let bare = bare_workload(&place, identity.clone());
+    let directory = Arc::new(Directory::new(namespace, bare, Limits::STANDARD));
     directory.prefetch(config.upstreams.iter().map(|upstream| &upstream.service));
     let (status, seen) = watch::channel(Status::default());
     let (refusal, refused) = watch::channel(None);
