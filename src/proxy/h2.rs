@@ -1,20 +1,48 @@
-//! HTTP/2: one task per connection, one per stream.
+//! HTTP/2: one task per connection, one per stream, on the `h2` crate.
+//!
+//! A client's connection comes in by [`serve`]; its requests are read ([`head`]), decided about as
+//! in HTTP/1.1, and sent ([`exchange`]) over connections that all streams to one endpoint share
+//! ([`pool`], [`upstream`]). Protocols are never converted: HTTP/2 goes out as HTTP/2.
 
-use std::rc::Rc;
 use std::time::Duration;
 
-use crate::proxy::serve::Origin;
-use crate::proxy::stream::Side;
-use crate::proxy::worker::Worker;
+mod answer;
+mod body;
+mod exchange;
+mod head;
+mod io;
+mod pool;
+mod serve;
+mod stream;
+mod tally;
+mod upstream;
 
-/// Shared connections to endpoints.
-#[derive(Debug, Default)]
-pub struct Http2Pool {}
+#[cfg(test)]
+mod tests;
 
-impl Http2Pool {
-    /// Closes what is too old.
-    pub fn sweep(&mut self, _now: Duration) {}
-}
+pub use pool::Http2Pool;
+pub use serve::serve;
 
-/// Serves a client that speaks HTTP/2.
-pub async fn serve(_worker: Rc<Worker>, _side: Side, _origin: Origin, _life: Duration) {}
+/// Streams of one connection at a time.
+const MAX_STREAMS: u32 = 100;
+
+/// The header list of a request or an answer, as RFC 9113 §6.5.2 counts it.
+const MAX_HEADER_LIST: u32 = 16 * 1024;
+
+/// What a stream may send before its reader has taken it: the protocol's default, so that a
+/// stalled stream costs no more.
+const STREAM_WINDOW: u32 = 65_535;
+
+/// What all streams of a connection may send before their readers have taken it.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// What is taken from one side before the other has written it.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// The overhead of small DATA frames that may wait in one connection. A stalled stream of the
+/// smallest gRPC messages fills its window with 11,000 frames, which count 250 each; this is room
+/// for three of them, and none of them ends the connection (the crate's default would).
+const DATA_FRAME_BUDGET: usize = 8 * 1024 * 1024;
+
+/// How long a stream that was reset here is remembered for what is still on its way.
+const RESET_MEMORY: Duration = Duration::from_secs(5);

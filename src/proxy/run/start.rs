@@ -79,6 +79,7 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
     let view = View {
         proxy: place.proxy.clone(),
         service: config.service.clone(),
+        app: config.app,
         directory: Arc::clone(&directory),
         tls: Tls::new(joined.credentials, joined.roots)?,
         metrics: Collector::new(),

@@ -1,0 +1,109 @@
+//! Answers that the proxy makes itself, in HTTP/2: to gRPC as a status that its libraries
+//! understand (trailers only), to everything else as in HTTP/1.1.
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+
+use crate::proxy::decide::Refusal;
+use crate::proxy::head::Head;
+use crate::proxy::reply;
+use crate::telemetry::reason::{REASON_HEADER, RULE_HEADER, Reason};
+
+/// What the client can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Status, fields and a text.
+    Http,
+    /// The same to HEAD: without the text.
+    HttpHead,
+    /// `grpc-status` and `grpc-message`.
+    Grpc,
+}
+
+impl Form {
+    /// The form that answers `head`.
+    pub(super) fn of(head: &impl Head) -> Self {
+        let grpc = |kind: &[u8]| match kind.strip_prefix(b"application/grpc") {
+            // `application/grpc-web` is another protocol.
+            Some(rest) => matches!(rest.first(), None | Some(b'+' | b';')),
+            None => false,
+        };
+        match head.header("content-type") {
+            Some(kind) if grpc(kind) => Self::Grpc,
+            _ if head.method() == "HEAD" => Self::HttpHead,
+            _ => Self::Http,
+        }
+    }
+}
+
+/// Answers; a client that has gone meanwhile misses nothing.
+pub(super) fn send(respond: &mut SendResponse<Bytes>, refusal: &Refusal, form: Form) {
+    let text = reply::body(refusal);
+    let mut response = Response::new(());
+    let headers = response.headers_mut();
+    name_reason(headers, refusal);
+    let body = match form {
+        Form::Grpc => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+            let status = HeaderValue::from(grpc_status(refusal.reason));
+            headers.insert(HeaderName::from_static("grpc-status"), status);
+            let message = percent_encoded(text.trim_end());
+            put(headers, HeaderName::from_static("grpc-message"), &message);
+            None
+        }
+        Form::Http | Form::HttpHead => {
+            let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+            headers.insert(CONTENT_TYPE, kind);
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+            let status = StatusCode::from_u16(refusal.reason.status());
+            *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (form == Form::Http).then_some(text)
+        }
+    };
+    let Ok(mut stream) = respond.send_response(response, body.is_none()) else { return };
+    if let Some(body) = body {
+        // An error says that the client has gone.
+        let _ = stream.send_data(Bytes::from(body), true);
+    }
+}
+
+fn name_reason(headers: &mut HeaderMap, refusal: &Refusal) {
+    put(headers, HeaderName::from_static(REASON_HEADER), refusal.reason.as_str());
+    if let Some(rule) = &refusal.rule {
+        put(headers, HeaderName::from_static(RULE_HEADER), &rule.0);
+    }
+}
+
+fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// The status code that gRPC makes of a HTTP status (its `http-grpc-status-mapping.md`), but for
+/// what gRPC has a word of its own for.
+pub(super) fn grpc_status(reason: Reason) -> u16 {
+    match (reason, reason.status()) {
+        (Reason::RequestTimeout, _) => 4,
+        (_, 400 | 431) => 13,
+        (_, 401) => 16,
+        (_, 403) => 7,
+        (_, 404) => 12,
+        (_, 429 | 502 | 503 | 504) => 14,
+        _ => 2,
+    }
+}
+
+/// `grpc-message`: printable ASCII but `%` as it is (gRPC over HTTP/2, "Percent-Byte").
+fn percent_encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'%' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}

@@ -1,0 +1,71 @@
+//! A connection as the `h2` crate wants it: what was read while the protocol was found out comes
+//! first, then the stream. Counts arrivals, so that the keepalive sees a connection that lives.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::proxy::stream::{Side, Stream};
+use crate::proxy::worker::Worker;
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(super) struct Io {
+    before: Bytes,
+    stream: Stream,
+    arrivals: Rc<Cell<u64>>,
+}
+
+impl Io {
+    /// Takes over a connection; its read buffer goes back to the worker.
+    pub(super) fn new(worker: &Worker, side: Side) -> Self {
+        let before = Bytes::copy_from_slice(side.buffer.filled());
+        worker.give_block(side.buffer);
+        Self { before, stream: side.stream, arrivals: Rc::default() }
+    }
+
+    /// How often something has arrived.
+    pub(super) fn arrivals(&self) -> Rc<Cell<u64>> {
+        Rc::clone(&self.arrivals)
+    }
+}
+
+impl AsyncRead for Io {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.before.has_remaining() {
+            let count = self.before.len().min(buf.remaining());
+            buf.put_slice(&self.before.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        self.arrivals.set(self.arrivals.get().wrapping_add(1));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,199 @@
+//! A client's connection: accepts streams, each in a task of its own, and ends when it is idle, too
+//! old, abused, or the proxy drains. Ending is graceful: GOAWAY twice, streams run to their end.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server;
+use tokio::task::JoinSet;
+
+use super::io::Io;
+use super::tally::Tally;
+use super::{
+    CONNECTION_WINDOW, DATA_FRAME_BUDGET, MAX_HEADER_LIST, MAX_STREAMS, RESET_MEMORY, SEND_BUFFER,
+    STREAM_WINDOW, stream,
+};
+use crate::proxy::serve::Origin;
+use crate::proxy::slots::{Fired, Slot};
+use crate::proxy::stream::Side;
+use crate::proxy::worker::Worker;
+
+/// How long a client may take to say how it speaks.
+const PREFACE: Duration = Duration::from_secs(10);
+
+/// How long a connection may be without a stream.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// How long a client may take to close a connection that has ended.
+const PARTING: Duration = Duration::from_secs(10);
+
+/// What the streams of a connection share.
+#[derive(Debug)]
+pub(super) struct Client {
+    /// The worker.
+    pub(super) worker: Rc<Worker>,
+    /// Where the connection came in.
+    pub(super) origin: Origin,
+    tally: RefCell<Tally>,
+    abused: Cell<bool>,
+}
+
+impl Client {
+    /// A stream has ended: given up by the client, or not.
+    pub(super) fn ended(&self, given_up: bool) {
+        let mut tally = self.tally.borrow_mut();
+        if !given_up {
+            tally.completed();
+        } else if !tally.given_up(self.worker.slots.now()) {
+            self.abused.set(true);
+        }
+    }
+}
+
+/// Serves a client that speaks HTTP/2, for `life` at most (and to the end of its streams).
+pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duration) {
+    let io = Io::new(&worker, side);
+    let handshake = tokio::time::timeout(PREFACE, builder().handshake(io));
+    let connection = match handshake.await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => {
+            return tracing::debug!(%error, "a client does not speak HTTP/2");
+        }
+        Err(_) => return,
+    };
+    let now = worker.slots.now();
+    let client = Client {
+        origin,
+        tally: RefCell::new(Tally::new(now)),
+        abused: Cell::new(false),
+        worker: Rc::clone(&worker),
+    };
+    let serving = Serving {
+        client: Rc::new(client),
+        connection,
+        slot: worker.slots.take(),
+        streams: JoinSet::new(),
+        expires: now + life,
+        busy_until: now,
+        parting: false,
+    };
+    serving.run().await;
+}
+
+fn builder() -> server::Builder {
+    let mut builder = server::Builder::new();
+    builder
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADER_LIST)
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_concurrent_reset_streams(MAX_STREAMS as usize)
+        .max_pending_accept_reset_streams(MAX_STREAMS as usize)
+        .reset_stream_duration(RESET_MEMORY)
+        .data_frame_budget(DATA_FRAME_BUDGET);
+    builder
+}
+
+struct Serving {
+    client: Rc<Client>,
+    connection: server::Connection<Io, Bytes>,
+    slot: Slot,
+    streams: JoinSet<()>,
+    expires: Duration,
+    /// When a stream was last seen, on the worker's clock.
+    busy_until: Duration,
+    /// GOAWAY was said.
+    parting: bool,
+}
+
+impl Serving {
+    async fn run(mut self) {
+        self.watch();
+        std::future::poll_fn(|cx| {
+            self.poll_streams(cx);
+            // The stream that was one too many has just ended, which is why this task runs.
+            if self.client.abused.take() {
+                tracing::warn!("a client opens streams only to reset them");
+                self.connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+            }
+            if self.poll_over(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            self.poll_accept(cx)
+        })
+        .await;
+        let Self { connection, mut streams, .. } = self;
+        // Streams that still run learn from this that their client has gone, and leave a record.
+        drop(connection);
+        while let Some(ended) = streams.join_next().await {
+            report(ended);
+        }
+    }
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match self.connection.poll_accept(cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => {
+                    let stream = stream::serve(Rc::clone(&self.client), request, respond);
+                    self.streams.spawn_local(stream);
+                    // A task that was just added has not told the set to wake this one.
+                    self.poll_streams(cx);
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    tracing::debug!(%error, "a client's connection failed");
+                    return Poll::Ready(());
+                }
+                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn poll_streams(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(ended)) = self.streams.poll_join_next(cx) {
+            self.busy_until = self.client.worker.slots.now();
+            report(ended);
+        }
+    }
+
+    /// Looks after the deadlines; ready where there is nothing left to wait for.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Poll::Ready(why) = self.slot.poll_fired(cx) {
+            let empty = self.streams.is_empty() && !self.connection.has_streams();
+            if self.parting && empty {
+                return Poll::Ready(());
+            }
+            let now = self.client.worker.slots.now();
+            let idle = empty && self.busy_until + IDLE <= now;
+            if !self.parting && (why == Fired::Drain || idle || self.expires <= now) {
+                self.parting = true;
+                self.connection.graceful_shutdown();
+            }
+            self.watch();
+        }
+        Poll::Pending
+    }
+
+    fn watch(&self) {
+        if self.parting {
+            return self.slot.arm(PARTING, false);
+        }
+        let now = self.client.worker.slots.now();
+        let idle_end = match self.streams.is_empty() {
+            true => self.busy_until + IDLE,
+            false => now + IDLE,
+        };
+        let end = idle_end.min(self.expires);
+        self.slot.arm(end.saturating_sub(now).max(Duration::from_secs(1)), true);
+    }
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a stream was given up by a fault of the proxy");
+    }
+}
