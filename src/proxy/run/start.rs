@@ -100,7 +100,7 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
     if let Some(last_good) = last_good {
         control.restore(last_good, now);
     }
-    let running = bound.data_plane.start(Arc::new(Shared {
+    let running = bound.data_plane.start(&Arc::new(Shared {
         directory: Arc::clone(&view.directory),
         tls: Arc::clone(&view.tls),
         metrics: Arc::clone(&view.metrics),
