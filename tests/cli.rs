@@ -6,5 +6,7 @@ mod binary;
 mod errors;
 mod generated;
 mod help;
+mod installed;
 mod mesh;
 mod offline;
+mod workload;

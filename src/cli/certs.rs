@@ -181,7 +181,7 @@ pub(crate) fn qualified(name: &str, namespace: &str) -> Result<String, Failure> 
         false => format!("{namespace}/{name}"),
     };
     let parsed = full.parse::<crate::names::ProxyId>();
-    parsed.map(|id| id.to_string()).map_err(|error| Failure::usage(error.to_string()))
+    parsed.map(|id| id.to_string()).map_err(Failure::misuse)
 }
 
 fn rotate(args: &RotateArgs, client: &Client, context: &Context) -> Outcome {

@@ -17,6 +17,7 @@ use crate::control::api::shapes::API_VERSION;
 mod before;
 mod control_plane;
 mod data_plane;
+mod exposed;
 #[cfg(test)]
 mod tests;
 

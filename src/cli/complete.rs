@@ -3,6 +3,7 @@
 //! Only when the completion script asks, by [`VARIABLE`]. Silent on every failure and quick: a
 //! control plane that does not answer at once is done without.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::CommandFactory as _;
@@ -14,6 +15,7 @@ use super::client::Client;
 use super::kind;
 use crate::control::api::shapes::{MeshStatus, ObjectList, TraceList};
 use crate::mesh::ObjectKind;
+use crate::names::DEFAULT_NAMESPACE;
 
 /// The environment variable by which a completion script asks.
 pub(super) const VARIABLE: &str = "MESHCTL_COMPLETE";
@@ -32,15 +34,25 @@ pub(super) fn answered() -> bool {
     answer.unwrap_or(true)
 }
 
+/// The command line that is being typed: what follows the first `--` of this process's own.
+fn typed() -> Vec<String> {
+    let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
+    words.map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// The value of a flag that was typed before.
+fn value(words: &[String], flags: &[&str]) -> Option<String> {
+    words.windows(2).find_map(|pair| match pair {
+        [flag, value] if flags.contains(&flag.as_str()) => Some(value.clone()),
+        _ => None,
+    })
+}
+
 /// A client for the home directory of the command line that is being typed.
 fn client() -> Option<Client> {
-    let words: Vec<_> = std::env::args_os().skip_while(|word| word != "--").skip(1).collect();
-    let typed = words.windows(2).find_map(|pair| match pair {
-        [flag, dir] if flag == "--home" => Some(std::path::PathBuf::from(dir)),
-        _ => None,
-    });
-    let set = || std::env::var_os("MESHCTL_HOME").map(std::path::PathBuf::from);
-    Client::with_timeout(&home(typed.or_else(set).as_deref())?, TIMEOUT).ok()
+    let given = value(&typed(), &["--home"]).map(PathBuf::from);
+    let set = || std::env::var_os("MESHCTL_HOME").map(PathBuf::from);
+    Client::with_timeout(&home(given.or_else(set).as_deref())?, TIMEOUT).ok()
 }
 
 fn candidates(names: Option<Vec<String>>) -> Vec<CompletionCandidate> {
@@ -54,24 +66,45 @@ fn status() -> Option<MeshStatus> {
     client()?.ask("/v1/status", &[]).ok()
 }
 
-/// Kinds, and rules as `kind/name`.
+/// Behind a kind its names; else kinds, and rules as `kind/name`.
 pub(super) fn objects() -> Vec<CompletionCandidate> {
+    let words = typed();
+    let before = words.split_last().map_or(&[][..], |(_, before)| before);
+    match before.iter().find_map(|word| kind::parse(word).ok()) {
+        Some(kind) => candidates(names(kind, &words)),
+        None => {
+            let kinds = ObjectKind::ALL.map(|kind| kind::word(kind.as_str()));
+            candidates(Some(rules(&[]).unwrap_or_default().into_iter().chain(kinds).collect()))
+        }
+    }
+}
+
+/// Names of one kind in the namespace that was typed; of services also those that nobody declared.
+fn names(kind: ObjectKind, words: &[String]) -> Option<Vec<String>> {
+    let within = value(words, &["-n", "--namespace"]);
+    let within = within.as_deref().unwrap_or(DEFAULT_NAMESPACE).parse().ok()?;
+    let namespace = kind::namespace(kind, &within);
+    if kind == ObjectKind::Service {
+        let services = status()?.services.into_iter().filter(|it| it.namespace == namespace);
+        return Some(services.map(|it| it.name).collect());
+    }
+    let rules = rules(&[("kind", kind.as_str()), ("namespace", &namespace)])?;
+    Some(rules.iter().filter_map(|it| Some(it.split_once('/')?.1.to_owned())).collect())
+}
+
+fn rules(query: &[(&str, &str)]) -> Option<Vec<String>> {
     let name = |item: &serde_json::Value| {
         let kind = item.get("kind")?.as_str()?;
         Some(format!("{}/{}", kind::word(kind), item.pointer("/metadata/name")?.as_str()?))
     };
-    let rules = || {
-        let list: ObjectList = client()?.ask("/v1/objects", &[]).ok()?;
-        Some(list.items.iter().filter_map(name).collect::<Vec<_>>())
-    };
-    let kinds = ObjectKind::ALL.iter().map(|kind| kind::word(kind.as_str()));
-    candidates(Some(rules().unwrap_or_default().into_iter().chain(kinds).collect()))
+    let list: ObjectList = client()?.ask("/v1/objects", query).ok()?;
+    Some(list.items.iter().filter_map(name).collect())
 }
 
 /// Services, those of the default namespace without it.
 pub(super) fn services() -> Vec<CompletionCandidate> {
     let short = |namespace: &str, name: &str| match namespace {
-        crate::names::DEFAULT_NAMESPACE => name.to_owned(),
+        DEFAULT_NAMESPACE => name.to_owned(),
         _ => format!("{namespace}/{name}"),
     };
     let all = status().map(|it| it.services);

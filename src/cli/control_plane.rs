@@ -91,8 +91,7 @@ fn serve(args: &RunArgs, context: &Context) -> Outcome {
         listen: args.listen,
         trust_domain: args.trust_domain.clone(),
     };
-    let _logging = logging::init(logging::Format::default(), &args.log)
-        .map_err(|error| Failure::usage(error.to_string()))?;
+    let _logging = logging::init(logging::Format::default(), &args.log).map_err(Failure::misuse)?;
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let shutdown = CancellationToken::new();

@@ -216,7 +216,8 @@ impl Play<'_> {
     /// Looks at everything, draws it, and waits for the next beat.
     fn beat(&mut self, step: Option<(usize, &Step)>) -> Result<(), Failure> {
         self.stage.look()?;
-        observe::look(&self.stage, &self.seen)?;
+        let traced = step.is_some_and(|(_, step)| step.proof == steps::Proof::Traced);
+        observe::look(&self.stage, &self.seen, traced)?;
         if self.guided {
             let (program, home) = (self.stage.typed(), self.stage.home());
             let home = home.to_string_lossy();

@@ -65,6 +65,11 @@ impl Failure {
         Self { exit: Exit::Usage, ..Self::new(what) }
     }
 
+    /// What is wrong with the command line was found by a parser (exit 2).
+    pub(crate) fn misuse(error: impl Into<anyhow::Error>) -> Self {
+        Self { exit: Exit::Usage, ..Self::from(error) }
+    }
+
     /// What was asked for is known and comes with a later version (exit 2).
     pub(crate) fn later(what: &str) -> Self {
         Self::usage(format!("{what} is not supported in this version yet"))

@@ -81,8 +81,7 @@ pub(crate) fn object(
     within: &Namespace,
     name: &str,
 ) -> Result<ObjectId, Failure> {
-    let name: crate::names::ObjectName =
-        name.parse().map_err(|error: crate::names::NameError| Failure::usage(error.to_string()))?;
+    let name: crate::names::ObjectName = name.parse().map_err(Failure::misuse)?;
     Ok(ObjectId {
         kind: kind.as_str().to_owned(),
         namespace: namespace(kind, within),

@@ -48,7 +48,7 @@ fn view(status: &MeshStatus, edges: bool, now: Timestamp) -> Result<View, Failur
     let proxy = |it: &ProxyStatus| format!("proxy/{}/{}", it.namespace, it.name);
     let service = |it: &ServiceStatus| format!("service/{}/{}", it.namespace, it.name);
     let names = status.proxies.iter().map(proxy).chain(status.services.iter().map(service));
-    let mut lead = vec![control_plane(&status.control_plane, now)];
+    let mut lead = control_plane(&status.control_plane, now);
     if status.proxies.is_empty() {
         lead.push(
             "no proxy has joined yet; run one with `meshctl proxy run --service NAME`".into(),
@@ -65,16 +65,13 @@ fn view(status: &MeshStatus, edges: bool, now: Timestamp) -> Result<View, Failur
     })
 }
 
-fn control_plane(it: &ControlPlaneStatus, now: Timestamp) -> String {
-    format!(
-        "control plane {} {} at {}, up {}, rules at revision {}, root certificate for {}",
-        it.version,
-        if it.ready { "ready" } else { "not ready" },
-        it.address,
-        age(it.since, now),
-        it.revision,
-        until(it.root_expires, now),
-    )
+fn control_plane(it: &ControlPlaneStatus, now: Timestamp) -> Vec<String> {
+    let ready = if it.ready { "ready" } else { "not ready" };
+    let (up, root) = (age(it.since, now), until(it.root_expires, now));
+    vec![
+        format!("control plane {} {ready} at {}, up {up}", it.version, it.address),
+        format!("rules at revision {}, root certificate for {root}", it.revision),
+    ]
 }
 
 fn proxies(proxies: &[ProxyStatus], now: Timestamp) -> Table {

@@ -75,7 +75,8 @@ fn filters(args: &TraceArgs) -> Vec<(&'static str, String)> {
 
 /// The trace with this id, or the only one whose id begins like this.
 fn find(client: &Client, id: &str) -> Result<Trace, Failure> {
-    let id = id.to_ascii_lowercase();
+    // A table on a narrow terminal shows the beginning and `…`.
+    let id = id.trim_end_matches('…').to_ascii_lowercase();
     if id == "request" {
         return Err(Failure::later("`trace request`"));
     }

@@ -15,6 +15,8 @@ use crate::control::api::shapes::{MeshStatus, ProxyState};
 use crate::control::home::Home;
 use crate::platform::local::Holder;
 
+/// The longest that a control plane which does not hang takes to answer.
+const ANSWER: Duration = Duration::from_secs(5);
 /// Between two looks at a control plane that ends.
 const INTERVAL: Duration = Duration::from_millis(20);
 
@@ -42,7 +44,7 @@ pub(crate) fn run(args: &UninstallArgs, context: &Context) -> Outcome {
         let what = format!("delete all of the mesh's data in `{}`", dir.display());
         confirm::confirm(args.confirm, context.printer, &what)?;
     }
-    let client = Client::new(dir)?;
+    let client = Client::with_timeout(dir, ANSWER)?;
     let proxies = connected(&client);
     match stop(&client, &home, args.timeout.timeout, context)? {
         true => context.printer.line("control plane stopped")?,

@@ -33,6 +33,9 @@ pub(crate) fn show(
         return Ok(Exit::Done);
     }
     let mut before = String::new();
+    if printer.height().is_some() {
+        printer.data("\x1b[2J")?;
+    }
     loop {
         let view = look()?;
         let shown = match (format, printer.height()) {

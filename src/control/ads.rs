@@ -200,9 +200,9 @@ impl<'a> Conversation<'a> {
         if let Err(refuse) = self.session.on_request(request, &|key| authorized(&id, key)) {
             return Err(self.refused(&refuse));
         }
-        let (now, mut board) = ((Instant::now(), Timestamp::now()), self.plane.board.lock());
+        let (now, mut board) = (Instant::now(), self.plane.board.lock());
         for key in unwanted.iter().filter(|key| !self.session.subscribed(key)) {
-            board.let_go(&id, key, now.1);
+            board.let_go(&id, key);
         }
         for key in &wanted {
             board.proxies.subscribe(&id, key.clone());
@@ -210,6 +210,7 @@ impl<'a> Conversation<'a> {
         for key in wanted.iter().chain(&answered).filter(|key| self.session.subscribed(key)) {
             board.heard(&id, key, &self.session, now);
         }
+        board.settle(&id, Timestamp::now());
         Ok(())
     }
 
@@ -226,14 +227,16 @@ impl<'a> Conversation<'a> {
     fn responses(&mut self) -> Vec<DeltaResponse> {
         let mut board = self.plane.board.lock();
         let responses = self.session.poll(Instant::now(), &|key| board.resource(key));
-        let now = Timestamp::now();
         for response in &responses {
             let sent = contents(response);
             for (key, version) in &sent {
-                board.sent(&self.id, key, version, now);
+                board.sent(&self.id, key, version);
             }
             let keys = sent.into_iter().map(|(key, _)| key).collect();
             self.unanswered.insert(response.nonce.clone(), keys);
+        }
+        if !responses.is_empty() {
+            board.settle(&self.id, Timestamp::now());
         }
         responses
     }
@@ -241,8 +244,9 @@ impl<'a> Conversation<'a> {
     fn let_go(&self, before: Vec<Key>) {
         let mut board = self.plane.board.lock();
         for key in before.into_iter().filter(|key| !self.session.subscribed(key)) {
-            board.let_go(&self.id, &key, Timestamp::now());
+            board.let_go(&self.id, &key);
         }
+        board.settle(&self.id, Timestamp::now());
     }
 }
 

@@ -147,7 +147,7 @@ fn admit(
     admissible(&board.proxies, registration, link, &plane.trust_domain)?;
     let id = registration.proxy();
     let known = board.proxies.get(&id);
-    if known.is_none() && board.proxies.len() >= PROXIES_MAX {
+    if known.is_none() && board.proxies.count() >= PROXIES_MAX {
         return Err(Status::resource_exhausted(format!("{PROXIES_MAX} proxies are registered")));
     }
     // After a restart of the control plane the process is not known: it is taken for the same.

@@ -121,7 +121,7 @@ impl Board {
             None => Vec::new(),
         };
         for key in &before {
-            self.proxies.unsubscribe(id, key, now);
+            self.proxies.unsubscribe(id, key);
         }
         self.proxies.update(id, now, |proxy| {
             if let Some(old) = proxy.discovery.replace(link) {
@@ -152,8 +152,8 @@ impl Board {
     }
 
     /// The proxy no longer wants `key`.
-    pub fn let_go(&mut self, id: &ProxyId, key: &Key, now: Timestamp) {
-        self.proxies.unsubscribe(id, key, now);
+    pub fn let_go(&mut self, id: &ProxyId, key: &Key) {
+        self.proxies.unsubscribe(id, key);
         self.ledger.unsubscribed(id, key);
     }
 
@@ -164,16 +164,14 @@ impl Board {
     }
 
     /// `version` of `key` is on its way to the proxy.
-    pub fn sent(&mut self, id: &ProxyId, key: &Key, version: &Version, now: Timestamp) {
-        self.proxies.update(id, now, |proxy| {
-            if let Some(holding) = proxy.holdings.get_mut(key) {
-                holding.sent = Some(version.clone());
-            }
-        });
+    pub fn sent(&mut self, id: &ProxyId, key: &Key, version: &Version) {
+        if let Some(holding) = self.proxies.holding(id, key) {
+            holding.sent = Some(version.clone());
+        }
     }
 
     /// Takes over what `session` knows of `key` after the proxy spoke.
-    pub fn heard(&mut self, id: &ProxyId, key: &Key, session: &Session, now: (Instant, Timestamp)) {
+    pub fn heard(&mut self, id: &ProxyId, key: &Key, session: &Session, now: Instant) {
         let acknowledged = match session.acknowledged(key) {
             Some(Held::Version(version)) => Some(Some(Arc::clone(version))),
             Some(Held::Absent) => Some(None),
@@ -191,22 +189,25 @@ impl Board {
             (version, why)
         });
         if let Some(version) = &acknowledged {
-            self.ledger.acknowledged(id, key, version, now.0);
+            self.ledger.acknowledged(id, key, version, now);
         }
         if let Some((version, why)) = &refused {
             let rules = self.rules(key);
-            self.ledger.rejected((id, key), version, now.0, (why.clone(), rules));
+            self.ledger.rejected((id, key), version, now, (why.clone(), rules));
         }
         let current = self.version(key);
-        self.proxies.update(id, now.1, |proxy| {
-            let Some(holding) = proxy.holdings.get_mut(key) else { return };
-            // What it brought along from its last stream, and is still so, is not sent.
-            if holding.sent.is_none() && acknowledged.as_ref() == Some(&current) {
-                holding.sent.clone_from(&acknowledged);
-            }
-            holding.acknowledged = acknowledged;
-            holding.rejected = refused;
-        });
+        let Some(holding) = self.proxies.holding(id, key) else { return };
+        // What it brought along from its last stream, and is still so, is not sent.
+        if holding.sent.is_none() && acknowledged.as_ref() == Some(&current) {
+            holding.sent.clone_from(&acknowledged);
+        }
+        holding.acknowledged = acknowledged;
+        holding.rejected = refused;
+    }
+
+    /// The proxy's state follows from what was sent and heard.
+    pub fn settle(&mut self, id: &ProxyId, now: Timestamp) {
+        self.proxies.update(id, now, |_| ());
     }
 
     fn rules(&self, key: &Key) -> Vec<String> {

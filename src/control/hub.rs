@@ -145,7 +145,11 @@ impl Owner {
             tokio::select! {
                 () = stop.cancelled() => return,
                 Some(input) = self.inputs.recv() => pending.input(input),
-                Some(commit) = self.commits.recv() => pending.commit(commit),
+                commit = self.commits.recv() => match commit {
+                    Some(commit) => pending.commit(commit),
+                    // The store's thread is gone: nothing can be applied any more.
+                    None => return,
+                },
             }
             let until = published.map(|at| at + COALESCE);
             while pending.changes.len() < BATCH {

@@ -18,7 +18,7 @@ mod tests;
 /// Revisions that are followed.
 pub const REVISIONS: usize = 64;
 
-/// Later versions of one key that count for a revision.
+/// Versions of one key that count for a revision: its own and later ones.
 const SUCCESSORS: usize = 64;
 
 /// The version of a key; `None` where the key does not exist.
@@ -74,11 +74,13 @@ impl Ledger {
     ) {
         for record in &mut self.records {
             for (key, version) in changed {
-                if let Some(versions) = record.keys.get_mut(key)
-                    && versions.len() < SUCCESSORS
-                {
-                    versions.push(version.clone());
+                let Some(versions) = record.keys.get_mut(key) else { continue };
+                // The revision's own version and the latest ones: what is in between a proxy that
+                // is behind will leave for a later one.
+                if versions.len() >= SUCCESSORS {
+                    versions.remove(1);
                 }
+                versions.push(version.clone());
             }
         }
         for &(revision, committed) in revisions {
@@ -106,7 +108,7 @@ impl Ledger {
 
     /// `proxy` uses `version` of `key`.
     pub fn acknowledged(&mut self, proxy: &ProxyId, key: &Key, version: &Version, now: Instant) {
-        self.progress(proxy, key, version, now, Progress::Acknowledged);
+        self.progress(proxy, key, version, now, &Progress::Acknowledged);
     }
 
     /// `proxy` refused `version` of `key`, which came from `rules`.
@@ -117,7 +119,7 @@ impl Ledger {
         now: Instant,
         (reason, rules): (String, Vec<String>),
     ) {
-        self.progress(proxy, key, version, now, Progress::Rejected { reason, rules });
+        self.progress(proxy, key, version, now, &Progress::Rejected { reason, rules });
     }
 
     fn progress(
@@ -126,7 +128,7 @@ impl Ledger {
         key: &Key,
         version: &Version,
         now: Instant,
-        progress: Progress,
+        progress: &Progress,
     ) {
         for record in &mut self.records {
             if !record.keys.get(key).is_some_and(|versions| versions.contains(version)) {
@@ -136,8 +138,8 @@ impl Ledger {
             else {
                 continue;
             };
-            if *state != Progress::Acknowledged && *state != progress {
-                state.clone_from(&progress);
+            if *state != Progress::Acknowledged && *state != *progress {
+                state.clone_from(progress);
                 record.last = now;
             }
         }
@@ -146,10 +148,11 @@ impl Ledger {
     /// `proxy` no longer subscribes to `key`.
     pub fn unsubscribed(&mut self, proxy: &ProxyId, key: &Key) {
         for record in &mut self.records {
-            if let Some(keys) = record.proxies.get_mut(proxy) {
-                keys.remove(key);
+            let Some(keys) = record.proxies.get_mut(proxy) else { continue };
+            keys.remove(key);
+            if keys.is_empty() {
+                record.proxies.remove(proxy);
             }
-            record.proxies.retain(|_, keys| !keys.is_empty());
         }
     }
 

@@ -145,7 +145,7 @@ impl Proxies {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.proxies.len()
     }
 
@@ -206,9 +206,17 @@ impl Proxies {
     }
 
     /// It no longer does.
-    pub fn unsubscribe(&mut self, id: &ProxyId, key: &Key, now: Timestamp) {
+    pub fn unsubscribe(&mut self, id: &ProxyId, key: &Key) {
         unindex(&mut self.subscribers, key, id);
-        self.update(id, now, |proxy| drop(proxy.holdings.remove(key)));
+        if let Some(proxy) = self.proxies.get_mut(id) {
+            proxy.holdings.remove(key);
+        }
+    }
+
+    /// What it has of `key`. The proxy's state follows at the next [`update`](Self::update), so
+    /// that thousands of keys cost one look at them.
+    pub fn holding(&mut self, id: &ProxyId, key: &Key) -> Option<&mut Holding> {
+        self.proxies.get_mut(id)?.holdings.get_mut(key)
     }
 
     /// Who subscribes to `key`, those away included.

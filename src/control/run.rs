@@ -21,7 +21,6 @@ use crate::certs::{
 };
 use crate::control::departures::Departures;
 use crate::control::home::{Home, HomeError, Running};
-use crate::control::identity::control_plane_identity;
 use crate::control::intake::Intake;
 use crate::control::plane::Plane;
 use crate::control::store::{Opened, Recovered, Store, StoreError};
@@ -81,6 +80,9 @@ pub enum RunError {
     /// Its own certificate.
     #[error("the control plane's own certificate cannot be made")]
     Certificate(#[from] CertificateError),
+    /// The hub or the store ended; whatever could go on would serve what is old.
+    #[error("the control plane's own state is lost; it must be started again")]
+    Heart,
     /// A socket.
     #[error("cannot listen on `{at}`: {source}")]
     Listen {
@@ -120,21 +122,27 @@ pub async fn run(config: ControlPlaneConfig, shutdown: CancellationToken) -> Res
 
     let mut tasks = JoinSet::new();
     let (plane, owner) = assemble(authority, tls, opened, address, shutdown.child_token());
-    tasks.spawn(owner.run(plane.stop.clone()));
+    let mut heart = tokio::spawn(owner.run(plane.stop.clone()));
     tasks.spawn(tick(Arc::clone(&plane)));
     tasks.spawn(renew(Arc::clone(&plane)));
     listeners.serve(&plane, api::router(&plane), &mut tasks);
     announce(&home, address)?;
     tracing::info!(%address, home = %home.dir().display(), "the control plane is ready");
 
-    plane.stop.cancelled().await;
+    let ended = tokio::select! {
+        // Told to stop, the hub ends too: that is no loss.
+        biased;
+        () = plane.stop.cancelled() => Ok(()),
+        _ = &mut heart => Err(RunError::Heart),
+    };
+    plane.stop.cancel();
     home.clear_running();
-    let ended = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(GRACE, ended).await.is_err() {
+    let finished = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(GRACE, finished).await.is_err() {
         tracing::debug!("some streams were cut off");
     }
     tracing::info!("the control plane has ended");
-    Ok(())
+    ended
 }
 
 fn authority(home: &Home, asked: Option<TrustDomain>) -> Result<Authority, RunError> {
@@ -216,7 +224,7 @@ fn announce(home: &Home, address: SocketAddr) -> Result<(), RunError> {
 }
 
 fn own_credentials(authority: &Authority) -> Result<Credentials, CertificateError> {
-    let identity: Identity = control_plane_identity(authority.trust_domain());
+    let identity = Identity::of_control_plane(authority.trust_domain().clone());
     let key = PendingKey::generate()?;
     let csr = key.csr(&identity)?;
     let issued = authority.sign(&csr, &identity, OWN_LIFETIME, SystemTime::now())?;

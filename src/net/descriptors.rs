@@ -29,3 +29,8 @@ pub fn raise() -> Raised {
     };
     Raised { before, now }
 }
+
+/// How many descriptors the process may have now.
+pub fn limit() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(MOST)
+}

@@ -25,6 +25,9 @@ pub use holder::Holder;
 pub use supervise::{SuperviseError, supervise};
 pub use unit::unit;
 
+/// A log that is longer than this is put aside at the next start.
+const LONGEST_LOG: u64 = 8 << 20;
+
 /// What to run in the background.
 #[derive(Debug, Clone)]
 pub struct Launch {
@@ -73,7 +76,14 @@ impl Launch {
         words.map(|word| unit::quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
     }
 
+    /// Opens the log; one that has grown too long is put aside first, in place of the one before.
     fn open_log(&self) -> Result<File, StartError> {
+        if std::fs::metadata(&self.log).is_ok_and(|meta| meta.len() > LONGEST_LOG) {
+            let mut aside = self.log.clone().into_os_string();
+            aside.push(".1");
+            // Where that fails the log grows on, which is better than no control plane.
+            let _ = std::fs::rename(&self.log, aside);
+        }
         let log = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.log);
         log.map_err(|error| StartError::Log(self.log.clone(), error))
     }

@@ -111,7 +111,7 @@ impl DataPlane {
     ///
     /// # Errors
     /// A thread or its runtime cannot be made.
-    pub fn start(self, shared: Arc<Shared>) -> io::Result<Running> {
+    pub fn start(self, shared: &Arc<Shared>) -> io::Result<Running> {
         let alpn = Alpn::ALL.map(Alpn::as_bytes);
         let own = self.listeners.iter().filter_map(|(listener, _)| listener.local_addr().ok());
         let duties = Duties {
@@ -126,7 +126,7 @@ impl DataPlane {
             let (sender, receiver) = mpsc::channel(HANDOVER);
             let load = Arc::new(AtomicUsize::new(0));
             seats.push(Seat { sender, load: Arc::clone(&load) });
-            let (shared, duties) = (Arc::clone(&shared), duties.clone());
+            let (shared, duties) = (Arc::clone(shared), duties.clone());
             let phases = phase.subscribe();
             let work = move || run_worker(shared, duties, load, receiver, phases);
             workers.push(acceptor::thread(&format!("worker-{index}"), work)?);

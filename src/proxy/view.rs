@@ -4,6 +4,7 @@
 //! Holds no key and no path to one; certificates are named by serial number and times.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -68,6 +69,8 @@ pub struct View {
     pub proxy: ProxyId,
     /// The service that it registers under.
     pub service: ServiceName,
+    /// Where its application listens; `None` where the workload only calls.
+    pub app: Option<SocketAddr>,
     /// Its configuration in use.
     pub directory: Arc<Directory>,
     /// Its certificate.
@@ -94,6 +97,7 @@ impl View {
             "kind": "ProxyConfig",
             "proxy": self.proxy.to_string(),
             "service": self.service.to_string(),
+            "app": self.app.map(|app| app.to_string()),
             "status": self.status(),
             "certificate": self.certificate(),
             "services": names.iter().map(ServiceName::to_string).collect::<Vec<_>>(),

@@ -64,10 +64,15 @@ fn manual_pages_are_fresh() {
     assert!(made == kept, "`completions/man` is stale, run with UPDATE_GOLDEN=1");
 }
 
-/// What a shell is offered after these words, the last of them unfinished.
+/// What a shell is offered after these words, the last of them unfinished, without a mesh.
 fn offered(words: &[&str]) -> Vec<String> {
     let dir = tempfile::tempdir().expect("a directory");
-    let mut asked: Command = command(dir.path());
+    offered_in(dir.path(), words)
+}
+
+/// The same with the mesh of a home directory.
+pub(super) fn offered_in(home: &Path, words: &[&str]) -> Vec<String> {
+    let mut asked: Command = command(home);
     asked.env("MESHCTL_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", words.len().to_string());
     asked.env("_CLAP_IFS", "\n").env("_CLAP_COMPLETE_COMP_TYPE", "9");
     let output = asked.args(["--", "meshctl"]).args(words).output().expect("runs");

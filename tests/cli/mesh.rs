@@ -1,9 +1,10 @@
 //! The commands against a real control plane in the background: installed, used, killed, gone.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use super::binary::{Run, meshctl_in};
+use super::binary::meshctl_in;
+use super::generated::offered_in;
+use super::installed::{Mesh, eventually};
 
 const ROUTE: &str = "\
 apiVersion: gateway.networking.k8s.io/v1
@@ -14,59 +15,6 @@ spec:
   rules:
   - backendRefs: [{name: reviews-v1, port: 80, weight: 90}, {name: reviews-v2, port: 80, weight: 10}]
 ";
-
-/// A mesh that is installed, and purged when the test ends, however it ends.
-struct Mesh {
-    dir: tempfile::TempDir,
-}
-
-impl Mesh {
-    fn install() -> Self {
-        let mesh = Self { dir: tempfile::tempdir().expect("a directory") };
-        let run = mesh.run("install");
-        assert_eq!(run.code, 0, "{run:?}");
-        assert!(run.stdout.starts_with("control plane installed, version "), "{run:?}");
-        mesh
-    }
-
-    fn run(&self, words: &str) -> Run {
-        self.feed(words, "")
-    }
-
-    fn feed(&self, words: &str, input: &str) -> Run {
-        meshctl_in(self.dir.path(), &words.split(' ').collect::<Vec<_>>(), input)
-    }
-
-    fn json(&self, words: &str) -> serde_json::Value {
-        let run = self.run(words);
-        assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
-        serde_json::from_str(&run.stdout).expect("JSON")
-    }
-
-    fn home(&self) -> std::path::PathBuf {
-        self.dir.path().join("home")
-    }
-
-    fn pid(&self) -> i32 {
-        let text = std::fs::read(self.home().join("control-plane.json")).expect("it runs");
-        let running: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
-        i32::try_from(running["pid"].as_i64().expect("a number")).expect("an id")
-    }
-}
-
-impl Drop for Mesh {
-    fn drop(&mut self) {
-        meshctl_in(self.dir.path(), &["uninstall", "--purge", "--yes"], "");
-    }
-}
-
-fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !holds() {
-        assert!(Instant::now() < deadline, "not within 20 s: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
 
 fn alive(pid: i32) -> bool {
     Path::new("/proc").join(pid.to_string()).join("exe").exists()
@@ -134,6 +82,11 @@ fn rules_come_change_and_go() {
     let described = mesh.run("describe httproute/reviews");
     assert_eq!(described.code, 0, "{described:?}");
     assert!(described.stdout.starts_with("HTTPRoute/default/reviews\n"), "{described:?}");
+
+    let offered = |words: &[&str]| offered_in(&mesh.home(), words);
+    assert_eq!(offered(&["describe", "httproute", "rev"]), ["reviews"]);
+    assert_eq!(offered(&["describe", "httproute", "-n", "other", "rev"]), [""; 0]);
+    assert!(offered(&["get", ""]).contains(&"httproute/reviews".to_owned()));
 
     let gone = mesh.run("delete httproute other --yes");
     assert_eq!(gone.code, 1, "{gone:?}");

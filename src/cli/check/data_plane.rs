@@ -2,14 +2,14 @@
 
 use jiff::Timestamp;
 
-use super::Finding;
+use super::{Finding, exposed};
 use crate::cli::certs::last_third;
 use crate::cli::client::Client;
 use crate::cli::diagnostics::plural;
 use crate::cli::exit::Failure;
 use crate::cli::output::until;
 use crate::control::api::shapes::{
-    CertificateList, MeshStatus, ProxyState, ProxyStatus, ServiceStatus,
+    CertificateList, MeshStatus, ProxyCommand, ProxyState, ProxyStatus, ServiceStatus,
 };
 
 pub(super) fn checks(client: &Client, status: &MeshStatus) -> Result<Vec<Finding>, Failure> {
@@ -18,6 +18,7 @@ pub(super) fn checks(client: &Client, status: &MeshStatus) -> Result<Vec<Finding
     findings.extend(status.proxies.iter().map(proxy));
     findings.push(expiry(&certificates, Timestamp::now()));
     findings.push(served(status));
+    findings.push(hidden(client, status));
     Ok(findings)
 }
 
@@ -83,5 +84,23 @@ fn served(status: &MeshStatus) -> Finding {
             format!("none behind {}", empty.join(", ")),
             "run its application behind `meshctl proxy run --service NAME --app ADDR:PORT`",
         ),
+    }
+}
+
+/// Nobody gets to an application past its proxy. Proxies that do not answer were named already.
+fn hidden(client: &Client, status: &MeshStatus) -> Finding {
+    let name = "applications are reached through their proxies alone";
+    let app = |it: &ProxyStatus| -> Option<String> {
+        let path = format!("/v1/proxies/{}/{}/command", it.namespace, it.name);
+        let config: serde_json::Value = client.tell(&path, &ProxyCommand::Config).ok()?;
+        let app: std::net::SocketAddr = config.get("app")?.as_str()?.parse().ok()?;
+        let wide = exposed::beyond_loopback(app)?;
+        Some(format!("the application of `{}/{}` listens on {wide}", it.namespace, it.name))
+    };
+    let connected = status.proxies.iter().filter(|it| it.state != ProxyState::Disconnected);
+    let found: Vec<String> = connected.filter_map(app).collect();
+    match found.is_empty() {
+        true => Finding::passed(name),
+        false => Finding::warning(name, found.join(", "), "let it listen on 127.0.0.1 only"),
     }
 }

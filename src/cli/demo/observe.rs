@@ -11,18 +11,16 @@ use crate::control::api::shapes::{MeshStatus, ProxyState, TraceList};
 /// The services that a trace has to go through to be worth showing.
 const WHOLE_WAY: &[&str] = &["web", "reviews", "ratings"];
 
-/// Asks, and puts it into what was seen.
+/// Asks, and puts it into what was seen; a trace only when one is wanted and was not seen yet.
 ///
 /// # Errors
 /// Where the control plane does not answer, or not in the form that is agreed on.
-pub(super) fn look(stage: &Stage, seen: &Mutex<Seen>) -> anyhow::Result<()> {
+pub(super) fn look(stage: &Stage, seen: &Mutex<Seen>, traced: bool) -> anyhow::Result<()> {
     let (text, _) = stage.meshctl(&["status", "-o", "json"])?;
     let status: MeshStatus = serde_json::from_str(&text)?;
     let synced = status.proxies.iter().filter(|proxy| proxy.state == ProxyState::Synced).count();
-    let trace = match seen.lock().trace.is_some() {
-        true => None,
-        false => whole_trace(stage)?,
-    };
+    let wanted = traced && seen.lock().trace.is_none();
+    let trace = if wanted { whole_trace(stage)? } else { None };
     let mut seen = seen.lock();
     seen.synced = (synced, status.proxies.len());
     seen.edges = status.edges;

@@ -37,17 +37,29 @@ pub(super) struct Frame<'a> {
 }
 
 impl Frame<'_> {
-    /// The lines, at most `width` wide and `height` many.
+    /// The lines, at most `width` wide and `height` many. Where the height is not enough, what another
+    /// part says too goes first.
     pub(super) fn render(&self, width: usize, height: usize) -> String {
-        let mut lines = vec![self.headline(), String::new(), self.way(), String::new()];
-        lines.extend(self.calls());
-        lines.extend(self.split());
-        lines.extend(self.story());
-        lines.extend(self.waterfall());
-        lines.extend(self.by_hand());
-        let last = format!("{DIM}Ctrl-C ends it and leaves nothing behind{DIM:#}");
+        let mut way = vec![self.way(), String::new()];
+        let (mut calls, mut split, waterfall) = (self.calls(), self.split(), self.waterfall());
+        let (story, by_hand) = (self.story(), self.by_hand());
+        // The headline with a blank line, and the last line.
+        let fixed = 3 + waterfall.len() + story.len() + by_hand.len();
+        let mut left = height.saturating_sub(fixed);
+        let [first, second, third] = match waterfall.is_empty() {
+            true => [&mut split, &mut calls, &mut way],
+            false => [&mut way, &mut split, &mut calls],
+        };
+        for part in [first, second, third] {
+            if part.len() > left {
+                part.clear();
+            }
+            left = left.saturating_sub(part.len());
+        }
+        let mut lines = vec![self.headline(), String::new()];
+        lines.extend([way, calls, split, story, waterfall, by_hand].into_iter().flatten());
         lines.truncate(height.saturating_sub(1));
-        lines.push(last);
+        lines.push(format!("{DIM}Ctrl-C ends it and leaves nothing behind{DIM:#}"));
         let mut text = String::new();
         for line in lines {
             let _ = writeln!(text, "{}", cut(&line, width));
@@ -95,7 +107,7 @@ impl Frame<'_> {
             "WHO CALLS WHOM", "MTLS", "REQ/S", "SUCCESS", "P50 MS", "P99 MS"
         )];
         for (from, to) in CALLS {
-            lines.extend(self.seen.edges_between(from, to).into_iter().map(call));
+            lines.extend(by_version(self.seen.edges_between(from, to)).iter().map(call));
         }
         lines.push(String::new());
         lines
@@ -155,6 +167,24 @@ impl Frame<'_> {
         lines.push(String::new());
         lines
     }
+}
+
+/// One row for each version that answers, whichever backend a rule led through; the busiest speaks
+/// for its latency.
+fn by_version(mut edges: Vec<&EdgeStatus>) -> Vec<EdgeStatus> {
+    edges.sort_by(|a, b| b.requests_per_second.total_cmp(&a.requests_per_second));
+    let mut rows: Vec<EdgeStatus> = Vec::new();
+    for edge in edges {
+        match rows.iter_mut().find(|row| row.version == edge.version) {
+            Some(row) => {
+                row.requests_per_second += edge.requests_per_second;
+                row.mtls &= edge.mtls;
+            }
+            None => rows.push(edge.clone()),
+        }
+    }
+    rows.sort_by(|a, b| a.version.cmp(&b.version));
+    rows
 }
 
 fn call(edge: &EdgeStatus) -> String {

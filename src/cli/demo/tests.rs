@@ -168,6 +168,31 @@ fn the_trace_is_shown_with_its_own_step_and_its_id_in_the_command() {
 }
 
 #[test]
+fn calls_by_one_version_are_one_row_whatever_backend_they_went_through() {
+    let mut seen = wired(true);
+    seen.edges.push(EdgeStatus { backend: "web-v1".to_owned(), ..edge("visitors", "web", true) });
+    let (elapsed, program, home) = (Duration::ZERO, "meshctl", "/h");
+    let frame = Frame { step: None, steps: 5, seen: &seen, elapsed, program, home };
+    let plain = anstream::adapter::strip_str(&frame.render(100, 50)).to_string();
+    let rows: Vec<_> = plain.lines().filter(|line| line.contains("visitors → web")).collect();
+    assert_eq!(rows.len(), 1, "{plain}");
+    assert!(rows.iter().all(|row| row.contains("24.0")), "{plain}");
+}
+
+#[test]
+fn a_small_terminal_still_shows_the_step_and_what_to_type() {
+    let steps = steps::steps();
+    let (seen, elapsed, program, home) = (wired(true), Duration::ZERO, "meshctl", "/h");
+    let step = steps.get(1).map(|step| (1, step));
+    let frame = Frame { step, steps: 5, seen: &seen, elapsed, program, home };
+    let plain = anstream::adapter::strip_str(&frame.render(80, 24)).to_string();
+    for said in ["step 2 of 5", "a tenth of the pages", "BY THE REVIEWS", "meshctl status --edges"]
+    {
+        assert!(plain.contains(said), "`{said}` is missing in\n{plain}");
+    }
+}
+
+#[test]
 fn cutting_a_line_keeps_its_styles() {
     assert_eq!(cut("\u{1b}[1mabc\u{1b}[0m def", 2), "\u{1b}[1mab\u{1b}[0m");
     assert_eq!(cut("äöü", 2), "äö");

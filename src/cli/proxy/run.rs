@@ -14,7 +14,7 @@ use super::super::args::{Context, NamespaceArgs};
 use super::super::complete;
 use super::super::exit::{Exit, Failure, Outcome};
 use crate::names::{ObjectName, Protocol, ServiceAccount, ServiceLabel, ServiceName};
-use crate::proxy::run::{AdminAddress, Config, Upstream};
+use crate::proxy::run::{AdminAddress, Config, RunError, Upstream};
 use crate::telemetry::logging::{self, Format, Logging};
 
 #[cfg(test)]
@@ -119,15 +119,24 @@ pub(super) fn run(args: RunArgs, context: &Context) -> Outcome {
     let wrapped = !args.command.is_empty();
     let log = args.log.clone();
     let config = resolve(args, context.home()?.to_owned())?;
-    config.check().map_err(|error| Failure::usage(error.to_string()))?;
+    config.check().map_err(Failure::misuse)?;
     // Held to the end: dropping it writes out what still waits.
-    let ended = start_logging(&log).and_then(|logging| {
-        crate::proxy::run::run(config, Some(logging.level())).map_err(Failure::from)
-    });
+    let ended = start_logging(&log)
+        .and_then(|logging| crate::proxy::run::run(config, Some(logging.level())).map_err(failure));
     match ended {
         Ok(code) => Ok(if code == 0 { Exit::Done } else { Exit::Command(code) }),
         Err(failure) if wrapped => Err(failure.exit_with(Exit::Command(FAILED_BEFORE))),
         Err(failure) => Err(failure),
+    }
+}
+
+/// What to do about the failures that a user can do something about.
+fn failure(error: RunError) -> Failure {
+    match error {
+        RunError::Config(error) => Failure::misuse(error),
+        RunError::Join(_) => Failure::from(error)
+            .help("the control plane of this machine is started with `meshctl install`; `meshctl check` looks at it"),
+        error => error.into(),
     }
 }
 
@@ -216,19 +225,15 @@ fn upstream(text: &str, namespace: &crate::names::Namespace) -> Result<Upstream,
     let (name, port) = target.rsplit_once(':').ok_or_else(wrong)?;
     let (namespace, name) = match (name.split_once('/'), name.split_once('.')) {
         (Some((namespace, name)), _) | (None, Some((name, namespace))) => {
-            (namespace.parse().map_err(usage)?, name)
+            (namespace.parse().map_err(Failure::misuse)?, name)
         }
         (None, None) => (namespace.clone(), name),
     };
-    let service = ServiceName::new(namespace, name.parse().map_err(usage)?);
+    let service = ServiceName::new(namespace, name.parse().map_err(Failure::misuse)?);
     let port: u16 = port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
     Ok(Upstream { service, port, local_port: local.parse().map_err(|_| wrong())? })
 }
 
-fn usage(error: crate::names::NameError) -> Failure {
-    Failure::usage(error.to_string())
-}
-
 fn start_logging(directives: &str) -> Result<Logging, Failure> {
-    logging::init(Format::Text, directives).map_err(|error| Failure::usage(error.to_string()))
+    logging::init(Format::Text, directives).map_err(Failure::misuse)
 }

@@ -35,7 +35,8 @@ fn the_mesh_at_a_glance() {
     assert_eq!(
         shown(true),
         "\
-control plane 0.1.0 ready at 127.0.0.1:15012, up 60s, rules at revision 3, root certificate for 10y
+control plane 0.1.0 ready at 127.0.0.1:15012, up 60s
+rules at revision 3, root certificate for 10y
 
 PROXY          SERVICE   VERSION   STATE      SINCE   CERTIFICATE   REASON
 reviews-v1-0   reviews   v1        Synced       30s           23h

@@ -20,6 +20,9 @@ use crate::rules::{
     parse,
 };
 
+/// Characters of an actor's name that are kept.
+const ACTOR: usize = 200;
+
 /// How long a commit may take to be seen by everyone; it holds in any case.
 const PUBLISHED: Duration = Duration::from_secs(5);
 
@@ -33,7 +36,7 @@ pub(super) async fn apply(
         unknown_kinds: UnknownKinds::Refuse,
     };
     for source in &request.sources {
-        if source.text.len() as u64 > MAX_FILE_BYTES as u64 {
+        if source.text.len() as u64 > MAX_FILE_BYTES {
             let text = format!("`{}` is larger than {MAX_FILE_BYTES} bytes", source.name);
             return Err(Refusal::wrong(text));
         }
@@ -48,7 +51,7 @@ pub(super) async fn apply(
     let (parsed, warnings) = read.await.map_err(failed)??;
     let writes = parsed.objects.into_iter().map(|it| Write::Put(it.reference, it.source));
     let batch = Batch {
-        actor: request.actor,
+        actor: shown(&request.actor),
         at_ms: now_ms(),
         writes: writes.collect(),
         dry_run: request.dry_run,
@@ -65,7 +68,7 @@ pub(super) async fn delete(
     let write = |id: &ObjectId| Ok(Write::Delete { reference: reference(id)?, ignore_missing });
     let batch = Batch {
         writes: request.objects.iter().map(write).collect::<Result<_, Refusal>>()?,
-        actor: request.actor,
+        actor: shown(&request.actor),
         at_ms: now_ms(),
         dry_run: request.dry_run,
     };
@@ -134,6 +137,11 @@ fn namespace(text: &str) -> Result<Namespace, Refusal> {
         "" => Ok(Namespace::default_namespace()),
         text => text.parse().map_err(|error| Refusal::wrong(format!("{error}"))),
     }
+}
+
+/// What goes into the history: it is only for reading.
+fn shown(actor: &str) -> String {
+    actor.chars().take(ACTOR).flat_map(char::escape_debug).collect()
 }
 
 fn now_ms() -> u64 {

@@ -18,6 +18,7 @@
 //! | `GET /v1/traces/ID` | | [`Trace`] |
 //! | `POST /v1/proxies/NAMESPACE/NAME/command` | [`ProxyCommand`] | the proxy's JSON |
 //! | `POST /v1/stop` | | `{}` |
+//! | `GET /metrics` | | Prometheus text |
 //!
 //! Every refusal is [`Failure`] with a fitting status: 400 wrong, 404 not there, 409 in conflict,
 //! 422 rules with errors, 503 not ready, 507 no space.

@@ -75,7 +75,7 @@ fn words(
 #[test]
 fn a_route_says_what_is_missing() {
     let rule = route("ratings");
-    let alone = words(&snapshot(&[rule.clone()]), &rule, HashMap::new());
+    let alone = words(&snapshot(std::slice::from_ref(&rule)), &rule, HashMap::new());
     assert_eq!(alone[0], "Accepted=False NoMatchingParent no such service: `default/reviews`");
     assert_eq!(alone[1], "ResolvedRefs=False BackendNotFound no service `default/ratings`");
     let parent = words(&snapshot(&[service("reviews"), rule.clone()]), &rule, HashMap::new());
@@ -117,7 +117,7 @@ fn of_two_policies_for_a_service_the_older_holds() {
     assert_eq!(words(&both, &older, HashMap::new())[0], "Accepted=True Accepted");
     let said = words(&both, &younger, HashMap::new());
     assert!(said[0].starts_with("Accepted=False Conflicted"), "{said:?}");
-    let alone = snapshot(&[older.clone()]);
+    let alone = snapshot(std::slice::from_ref(&older));
     let said = words(&alone, &older, HashMap::new());
     assert!(said[0].starts_with("Accepted=False TargetNotFound"), "{said:?}");
 }

@@ -123,3 +123,14 @@ fn remembers_a_bounded_number_of_revisions() {
     }
     assert_eq!(bed.ledger.records.len(), REVISIONS);
 }
+
+#[test]
+fn a_key_that_changes_without_end_is_still_acknowledged_by_its_latest_version() {
+    let mut bed = Bed::new(&["a"]);
+    for index in 0..1_000 {
+        let changed = [(key(), version(&format!("w{index}")))];
+        bed.ledger.compiled(&[], &changed, bed.start, |_| Vec::new());
+    }
+    bed.acknowledge("a", "w999", 4);
+    assert_eq!(bed.ask().acknowledged, ["default/a"]);
+}

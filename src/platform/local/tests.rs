@@ -38,6 +38,18 @@ fn the_holder_of_the_lock_is_found_and_nobody_else() {
 }
 
 #[test]
+fn a_long_log_is_put_aside() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = dir.path().join("log");
+    let launch = Launch { log: log.clone(), ..launch("/srv/u/mesh") };
+    let file = File::create(&log).expect("created");
+    file.set_len(LONGEST_LOG + 1).expect("grown");
+    launch.open_log().expect("opened");
+    assert_eq!(std::fs::metadata(&log).expect("there").len(), 0);
+    assert!(dir.path().join("log.1").exists());
+}
+
+#[test]
 fn the_line_is_quoted_for_shells_and_systemd() {
     let line = launch("/srv/u/%h").line();
     assert_eq!(

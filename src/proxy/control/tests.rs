@@ -2,10 +2,16 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::link::{control_plane_identity, pushback};
+use super::answers::Answers;
+use super::link::pushback;
 use super::renewal::Renewal;
 use crate::certs::{Authority, Credentials, PendingKey};
 use crate::names::{Identity, TrustDomain};
+use crate::proxy::directory::Fault;
+use crate::resource::{Address, Kind, Resource};
+use crate::xds::codec::{self, Encoded};
+use crate::xds::discovery::{DeltaResponse, Node};
+use crate::xds::subscription::Subscription;
 
 const LIFE: Duration = Duration::from_secs(1_000);
 
@@ -67,7 +73,7 @@ fn whoever_asks_is_told_when_the_new_one_is_in_use() {
 
 #[test]
 fn only_the_control_planes_identity_is_accepted() {
-    let identity = control_plane_identity("a.mesh".parse().unwrap()).to_string();
+    let identity = Identity::of_control_plane("a.mesh".parse().unwrap()).to_string();
     assert_eq!(identity, "spiffe://a.mesh/ns/meshctl-system/sa/meshctl-control-plane");
 }
 
@@ -82,4 +88,47 @@ fn a_server_may_ask_to_be_left_alone_within_bounds() {
     assert_eq!(with("999999999"), Some(Duration::from_secs(60)));
     assert_eq!(with("-1"), None);
     assert_eq!(pushback(&tonic::Status::unavailable("busy")), None);
+}
+
+fn address(port: u16) -> Encoded {
+    let address = std::net::SocketAddr::from(([10, 0, 0, 1], port));
+    let service = "default/reviews".parse().unwrap();
+    codec::encode(&Resource::Address(Address { address, service, port }))
+}
+
+#[test]
+fn a_response_is_answered_when_each_of_its_resources_is_decided() {
+    let offered = [address(1), address(2)];
+    let mut subscription = Subscription::new();
+    for encoded in &offered {
+        subscription.subscribe(&encoded.key).unwrap();
+    }
+    let _ = subscription.start(Node::default());
+    let received = subscription.on_response(DeltaResponse {
+        resources: offered.iter().map(Encoded::to_wire).collect(),
+        type_url: Kind::Address.type_url().into(),
+        nonce: "7".into(),
+        ..DeltaResponse::default()
+    });
+    let mut answers = Answers::default();
+    let tickets = answers.open(received.ticket, offered.to_vec());
+    let [good, bad] = tickets.as_slice() else { panic!("one ticket each: {tickets:?}") };
+    assert_eq!(answers.accept(*good), Some(offered[0].clone()));
+    assert!(answers.take_decided().is_empty(), "one is undecided");
+    let fault = Fault { field: "port".into(), reason: "no".into() };
+    assert_eq!(answers.refuse(*bad, &fault), Some(offered[1].key.clone()));
+    assert_eq!(answers.refuse(*bad, &fault), None, "decided once");
+    let (ticket, refusals) = answers.take_decided().pop().unwrap();
+    let request = subscription.settle(ticket, refusals).unwrap();
+    assert_eq!(request.response_nonce, "7");
+    assert!(request.error.is_some_and(|error| error.message.contains("port")), "a NACK");
+    assert!(answers.take_decided().is_empty());
+}
+
+#[test]
+fn what_was_recalled_from_disk_is_decided_without_an_answer() {
+    let mut answers = Answers::default();
+    let ticket = answers.recall(address(1));
+    assert_eq!(answers.accept(ticket), Some(address(1)));
+    assert!(answers.take_decided().is_empty());
 }

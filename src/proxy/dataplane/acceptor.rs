@@ -12,9 +12,19 @@ use tokio::sync::watch;
 
 use super::{Arrival, Phase, Role, Seat};
 use crate::net::accept::Acceptor;
+use crate::net::descriptors;
 
 /// Connections that wait in the kernel.
 const BACKLOG: i32 = 4_096;
+
+/// Descriptors that are kept free for everything but connections.
+const RESERVE: usize = 64;
+
+/// How many connections fit into the limit of descriptors: each may need one to its endpoint too.
+fn most_connections() -> usize {
+    let limit = usize::try_from(descriptors::limit()).unwrap_or(usize::MAX);
+    (limit.saturating_sub(RESERVE) / 2).max(1)
+}
 
 /// Binds a listener.
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -49,7 +59,7 @@ pub(super) fn run(
         Err(error) => return tracing::error!(%error, "the acceptor cannot run"),
     };
     runtime.block_on(async move {
-        let seats = Rc::new(seats);
+        let seats = Rc::new(Seats { seats, most: most_connections() });
         for (listener, role) in listeners {
             tokio::task::spawn_local(accept(listener, role, Rc::clone(&seats)));
         }
@@ -59,7 +69,7 @@ pub(super) fn run(
     });
 }
 
-async fn accept(listener: TcpListener, role: Role, seats: Rc<Vec<Seat>>) {
+async fn accept(listener: TcpListener, role: Role, seats: Rc<Seats>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listener cannot run"),
@@ -73,13 +83,22 @@ async fn accept(listener: TcpListener, role: Role, seats: Rc<Vec<Seat>>) {
     }
 }
 
-async fn hand_over(stream: tokio::net::TcpStream, role: Role, seats: &[Seat]) {
+/// The places of all workers, and how many connections they take together.
+struct Seats {
+    seats: Vec<Seat>,
+    most: usize,
+}
+
+async fn hand_over(stream: tokio::net::TcpStream, role: Role, seats: &Seats) {
+    let load = |seat: &Seat| seat.load.load(Ordering::Relaxed);
+    if seats.seats.iter().map(load).sum::<usize>() >= seats.most {
+        // Closed at once: whoever is connected already is served.
+        return tracing::debug!(most = seats.most, "a connection over the limit was closed");
+    }
     // A socket that refuses the option still works, only slower.
     let _ = stream.set_nodelay(true);
     let Ok(stream) = stream.into_std() else { return };
-    let Some(seat) = seats.iter().min_by_key(|seat| seat.load.load(Ordering::Relaxed)) else {
-        return;
-    };
+    let Some(seat) = seats.seats.iter().min_by_key(|seat| load(seat)) else { return };
     // Counted here, so that a burst is spread before the workers wake up.
     seat.load.fetch_add(1, Ordering::Relaxed);
     if seat.sender.send(Arrival { stream, role }).await.is_err() {

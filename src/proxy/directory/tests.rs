@@ -244,23 +244,23 @@ fn a_service_that_goes_is_no_service_and_retires_its_cell() {
 }
 
 #[test]
-fn idle_services_are_let_go_unless_somebody_holds_them() {
+fn idle_services_are_let_go_and_whoever_keeps_a_cell_sees_it() {
     let mut rig = Rig::new(Limits::STANDARD);
-    for name in ["held", "idle", "used"] {
+    for name in ["idle", "kept", "used"] {
         rig.want(name);
         rig.offer(Resource::Service(service(name, &[name])), 1);
         rig.offer(cluster(name), 2);
     }
-    let held = rig.cell("held");
+    let (idle, kept) = (rig.cell("idle"), rig.cell("kept"));
     rig.tick(Duration::from_secs(300));
     rig.cell("used");
+    kept.touch(&rig.directory);
     let effects = rig.tick(Duration::from_secs(601));
     let keys = [Key::service(&named("idle")), Key::cluster(&named("idle"))];
     assert_eq!(effects, keys.map(Effect::Unsubscribe));
-    assert!(rig.is_unknown("idle"));
+    assert!(rig.is_unknown("idle") && idle.is_retired());
     rig.cell("used");
-    assert!(!held.is_retired());
-    drop(held);
+    assert!(!kept.is_retired());
 }
 
 #[test]

@@ -9,14 +9,12 @@ use super::{Known, Loader, Slot};
 use crate::names::ServiceName;
 use crate::resource::Key;
 
-/// A service that nobody called for so long, and that no connection uses, is let go.
+/// A service that nobody called for so long is let go. Whoever keeps its cell sees that it is
+/// retired; connections under way keep the endpoint that they have.
 const IDLE: Duration = Duration::from_secs(10 * 60);
 
 /// The same for a name that is no service, or about which nothing has been answered.
 const IDLE_NOTHING: Duration = Duration::from_secs(60);
-
-/// Cells are held by the loader's map and by the published one; whoever else has one uses it.
-const OWN_REFERENCES: usize = 2;
 
 /// Tables out of use that are waited for; beyond it the last worker frees its own.
 const MAX_REPLACED: usize = 1024;
@@ -67,10 +65,7 @@ impl Loader {
         let since =
             |second: u32| Duration::from_secs(u64::from(self.seconds(now).saturating_sub(second)));
         match self.known.get(name) {
-            Some(Known::Service(cell)) => {
-                since(cell.last_used.load(Ordering::Relaxed)) >= IDLE
-                    && Arc::strong_count(cell) <= OWN_REFERENCES
-            }
+            Some(Known::Service(cell)) => since(cell.last_used.load(Ordering::Relaxed)) >= IDLE,
             Some(Known::Nothing(used)) => since(used.load(Ordering::Relaxed)) >= IDLE_NOTHING,
             None => {
                 let asked = self.slots.get(name).map(|slot| slot.asked);

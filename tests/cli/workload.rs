@@ -1,0 +1,171 @@
+//! The commands about proxies, with proxies that run: `apply --wait`, status, certs, proxy, trace.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Stdio};
+
+use super::binary::command;
+use super::installed::{Mesh, eventually};
+
+const RULES: &str = "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: reviews}
+spec:
+  parentRefs: [{group: \"\", kind: Service, name: reviews, port: 80}]
+  rules:
+  - backendRefs: [{name: reviews-v1, port: 80}]
+";
+
+/// A process that is killed when the test ends, however it ends.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A proxy that is ready.
+struct Proxy {
+    _process: Killed,
+    ready: serde_json::Value,
+}
+
+impl Proxy {
+    fn start(mesh: &Mesh, service: &str, words: &[&str]) -> Self {
+        let file = mesh.home().join(format!("{service}.ready"));
+        let mut command = command(&mesh.home());
+        command.args(["proxy", "run", "--service", service]).args(words);
+        command.arg("--ready-file").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
+        let process = Killed(command.spawn().expect("runs"));
+        eventually("the ready file is written", || file.exists());
+        let text = std::fs::read(&file).expect("the ready file");
+        Self { _process: process, ready: serde_json::from_slice(&text).expect("JSON") }
+    }
+
+    fn address(&self, field: &str) -> SocketAddr {
+        self.ready[field].as_str().expect("a text").parse().expect("an address")
+    }
+}
+
+/// An application that answers every request with 200.
+fn application() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            std::thread::spawn(move || stream.and_then(answer));
+        }
+    });
+    address
+}
+
+fn answer(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    while let Some(line) = lines.next().transpose()? {
+        if line.is_empty() {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")?;
+        }
+    }
+    Ok(())
+}
+
+/// The status line of one request through a proxy's outbound side, traced under this id.
+fn request(outbound: SocketAddr, trace: &str) -> String {
+    let mut stream = TcpStream::connect(outbound).expect("the outbound side");
+    let head = format!(
+        "GET /x HTTP/1.1\r\nhost: reviews\r\ntraceparent: 00-{trace}-00f067aa0ba902b7-01\r\nconnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+#[test]
+fn a_rule_reaches_the_proxies_that_use_it_and_all_of_it_is_seen() {
+    let mesh = Mesh::install();
+    let app = application().to_string();
+    let _reviews = Proxy::start(&mesh, "reviews", &["--version", "v1", "--app", &app]);
+    let web = Proxy::start(&mesh, "web", &[]);
+    assert_eq!(request(web.address("outbound"), TRACE), "HTTP/1.1 200 OK");
+
+    let applied = mesh.feed("apply -f - --wait", RULES);
+    assert_eq!((applied.code, applied.stdout.as_str()), (0, "httproute/reviews created\n"));
+    assert!(applied.stderr.contains("acknowledged by 1 of 1 proxy in "), "{applied:?}");
+
+    eventually("traffic is counted", || {
+        let status = mesh.json("status -o json");
+        let edge = &status["edges"][0];
+        edge["from"] == "web" && edge["to"] == "reviews" && edge["mtls"] == true
+    });
+    let status = mesh.run("status");
+    for proxy in ["reviews-v1-0", "web-0"] {
+        let line = status.stdout.lines().find(|line| line.starts_with(proxy)).expect("the proxy");
+        assert!(line.contains("Synced"), "{status:?}");
+    }
+    eventually("both halves of the trace have arrived", || {
+        mesh.run(&format!("trace {TRACE}")).stdout.contains(": 2 spans over 2 services")
+    });
+    let drawn = mesh.run("trace 4bf92f35…");
+    assert!(drawn.stdout.starts_with(&format!("trace {TRACE}: ")), "{drawn:?}");
+    assert!(drawn.stdout.contains("default/web → default/reviews  GET /x"), "{drawn:?}");
+
+    let check = mesh.run("check --proxy --wait");
+    assert_eq!(check.code, 0, "{check:?}");
+    assert!(check.stdout.ends_with("\nall is well\n"), "{check:?}");
+}
+
+#[test]
+fn a_proxy_is_asked_and_its_certificate_renewed() {
+    let mesh = Mesh::install();
+    let _web = Proxy::start(&mesh, "web", &[]);
+    let serial = || {
+        let list = mesh.json("certs list -o json");
+        list["certificates"][0]["serial"].as_str().expect("a serial number").to_owned()
+    };
+    let before = serial();
+    let rotated = mesh.run("certs rotate web");
+    assert_eq!((rotated.code, rotated.stderr.as_str()), (0, ""), "{rotated:?}");
+    assert!(rotated.stdout.contains("default/web-0") && rotated.stdout.contains("renewed"));
+    eventually("the new certificate is told of", || serial() != before);
+    let inspected = mesh.run("certs inspect web-0");
+    assert!(
+        inspected.stdout.contains("spiffe://cluster.local/ns/default/sa/web\n"),
+        "{inspected:?}"
+    );
+
+    assert!(mesh.json("proxy config web-0 -o json").is_object());
+    assert!(mesh.json("proxy stats default/web-0 -o json").is_object());
+    mesh.run("proxy log web-0 debug").is(0, "", "default/web-0 logs at `debug` now\n");
+    let refused = mesh.run("proxy log web-0 a=[b");
+    assert_eq!((refused.code, refused.stdout.as_str()), (1, ""), "{refused:?}");
+    assert!(refused.stderr.contains("is not a log filter"), "{refused:?}");
+}
+
+#[test]
+fn a_wrapped_command_gives_its_exit_code() {
+    let mesh = Mesh::install();
+    let run = |script: &str| {
+        let mut command = command(&mesh.home());
+        command.args(["proxy", "run", "--service", "web", "--", "sh", "-c", script]);
+        command.output().expect("runs").status.code()
+    };
+    assert_eq!(run("test -n \"$http_proxy\""), Some(0));
+    assert_eq!(run("exit 7"), Some(7));
+}
+
+#[test]
+fn a_proxy_without_a_control_plane_fails_and_says_so() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut command = command(&dir.path().join("home"));
+    let run =
+        command.args(["proxy", "run", "--service", "web", "--", "true"]).output().expect("runs");
+    let stderr = String::from_utf8(run.stderr).expect("UTF-8");
+    assert_eq!(run.status.code(), Some(125), "{stderr}");
+    assert!(stderr.contains("error: "), "{stderr}");
+}
