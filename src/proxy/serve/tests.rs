@@ -2,7 +2,6 @@
 
 use std::future::Future;
 
-use super::*;
 use crate::proxy::{inbound, outbound};
 
 /// What a function's future takes, without making one.
