@@ -121,7 +121,7 @@ impl RequestHead {
             }
         }
         self.framing = request_framing(length, chunked, self.http11)?;
-        self.upgrade = self.wanted_upgrade(options);
+        self.upgrade = self.wanted_upgrade(bytes, options);
         if host.is_none() && self.http11 {
             return Err(Malformed::bad("no host"));
         }
@@ -130,11 +130,12 @@ impl RequestHead {
     }
 
     /// An upgrade counts only on a request without a body: bytes behind the head then belong to
-    /// the next request or to the new protocol, never to both.
-    fn wanted_upgrade(&self, options: ConnectionOptions) -> Option<Range> {
-        let offered = options.upgrade && self.http11 && self.framing.is_empty();
+    /// the next request or to the new protocol, never to both. One to another HTTP never counts:
+    /// what came through it would be requests that nobody here routed or authorized.
+    fn wanted_upgrade(&self, bytes: &[u8], options: ConnectionOptions) -> Option<Range> {
         let field = self.fields.iter().find(|field| field.known == Known::Upgrade)?;
-        offered.then_some(field.value)
+        let offered = options.upgrade && self.http11 && self.framing.is_empty();
+        (offered && !offers_http(field.value.bytes(bytes))).then_some(field.value)
     }
 
     fn read_target(&mut self, method: &str, target: &str, bytes: &[u8]) -> Result<(), Malformed> {
@@ -231,6 +232,14 @@ fn request_framing(length: Option<u64>, chunked: bool, http11: bool) -> Result<F
 
 fn lists_trailers(value: &[u8]) -> bool {
     value.split(|&b| b == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
+/// Whether one of the protocols offered is HTTP again, or TLS, inside of which it would be.
+fn offers_http(value: &[u8]) -> bool {
+    value.split(|&b| b == b',').any(|token| {
+        let name = token.trim_ascii().split(|&b| b == b'/').next().unwrap_or_default();
+        [b"h2c".as_slice(), b"h2", b"http", b"tls"].iter().any(|of| name.eq_ignore_ascii_case(of))
+    })
 }
 
 /// A head with its bytes.

@@ -90,6 +90,17 @@ fn upgrade_needs_connection_and_no_body() {
 }
 
 #[test]
+fn no_upgrade_to_another_http() {
+    for protocol in ["h2c", "H2C", "websocket, h2c", "HTTP/2.0", "TLS/1.2"] {
+        let text = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\n\
+             Upgrade: {protocol}\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
+        );
+        assert_eq!(forwarded(&text), "GET / HTTP/1.1\r\nhost: a\r\n\r\n", "{protocol}");
+    }
+}
+
+#[test]
 fn targets() {
     assert_eq!(path_of("GET http://a HTTP/1.1\r\nHost: a\r\n\r\n"), "/");
     assert_eq!(path_of("GET http://a?x HTTP/1.1\r\nHost: a\r\n\r\n"), "/");
