@@ -9,6 +9,8 @@ mod demo;
 mod docs;
 mod guides;
 mod install;
+mod mesh;
 mod rules;
+mod support;
 mod tidy;
 mod xds;

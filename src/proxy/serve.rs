@@ -90,6 +90,11 @@ impl Connection {
                     return self.linger().await;
                 }
             }
+            if let Origin::Inbound(caller) = &self.origin
+                && !inbound::is_still_welcome(&self.worker, caller)
+            {
+                return self.linger().await;
+            }
             match self.request().await {
                 Next::Request => {}
                 Next::Close => return self.linger().await,

@@ -59,6 +59,9 @@ pub struct Duties {
     pub server: Arc<rustls::ServerConfig>,
 }
 
+/// A service, and the port of it that was called.
+type Target = (Arc<ServiceCell>, u16);
+
 /// See the head of this file.
 #[derive(Debug)]
 pub struct Worker {
@@ -75,7 +78,7 @@ pub struct Worker {
     /// The application as an endpoint.
     pub app: Option<Arc<Endpoint>>,
     /// Services found by the authority that was called.
-    pub targets: RefCell<HashMap<Box<str>, (Arc<ServiceCell>, u16)>>,
+    pub targets: RefCell<HashMap<Box<str>, Target>>,
     connections: Arc<AtomicUsize>,
     metrics: WorkerMetrics,
     edges: RefCell<HashMap<(u64, u64, u64), Arc<Edge>>>,
