@@ -255,6 +255,21 @@ impl<'a> RequestView<'a> {
     pub fn bytes_of(&self, range: Range) -> &'a [u8] {
         range.bytes(self.bytes)
     }
+
+    /// The values of a field as the endpoint will see them: what ends here, and what nobody is to
+    /// believe, is not there; the host is the canonical authority.
+    fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let Self { head, bytes } = *self;
+        head.fields.iter().filter_map(move |field| {
+            let named = field.name.bytes(bytes).eq_ignore_ascii_case(name.as_bytes());
+            match field.known {
+                _ if !named => None,
+                Known::HopByHop | Known::Connection | Known::ClientCert => None,
+                Known::Host => Some(head.authority.bytes(bytes)),
+                _ => Some(field.value.bytes(bytes)),
+            }
+        })
+    }
 }
 
 impl Head for RequestView<'_> {
@@ -278,19 +293,12 @@ impl Head for RequestView<'_> {
     }
 
     fn header(&self, name: &str) -> Option<&[u8]> {
-        let named = |field: &&FieldRange| {
-            field.name.bytes(self.bytes).eq_ignore_ascii_case(name.as_bytes())
-        };
-        Some(self.head.fields.iter().find(named)?.value.bytes(self.bytes))
+        self.values(name).next()
     }
 
     fn header_joined(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         let mut joined: Option<Cow<'_, [u8]>> = None;
-        for field in &self.head.fields {
-            if !field.name.bytes(self.bytes).eq_ignore_ascii_case(name.as_bytes()) {
-                continue;
-            }
-            let value = field.value.bytes(self.bytes);
+        for value in self.values(name) {
             joined = Some(match joined {
                 None => Cow::Borrowed(value),
                 Some(before) => Cow::Owned([&before, b", ".as_slice(), value].concat()),

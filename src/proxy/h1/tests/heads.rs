@@ -69,6 +69,22 @@ fn hop_by_hop_fields_end_here_and_host_is_canonical() {
 }
 
 #[test]
+fn rules_read_what_the_endpoint_will_read() {
+    let (head, bytes) = parse(
+        b"GET http://reviews/ HTTP/1.1\r\nHost: other\r\nConnection: x-drop\r\nX-Drop: 1\r\n\
+          X-Forwarded-Client-Cert: URI=forged\r\nX-Keep: 2\r\nx-keep: 3\r\n\r\n",
+    )
+    .unwrap();
+    let view = head.view(&bytes);
+    for gone in ["x-drop", "x-forwarded-client-cert", "connection"] {
+        assert_eq!((view.header(gone), view.header_joined(gone)), (None, None), "{gone}");
+    }
+    assert_eq!(view.header("host"), Some(b"reviews".as_slice()));
+    assert_eq!(view.header("x-keep"), Some(b"2".as_slice()));
+    assert_eq!(view.header_joined("x-keep").as_deref(), Some(b"2, 3".as_slice()));
+}
+
+#[test]
 fn connection_cannot_take_away_framing_or_host() {
     let text = "POST / HTTP/1.1\r\nHost: a\r\nConnection: content-length, host\r\nContent-Length: 3\r\n\r\n";
     assert_eq!(forwarded(text), "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\n");
