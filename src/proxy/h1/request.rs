@@ -88,7 +88,7 @@ impl RequestHead {
     }
 
     fn read_fields(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
-        let options = connection_options(bytes, &mut self.fields);
+        let options = connection_options(bytes, &mut self.fields)?;
         self.keep_alive = !options.close && (self.http11 || options.keep_alive);
         let mut host = None;
         let mut length = None;

@@ -85,6 +85,16 @@ fn rules_read_what_the_endpoint_will_read() {
 }
 
 #[test]
+fn the_work_for_connection_is_bounded() {
+    let head = |named: usize| {
+        let names = "a, ".repeat(named);
+        format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: {names}close\r\n\r\n")
+    };
+    assert!(!parse(head(MAX_FIELDS - 1).as_bytes()).unwrap().0.keep_alive);
+    assert_eq!(parse(head(10_000).as_bytes()).unwrap_err().reason, Reason::BadRequest);
+}
+
+#[test]
 fn connection_cannot_take_away_framing_or_host() {
     let text = "POST / HTTP/1.1\r\nHost: a\r\nConnection: content-length, host\r\nContent-Length: 3\r\n\r\n";
     assert_eq!(forwarded(text), "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\n");
