@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use super::fields::{ConnectionOptions, classify, connection_options};
 use super::{FieldRange, Framing, Known, MAX_FIELDS, Malformed, Range, malformed};
-use crate::proxy::head::{Head, is_valid_authority};
+use crate::proxy::head::{Head, is_valid_authority, split_authority};
 use crate::proxy::path;
 use crate::telemetry::reason::Reason;
 
@@ -162,6 +162,9 @@ impl RequestHead {
             resource
         };
         let authority = self.authority.bytes(bytes);
+        if self.target == Target::Authority && !names_port(authority) {
+            return Err(Malformed::bad("CONNECT without a port"));
+        }
         if !(is_valid_authority(authority) || authority.is_empty() && !self.http11) {
             return Err(Malformed::bad("an invalid host"));
         }
@@ -198,6 +201,12 @@ impl RequestHead {
     pub fn view<'a>(&'a self, bytes: &'a [u8]) -> RequestView<'a> {
         RequestView { head: self, bytes: bytes.get(..self.length).unwrap_or_default() }
     }
+}
+
+/// Whether an authority says its port, as that of `CONNECT` must (RFC 9110 §9.3.6).
+fn names_port(authority: &[u8]) -> bool {
+    let text = std::str::from_utf8(authority).unwrap_or_default();
+    split_authority(text).is_some_and(|(_, port)| port.is_some())
 }
 
 /// `http://` in any case.
