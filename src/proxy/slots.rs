@@ -79,7 +79,11 @@ impl Slots {
 
     /// Wakes those whose deadline is over.
     pub fn sweep(&self) {
-        let now = self.started.elapsed();
+        self.advance(self.started.elapsed());
+    }
+
+    /// Wakes those whose deadline is over at `now`.
+    pub(super) fn advance(&self, now: Duration) {
         self.now.set(now);
         for entry in self.entries.borrow_mut().iter_mut() {
             if entry.deadline.is_some_and(|deadline| deadline <= now) {
