@@ -67,3 +67,17 @@ fn an_idle_connection_ends_with_its_life() {
         rig::soon(client.readable()).await.unwrap();
     });
 }
+
+#[test]
+fn a_client_that_reads_no_answers_is_given_up() {
+    run(async {
+        let rig = Rig::without_app().await;
+        let mut client = rig.client(LIFE).await;
+        let many = "GET / HTTP/1.1\r\nHost: web\r\n\r\n".repeat(1_000);
+        let full = async { while client.write_all(many.as_bytes()).await.is_ok() {} };
+        // Until neither side can write: the client's answers are in the way.
+        let _ = tokio::time::timeout(Duration::from_millis(300), full).await;
+        assert_eq!(rig.worker.slots.in_use(), 1);
+        rig.to_nothing().await;
+    });
+}

@@ -41,8 +41,26 @@ pub(crate) fn run(test: impl Future<Output = ()>) {
 impl Rig {
     pub(crate) async fn new() -> Self {
         let app = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let worker = worker(app.local_addr().expect("bound"), Vec::new());
+        let worker = worker(app.local_addr().ok(), Vec::new());
         Self { worker, app }
+    }
+
+    /// A worker that has nobody to pass requests on to: it answers all of them itself.
+    pub(crate) async fn without_app() -> Self {
+        Self { worker: worker(None, Vec::new()), ..Self::new().await }
+    }
+
+    /// Waits until nothing is served any more, while the clock runs on and on.
+    pub(crate) async fn to_nothing(&self) {
+        let mut now = self.worker.slots.now();
+        soon(async {
+            while self.worker.slots.in_use() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                now += LONG;
+                self.worker.slots.advance(now);
+            }
+        })
+        .await;
     }
 
     /// A client whose connection is served as a caller's for `life`.
@@ -116,7 +134,7 @@ pub(crate) async fn read_until(from: &mut TcpStream, end: &str) -> String {
 }
 
 /// A worker of an application at `app` whose proxy listens at `listeners`.
-pub(crate) fn worker(app: SocketAddr, listeners: Vec<SocketAddr>) -> Rc<Worker> {
+pub(crate) fn worker(app: Option<SocketAddr>, listeners: Vec<SocketAddr>) -> Rc<Worker> {
     let identity: Identity = "spiffe://cluster.local/ns/shop/sa/web".parse().expect("valid");
     let now = SystemTime::now();
     let authority = Authority::create(&identity.trust_domain, now).expect("an authority");
@@ -144,6 +162,6 @@ pub(crate) fn worker(app: SocketAddr, listeners: Vec<SocketAddr>) -> Rc<Worker> 
         service: "shop/web".parse().expect("valid"),
         version: String::new(),
     };
-    let duties = Duties { app: Some(app), listeners, server };
+    let duties = Duties { app, listeners, server };
     Worker::new(Arc::new(shared), duties, Arc::new(AtomicUsize::new(0)))
 }
