@@ -101,6 +101,11 @@ fn demands(worker: &Worker) -> (MtlsMode, Protocol) {
     }
 }
 
+/// Whether a caller that was let in may go on: nobody without an identity once mTLS is strict.
+pub fn is_still_welcome(worker: &Worker, caller: &Caller) -> bool {
+    caller.identity.is_some() || demands(worker).0 == MtlsMode::Permissive
+}
+
 async fn handshake(worker: &Worker, tcp: TcpStream, protocol: Protocol) -> Option<Arrived> {
     let acceptor = TlsAcceptor::from(Arc::clone(&worker.duties.server));
     let accepted = match tokio::time::timeout(HANDSHAKE, acceptor.accept(tcp)).await {

@@ -24,10 +24,14 @@ use crate::telemetry::reason::Reason;
 
 mod parting;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// How long a connection may be idle between requests.
 const IDLE: Duration = Duration::from_secs(300);
+
+/// How much longer than its life an idle connection stays: whoever dialed it counts the same time,
+/// and is to close it first.
+const AFTER_LIFE: Duration = Duration::from_secs(5);
 
 /// How long a head may take from its first byte.
 const HEAD: Duration = Duration::from_secs(10);
@@ -78,6 +82,11 @@ pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duratio
             Ok(false) => return,
             Err(malformed) => return Box::pin(connection.refuse_malformed(malformed)).await,
         }
+        if let Origin::Inbound(caller) = &connection.origin
+            && !inbound::is_still_welcome(&connection.worker, caller)
+        {
+            return Box::pin(connection.linger()).await;
+        }
         match connection.request().await {
             Next::Request => {}
             Next::Close => return Box::pin(connection.linger()).await,
@@ -108,22 +117,24 @@ impl Connection {
 
     /// Waits for the first byte of a request without holding a buffer; `false`: it is over.
     async fn wait(&mut self) -> bool {
-        if self.client.side.buffer.is_empty() {
-            self.give_rooms();
-            self.client.slot.arm(IDLE, true);
-            let ready = std::future::poll_fn(|cx| {
-                if self.client.slot.poll_fired(cx).is_ready() {
-                    return Poll::Ready(false);
-                }
-                self.client.side.stream.poll_readable(cx).map(|()| true)
-            });
-            if !ready.await {
-                return false;
-            }
-            self.take_rooms();
+        if !self.client.side.buffer.is_empty() {
+            return true;
         }
-        self.client.slot.disarm();
-        true
+        self.give_rooms();
+        self.client.slot.arm(self.patience(), true);
+        let (slot, side) = (&self.client.slot, &self.client.side);
+        let ready = std::future::poll_fn(|cx| {
+            // What has come already is answered, also when the time is over.
+            if side.stream.poll_readable(cx).is_ready() {
+                return Poll::Ready(true);
+            }
+            slot.poll_fired(cx).map(|_| false)
+        });
+        if ready.await {
+            self.take_rooms();
+            return true;
+        }
+        false
     }
 
     /// An idle connection holds no memory that another one could use.
@@ -139,34 +150,44 @@ impl Connection {
         self.upload_room = self.worker.take_room();
     }
 
-    /// Reads and parses a head; `false` where the client closed instead.
+    /// How long to wait for a request: not beyond the life of the connection.
+    fn patience(&self) -> Duration {
+        let life = self.expires.saturating_sub(self.worker.slots.now());
+        IDLE.min(life.saturating_add(AFTER_LIFE))
+    }
+
+    /// Reads and parses a head; `false` where the client closed instead, or nothing came after all.
     async fn read_head(&mut self) -> Result<bool, Malformed> {
         let mut scanned = 0;
-        let mut armed = false;
+        // From the first byte on, be it only an empty line, the head's own time runs.
+        let mut begun = !self.client.side.buffer.is_empty();
+        if begun {
+            self.client.slot.arm(HEAD, false);
+        }
         loop {
             // An empty line before a request is ignored (RFC 9112 §2.2).
-            while scanned == 0 && self.client.side.buffer.filled().starts_with(b"\r\n") {
+            while self.client.side.buffer.filled().starts_with(b"\r\n") {
                 self.client.side.buffer.consume(2);
+                scanned = 0;
             }
             if head_end(self.client.side.buffer.filled(), &mut scanned)?.is_some() {
                 self.client.slot.disarm();
                 self.head.parse(self.client.side.buffer.filled())?;
                 return Ok(true);
             }
-            if !armed && !self.client.side.buffer.is_empty() {
-                self.client.slot.arm(HEAD, false);
-                armed = true;
-            }
             let (slot, side) = (&self.client.slot, &mut self.client.side);
-            let count = std::future::poll_fn(|cx| {
-                if slot.poll_fired(cx).is_ready() {
-                    return Poll::Ready(None);
-                }
-                side.poll_fill(cx).map(|read| Some(read.unwrap_or(0)))
+            let count = std::future::poll_fn(|cx| match side.poll_fill(cx) {
+                Poll::Ready(read) => Poll::Ready(Some(read.unwrap_or(0))),
+                Poll::Pending => slot.poll_fired(cx).map(|_| None),
             });
             match count.await {
                 Some(0) => return Ok(false),
-                Some(_) => {}
+                Some(_) if begun => {}
+                Some(_) => {
+                    begun = true;
+                    self.client.slot.arm(HEAD, false);
+                }
+                None if !begun => return Ok(false),
                 None => {
                     let reason = Reason::HeadTimeout;
                     return Err(Malformed { reason, detail: "the head did not arrive in time" });
