@@ -67,7 +67,6 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
     };
     let joined = certificate(&applicant).await?;
     let identity = joined.credentials.identity().clone();
-    let last_good = recalled(&place, &identity);
     let directory = Arc::new(Directory::new(
         place.proxy.namespace.clone(),
         bare_workload(&place, identity.clone()),
@@ -99,7 +98,7 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
         refusal,
     };
     let mut control = Control::new(parts, now);
-    if let Some(last_good) = last_good {
+    if let Some(last_good) = recalled(&place, &identity) {
         control.restore(last_good, now);
     }
     let running = bound.data_plane.start(Arc::new(Shared {
