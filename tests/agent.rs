@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 mod addresses;
+mod ports;
 
 /// Nothing in here takes longer, on a busy machine either.
 const DEADLINE: Duration = Duration::from_secs(30);

@@ -7,7 +7,7 @@ use super::{ControlPlane, Proxy, config, eventually, get, home, serving};
 use meshctl::proxy::run::Config;
 
 /// An application that answers every request with the head that it got.
-fn application() -> SocketAddr {
+pub(crate) fn application() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {

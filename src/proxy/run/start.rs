@@ -27,9 +27,6 @@ use crate::telemetry::collector::Collector;
 use crate::telemetry::logging::LogLevel;
 use crate::telemetry::span::SpanQueue;
 
-/// The service's port where nobody says another.
-const DEFAULT_SERVICE_PORT: u16 = 80;
-
 /// How long a fresh proxy waits for the mesh's settings before it says that it is ready.
 const FIRST_CONFIGURATION: Duration = Duration::from_secs(5);
 
@@ -220,7 +217,7 @@ fn registration(config: &Config, place: &Place, addresses: &Addresses) -> Regist
     let serves = config.app.map(|app| Serves {
         app,
         inbound: addresses.inbound.port(),
-        service_port: config.service_port.unwrap_or(DEFAULT_SERVICE_PORT),
+        service_port: config.service_port,
         protocol: config.protocol,
     });
     Registration {
