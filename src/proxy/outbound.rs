@@ -70,6 +70,9 @@ pub async fn resolve(worker: &Rc<Worker>, authority: &str, port: u16) -> Result<
     }
     let (host, named) = split_authority(authority).ok_or(Reason::BadRequest)?;
     let port = named.unwrap_or(port);
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return at_address(worker, SocketAddr::new(ip.to_canonical(), port)).await;
+    }
     let own = &worker.shared.service.namespace;
     let Some(name) = service_name(host, own) else {
         return Ok(Called::Outside(host.to_owned(), port));
@@ -85,6 +88,19 @@ pub async fn resolve(worker: &Rc<Worker>, authority: &str, port: u16) -> Result<
             Ok(Called::Service(cell, port))
         }
         Err(Miss::NotAService) => Ok(Called::Outside(host.to_owned(), port)),
+        Err(Miss::Pending) => Err(Reason::ConfigPending),
+    }
+}
+
+/// What is called by its address alone: the service that answers there, or what is outside. It is
+/// not remembered by its text, because another workload may have the address tomorrow.
+async fn at_address(worker: &Rc<Worker>, address: SocketAddr) -> Result<Called, Reason> {
+    if is_own(worker, address) {
+        return Err(Reason::Loop);
+    }
+    match worker.shared.directory.wait_service_at(address).await {
+        Ok((cell, port)) => Ok(Called::Service(cell, port)),
+        Err(Miss::NotAService) => Ok(Called::Outside(address.ip().to_string(), address.port())),
         Err(Miss::Pending) => Err(Reason::ConfigPending),
     }
 }
