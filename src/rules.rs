@@ -2,8 +2,8 @@
 //!
 //! Text goes in; [`crate::mesh`] objects and diagnostics come out: [`read`] gets the files,
 //! [`parse`] reads the documents in them, [`cross_check`] compares objects with one another,
-//! [`render`] draws the diagnostics. Every problem of every file is reported, and nothing that a
-//! document says is ignored.
+//! [`render`] draws the diagnostics, [`resolved`] writes the defaults out. Every problem of every
+//! file is reported, and nothing that a document says is ignored.
 //!
 //! There is one parser, `saphyr-parser`: its events carry positions, so the tree that is validated
 //! and the place that a diagnostic names cannot disagree, and the text is walked once. What a plain
@@ -30,6 +30,7 @@ mod policy;
 mod problems;
 mod read;
 mod render;
+mod resolved;
 mod route;
 mod scalar;
 mod service;
@@ -43,6 +44,7 @@ pub use check::cross_check;
 pub use diagnostic::{Diagnostic, Severity};
 pub use read::{MAX_FILE_BYTES, MAX_TOTAL_BYTES, ReadError, read};
 pub use render::render;
+pub use resolved::{default_config, resolved};
 
 use document::{Read, Revision};
 use problems::Problems;

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Document, Options, Parsed, Severity, UnknownKinds, cross_check, from_value, parse};
+use super::{
+    Document, Options, Parsed, Severity, UnknownKinds, cross_check, default_config, from_value,
+    parse, resolved,
+};
 use crate::mesh::{Object, TargetPort};
 use crate::names::{Namespace, Protocol};
 use crate::resource::{LoadBalancer, MtlsMode, PathMatch, ValueMatch};
@@ -113,6 +116,48 @@ fn stored_documents_keep_their_namespace_and_take_their_revision() {
     let wrong = from_value(&json!({"apiVersion": "v1", "kind": "Service", "metadata": {}}), 1, 0);
     let codes: Vec<String> = wrong.expect_err("wrong").into_iter().map(|d| d.code).collect();
     assert_eq!(codes, ["MC0202", "MC0202"]);
+}
+
+#[test]
+fn defaults_are_written_out_and_what_is_off_is_not() {
+    let parsed = read(
+        "apiVersion: meshctl.dev/v1alpha1\nkind: TrafficPolicy\nmetadata: {name: a}\n\
+         spec: {targetRefs: [{kind: Service, name: a}]}\n---\n\
+         {apiVersion: v1, kind: Service, metadata: {name: a}, spec: {clusterIP: 10.0.0.1, ports: [{port: 80}]}}\n",
+    );
+    let spec = |index: usize| {
+        resolved(&parsed.objects[index].source, &parsed.objects[index].object)["spec"].take()
+    };
+    assert_eq!(
+        spec(0),
+        json!({
+            "targetRefs": [{"group": "", "kind": "Service", "name": "a"}],
+            "timeouts": {"connect": "1s"},
+            "loadBalancer": {"algorithm": "least-request"},
+        })
+    );
+    assert_eq!(
+        spec(1),
+        json!({
+            "clusterIP": "10.0.0.1",
+            "type": "ClusterIP",
+            "sessionAffinity": "None",
+            "internalTrafficPolicy": "Cluster",
+            "ports": [{"port": 80, "targetPort": 80, "protocol": "TCP"}],
+        })
+    );
+    let config = default_config();
+    assert_eq!(
+        config["spec"],
+        json!({
+            "mtls": "Strict",
+            "certificates": {"lifetime": "24h"},
+            "tracing": {"sampling": "1%"},
+            "outbound": "AllowAny",
+        })
+    );
+    let read_back = from_value(&config, 0, 0);
+    assert_eq!(read_back, Ok(Object::MeshConfig(std::sync::Arc::default())));
 }
 
 #[test]

@@ -79,6 +79,15 @@ fn rules_come_change_and_go() {
     let route = mesh.json("get httproute reviews -o json");
     assert_eq!(route["kind"], "HTTPRoute");
     assert_eq!(route["spec"]["rules"][0]["backendRefs"][0]["weight"], 0);
+    let first = "/spec/rules/0/matches/0/path/type";
+    assert_eq!(route.pointer(first), None, "as it was applied");
+    let route = mesh.json("get httproute reviews --resolved -o json");
+    assert_eq!(route.pointer(first), Some(&"PathPrefix".into()), "{route:#}");
+    assert_eq!(route["metadata"]["generation"], 2);
+    assert_eq!(mesh.run("get meshconfig default -o json").code, 1);
+    let config = mesh.json("get meshconfig default --resolved -o json");
+    assert_eq!(config["spec"]["mtls"], "Strict", "{config:#}");
+    mesh.run("get all --resolved -o name").is(0, "httproute/reviews\nmeshconfig/default\n", "");
     let described = mesh.run("describe httproute/reviews");
     assert_eq!(described.code, 0, "{described:?}");
     assert!(described.stdout.starts_with("HTTPRoute/default/reviews\n"), "{described:?}");
