@@ -27,6 +27,7 @@ mod document;
 mod json;
 mod kinds;
 mod policy;
+mod positions;
 mod problems;
 mod read;
 mod render;
@@ -47,6 +48,7 @@ pub use render::render;
 pub use resolved::{default_config, resolved};
 
 use document::{Read, Revision};
+use positions::Positions;
 use problems::Problems;
 use tree::Node;
 
@@ -112,6 +114,8 @@ pub struct ParsedObject {
     pub file: String,
     /// The line on which the document begins, from 1.
     pub line: usize,
+    /// Where what it refers to stands.
+    positions: Positions,
 }
 
 /// Reads all documents of all files.
@@ -179,7 +183,8 @@ fn parse_one(
             .or_insert_with(|| Json::String(reference.namespace.to_string()));
     }
     let file = problems.file().to_owned();
-    parsed.objects.push(ParsedObject { reference, object, source, file, line });
+    let positions = Positions::of(node);
+    parsed.objects.push(ParsedObject { reference, object, source, file, line, positions });
 }
 
 /// Reads a document from the store, in the form of [`ParsedObject::source`].

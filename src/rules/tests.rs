@@ -193,6 +193,18 @@ fn missing_backends_and_second_policies_are_warned_of() {
     let parent = ROUTE.replace("name: reviews, port: 80}", "name: v1, port: 80}");
     let parent = cross_check(&read(&[&parent, service].concat()).objects, None);
     assert_eq!(parent[0].code, "MC0407");
+    let at = |found: &[super::Diagnostic]| -> Vec<(usize, usize, String)> {
+        found.iter().map(|d| (d.line, d.column, d.field.clone())).collect()
+    };
+    assert_eq!(
+        at(&warnings),
+        [
+            (11, 19, "spec.rules[0].backendRefs[0]".to_owned()),
+            (14, 19, "spec.rules[1].backendRefs[0]".to_owned()),
+            (29, 21, "spec.targetRefs[0]".to_owned()),
+        ]
+    );
+    assert_eq!(at(&parent)[0], (6, 48, "spec.parentRefs[0].port".to_owned()));
     let known = cross_check(&parsed.objects, Some(&|_| false));
     assert_eq!(known.len(), 4);
     assert!(known.iter().any(|d| d.message.contains("there is no service `other/v2`")));

@@ -67,6 +67,7 @@ fn rules_come_change_and_go() {
     let tried = mesh.feed("apply -f - --dry-run=server", ROUTE);
     assert_eq!(tried.stdout, "httproute/reviews created (dry run)\n", "{tried:?}");
     assert!(tried.stderr.contains("there is no service `default/reviews-v1`"), "{tried:?}");
+    assert!(tried.stderr.contains("-:7:19"), "at the backend itself: {tried:?}");
     mesh.run("get all -o name").is(0, "", "");
     mesh.run("get all").is(0, "", "no rules found\n");
     let done = mesh.feed("apply -f - --wait", ROUTE);
