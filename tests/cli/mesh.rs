@@ -73,7 +73,13 @@ fn rules_come_change_and_go() {
     let done = mesh.feed("apply -f - --wait", ROUTE);
     assert_eq!((done.code, done.stdout.as_str()), (0, "httproute/reviews created\n"), "{done:?}");
     assert!(done.stderr.ends_with("no proxy subscribes to what changed\n"), "{done:?}");
-    assert_eq!(mesh.feed("apply -f -", ROUTE).stdout, "httproute/reviews unchanged\n");
+    let again = mesh.feed("apply -f - -o json", ROUTE);
+    let again: serde_json::Value = serde_json::from_str(&again.stdout).expect("JSON");
+    assert_eq!(
+        (&again["kind"], &again["objects"][0]["action"]),
+        (&"ApplyResult".into(), &"unchanged".into())
+    );
+    assert_eq!(again["warnings"][0]["line"], 7, "{again:#}");
     let moved = ROUTE.replace("weight: 90", "weight: 0");
     assert_eq!(mesh.feed("apply -f -", &moved).stdout, "httproute/reviews configured\n");
 
@@ -101,6 +107,7 @@ fn rules_come_change_and_go() {
     let gone = mesh.run("delete httproute other --yes");
     assert_eq!(gone.code, 1, "{gone:?}");
     mesh.run("delete httproute other --yes --ignore-not-found").is(0, "", "");
+    mesh.run("delete httproute reviews --dry-run=server -o name").is(0, "httproute/reviews\n", "");
     mesh.run("delete httproute reviews --yes").is(0, "httproute/reviews deleted\n", "");
     mesh.run("get httproute reviews").is(
         1,
