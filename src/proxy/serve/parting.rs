@@ -21,8 +21,8 @@ const LINGER: Duration = Duration::from_secs(2);
 const MAX_LINGER: usize = 16 * 1024 * 1024;
 
 impl Connection {
-    /// Answers what is no request.
-    pub(super) async fn refuse_malformed(&mut self, malformed: Malformed) {
+    /// Answers what is no request, and closes.
+    pub(super) async fn refuse_malformed(mut self, malformed: Malformed) {
         let Malformed { reason, detail } = malformed;
         tracing::debug!(reason = reason.as_str(), detail, "malformed request refused");
         match &self.origin {
@@ -33,6 +33,7 @@ impl Connection {
             _ => record::refused(&self.worker, "", Protocol::Http, reason, Instant::now()),
         }
         self.answer(&reason.into(), false, false).await;
+        self.linger().await;
     }
 
     /// Writes the proxy's own answer.
