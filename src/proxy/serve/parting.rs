@@ -21,8 +21,9 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// How long what a client still sends is read, so that it sees the answer before the reset.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How much of it is read.
-const MAX_LINGER: usize = 256 * 1024;
+/// How much of it is read: more than the buffers of two sockets hold, so that a client that stops
+/// when it sees the answer (curl does on 413) does see it.
+const MAX_LINGER: usize = 16 * 1024 * 1024;
 
 impl Connection {
     /// Answers what is no request, and closes.
