@@ -10,6 +10,7 @@ use crate::mesh::{HttpRoute, Object, Service};
 use crate::names::ServiceName;
 use crate::rules::codes::{self, Code};
 use crate::rules::problems::MAX_PROBLEMS;
+use crate::rules::tree::Position;
 use crate::rules::{Diagnostic, Parsed, ParsedObject, Severity, service};
 
 /// Compares objects with one another; gives warnings. `exists` says whether the mesh has a service
@@ -119,15 +120,17 @@ pub(super) fn headless_parents(parsed: &mut Parsed) {
     parsed.diagnostics.extend(found);
 }
 
-/// A warning at the beginning of an object's document.
+/// A warning at a reference of an object, else at the beginning of its document.
 fn warning(object: &ParsedObject, code: &Code, field: String, message: String) -> Diagnostic {
+    let start = Position { line: object.line, column: 1 };
+    let Position { line, column } = object.places.find(&field).unwrap_or(start);
     Diagnostic {
         severity: Severity::Warning,
         code: code.code.to_owned(),
         message,
         file: object.file.clone(),
-        line: object.line,
-        column: 1,
+        line,
+        column,
         field,
         help: code.help.to_owned(),
     }
