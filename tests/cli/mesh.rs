@@ -104,6 +104,17 @@ fn rules_come_change_and_go() {
 fn an_empty_mesh_has_every_shape() {
     let mesh = Mesh::install();
     let status = mesh.json("status -o json");
+#[test]
+fn a_warning_is_told_once() {
+    let mesh = Mesh::install();
+    // Both the command and the control plane find the first; only the latter knows of the second.
+    let text = ROUTE.replace("spec:", "spec:\n  hostnames: [shop.example]");
+    let run = mesh.feed("apply -f - --dry-run=server", &text);
+    for what in ["`hostnames` are ignored", "there is no service `default/reviews-v1`"] {
+        assert_eq!(run.stderr.matches(what).count(), 1, "{run:?}");
+    }
+}
+
     assert_eq!(status["kind"], "MeshStatus");
     assert_eq!(status["controlPlane"]["ready"], true);
     assert_eq!(mesh.json("certs list -o json")["kind"], "CertificateList");
