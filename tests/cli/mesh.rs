@@ -82,6 +82,10 @@ fn rules_come_change_and_go() {
     let described = mesh.run("describe httproute/reviews");
     assert_eq!(described.code, 0, "{described:?}");
     assert!(described.stdout.starts_with("HTTPRoute/default/reviews\n"), "{described:?}");
+    let described = mesh.json("describe httproute/reviews -o json");
+    assert_eq!(described["apiVersion"], "meshctl.dev/v1alpha1");
+    assert_eq!(described["kind"], "Description");
+    mesh.run("describe httproute reviews -o name").is(0, "httproute/reviews\n", "");
 
     let offered = |words: &[&str]| offered_in(&mesh.home(), words);
     assert_eq!(offered(&["describe", "httproute", "rev"]), ["reviews"]);
@@ -101,10 +105,6 @@ fn rules_come_change_and_go() {
 }
 
 #[test]
-fn an_empty_mesh_has_every_shape() {
-    let mesh = Mesh::install();
-    let status = mesh.json("status -o json");
-#[test]
 fn a_warning_is_told_once() {
     let mesh = Mesh::install();
     // Both the command and the control plane find the first; only the latter knows of the second.
@@ -115,6 +115,10 @@ fn a_warning_is_told_once() {
     }
 }
 
+#[test]
+fn an_empty_mesh_has_every_shape() {
+    let mesh = Mesh::install();
+    let status = mesh.json("status -o json");
     assert_eq!(status["kind"], "MeshStatus");
     assert_eq!(status["controlPlane"]["ready"], true);
     assert_eq!(mesh.json("certs list -o json")["kind"], "CertificateList");

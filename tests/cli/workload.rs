@@ -139,19 +139,19 @@ fn a_proxy_is_asked_and_its_certificate_renewed() {
         "{inspected:?}"
     );
 
-    assert!(mesh.json("proxy config web-0 -o json").is_object());
-    assert!(mesh.json("proxy stats default/web-0 -o json").is_object());
+    for (words, kind) in [("config web-0", "ProxyConfig"), ("stats default/web-0", "ProxyStats")] {
+        let answer = mesh.json(&format!("proxy {words} -o json"));
+        assert_eq!(
+            (&answer["apiVersion"], &answer["kind"]),
+            (&"meshctl.dev/v1alpha1".into(), &kind.into())
+        );
+    }
     mesh.run("proxy log web-0 debug").is(0, "", "default/web-0 logs at `debug` now\n");
     let refused = mesh.run("proxy log web-0 a=[b");
     assert_eq!((refused.code, refused.stdout.as_str()), (1, ""), "{refused:?}");
     assert!(refused.stderr.contains("is not a log filter"), "{refused:?}");
 }
 
-#[test]
-fn a_wrapped_command_gives_its_exit_code() {
-    let mesh = Mesh::install();
-    let run = |script: &str| {
-        let mut command = command(&mesh.home());
 #[test]
 fn who_is_not_taken_says_why_once_and_ends() {
     let mesh = Mesh::install();
@@ -183,6 +183,11 @@ fn a_killed_proxy_takes_its_command_and_the_commands_children_along() {
     eventually("nobody listens any more", || TcpStream::connect(&app).is_err());
 }
 
+#[test]
+fn a_wrapped_command_gives_its_exit_code() {
+    let mesh = Mesh::install();
+    let run = |script: &str| {
+        let mut command = command(&mesh.home());
         command.args(["proxy", "run", "--service", "web", "--", "sh", "-c", script]);
         command.output().expect("runs").status.code()
     };
