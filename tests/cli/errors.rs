@@ -25,6 +25,8 @@ fn mistakes_are_named_with_a_remedy() {
         ("apply -f x --timeout=5", "`--timeout`: `5` has no unit, write `5s` for seconds".into(), "see `meshctl apply --help`"),
         ("apply -f x -n A", "`--namespace`: `A` is not a valid namespace: at most 63 lower case letters, digits and `-`, with a letter or digit at both ends (DNS-1123 label)".into(), "see `meshctl apply --help`"),
         ("install --platform kubernetes", format!("`--platform kubernetes` {later}"), "see `meshctl install --help`"),
+        ("install --namespace x", format!("`--namespace` {later}"), "see `meshctl install --help`"),
+        ("install --listen 15012", "`--listen`: `15012` is not of the form `ADDR:PORT`, write for example `127.0.0.1:15012`".into(), "see `meshctl install --help`"),
         ("install --platform x", "`--platform` cannot be `x`".into(), "one of `local`"),
         ("install --dry-run --service-unit", "`--dry-run` cannot be used with `--service-unit`".into(), "see `meshctl install --help`"),
         ("get", "`KIND` is missing".into(), "see `meshctl get --help`"),
@@ -72,6 +74,10 @@ fn without_a_command_help_goes_to_stderr() {
 
 #[test]
 fn without_a_control_plane_what_to_do_is_said() {
+    // Without a single variable clap has another word for the same.
+    let bare = std::process::Command::new(env!("CARGO_BIN_EXE_meshctl")).env_clear().output();
+    let stderr = String::from_utf8(bare.expect("runs").stderr).expect("UTF-8");
+    assert!(stderr.contains("\nCommands:\n") && !stderr.contains("error: "), "{stderr}");
     let told =
         "error: no control plane is running in `DIR/home`\nhelp: start it with `meshctl install`\n";
     let cases = [
