@@ -63,6 +63,9 @@ pub(crate) fn run(args: &ApplyArgs, context: &Context) -> Outcome {
         namespace: args.namespace.namespace.to_string(),
         actor: actor(),
     };
+    if args.wait && args.dry_run.is_none() {
+        wait::returned(&client, context, args.timeout)?;
+    }
     let result: ApplyResult = client.post("/v1/apply", &request)?;
     // The control plane checks again what was checked here, and knows more.
     let told = |it: &Diagnostic| parsed.diagnostics.contains(it);
