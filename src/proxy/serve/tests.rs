@@ -28,6 +28,27 @@ fn a_request_goes_there_and_back_on_connections_that_stay() {
 }
 
 #[test]
+fn a_refusal_keeps_the_connection_unless_a_body_is_on_its_way() {
+    run(async {
+        let Rig { worker, app } = Rig::new().await;
+        // Nobody listens there any more.
+        drop(app);
+        let rig = Rig { worker, ..Rig::new().await };
+        for (request, kept) in [
+            ("GET / HTTP/1.1\r\nHost: web\r\n\r\n", true),
+            ("POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 0\r\n\r\n", true),
+            ("POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 3\r\n\r\n", false),
+        ] {
+            let mut client = rig.client(LIFE).await;
+            client.write_all(request.as_bytes()).await.unwrap();
+            let answer = read_until(&mut client, "be made\n").await;
+            assert!(answer.contains(" 503 "), "{answer}");
+            assert_eq!(!answer.contains("connection: close"), kept, "{request} {answer}");
+        }
+    });
+}
+
+#[test]
 fn empty_lines_and_unfinished_heads_do_not_hold_a_connection() {
     run(async {
         let rig = Rig::new().await;
