@@ -146,8 +146,8 @@ impl<'a> Exchange<'a> {
         if self.client.slot.poll_fired(cx).is_ready() {
             let reason = Reason::RequestTimeout;
             return Poll::Ready(Err(match &self.relay {
-                Some(_) if !self.interim => self.mid_answer(reason),
-                _ => Failure::BeforeAnswer(reason),
+                Some(_) => self.mid_answer(reason),
+                None => Failure::BeforeAnswer(reason),
             }));
         }
         self.client.slot.arm(SILENCE, false);
@@ -266,6 +266,7 @@ impl<'a> Exchange<'a> {
         };
         match done {
             Ok(()) if self.interim => {
+                self.client.head.status = 0;
                 self.client.out = self.relay.take().map(Pump::into_room).unwrap_or_default();
                 Poll::Ready(Ok(None))
             }

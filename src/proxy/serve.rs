@@ -246,7 +246,7 @@ impl Connection {
     fn timed_out(&self) -> Sent {
         let reason = Reason::RequestTimeout;
         match self.client.head.status {
-            0..200 => Sent::failed(reason),
+            0 => Sent::failed(reason),
             status => Sent { result: Err(Failure::MidAnswer { status, reason }), tunnel: None },
         }
     }

@@ -102,3 +102,19 @@ fn a_client_that_reads_no_answers_is_given_up() {
         rig.to_nothing().await;
     });
 }
+
+#[test]
+fn an_own_answer_never_follows_half_of_an_interim_one() {
+    run(async {
+        let rig = Rig::new().await;
+        let (mut client, mut app) = rig.call("GET / HTTP/1.1\r\nHost: web\r\n\r\n").await;
+        read_until(&mut app, "\r\n\r\n").await;
+        // The client reads nothing until the proxy stands in the middle of one of these.
+        let hint = format!("HTTP/1.1 103 Early Hints\r\nLink: {}\r\n\r\n", "x".repeat(30_000));
+        let full = async { while app.write_all(hint.as_bytes()).await.is_ok() {} };
+        let _ = tokio::time::timeout(Duration::from_millis(300), full).await;
+        rig.worker.slots.advance(Duration::from_secs(500));
+        let (answer, _) = rig.to_the_end(&mut client).await;
+        assert!(!String::from_utf8_lossy(&answer).contains("504"));
+    });
+}
