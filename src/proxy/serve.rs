@@ -311,14 +311,14 @@ impl Connection {
             Ok(called) => called,
             Err(reason) => return self.refuse(reason.into(), started).await,
         };
-        // Bytes sent before the answer belong to nobody (CVE-style request smuggling by CONNECT).
-        if self.client.side.buffer.len() > self.head.length {
-            return self.refuse(Reason::BadRequest.into(), started).await;
-        }
         if let Err(refusal) = outbound::decide_opaque(&self.worker, &called).await
             && refusal.reason != Reason::NoRoute
         {
             return self.refuse(refusal, started).await;
+        }
+        // Bytes sent before the answer belong to nobody: the client cannot know yet who gets them.
+        if self.client.side.buffer.len() > self.head.length || self.client.side.has_more().await {
+            return self.refuse(Reason::BadRequest.into(), started).await;
         }
         self.client.side.buffer.consume(self.head.length);
         match self.write(b"HTTP/1.1 200 Connection established\r\n\r\n").await {

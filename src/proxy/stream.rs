@@ -130,6 +130,11 @@ impl Side {
         std::future::poll_fn(|cx| self.poll_fill(cx)).await
     }
 
+    /// Whether something (the end included) can be read at once.
+    pub async fn has_more(&mut self) -> bool {
+        std::future::poll_fn(|cx| Poll::Ready(self.poll_fill(cx).is_ready())).await
+    }
+
     /// Writes once.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)

@@ -118,3 +118,22 @@ fn an_own_answer_never_follows_half_of_an_interim_one() {
         assert!(!String::from_utf8_lossy(&answer).contains("504"));
     });
 }
+
+#[test]
+fn what_comes_before_a_switch_is_never_carried() {
+    run(async {
+        let rig = Rig::new().await;
+        let upgrade = "GET / HTTP/1.1\r\nHost: web\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+        let (mut client, mut app) = rig.call(upgrade).await;
+        read_until(&mut app, "\r\n\r\n").await;
+        // Both have come before the proxy looks again.
+        client.write_all(b"GET /smuggled HTTP/1.1\r\nHost: web\r\n\r\n").await.unwrap();
+        let granted =
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+        app.write_all(granted).await.unwrap();
+        let (answer, _) = rig.to_the_end(&mut client).await;
+        assert!(answer.starts_with(b"HTTP/1.1 400 "), "{}", answer.escape_ascii());
+        let (carried, _) = rig.to_the_end(&mut app).await;
+        assert!(carried.is_empty(), "{}", carried.escape_ascii());
+    });
+}
