@@ -65,6 +65,9 @@ enum Next {
     Request,
     /// The end, after which what the client still sends is read and dropped.
     Close,
+    /// The end, which must not look like that of the answer: nothing else tells a client of
+    /// HTTP/1.0 that it was cut short.
+    Abort,
     /// Another protocol, of which the connection is the caller's.
     Tunnel(Box<tcp::Tunnel>),
     /// `CONNECT` was granted.
@@ -104,6 +107,7 @@ impl Connection {
             match self.request().await {
                 Next::Request => {}
                 Next::Close => return self.linger().await,
+                Next::Abort => return self.client.side.stream.abort(),
                 Next::Tunnel(tunnel) => return tunnel.run(self.worker, self.client.side).await,
                 Next::Connected(called) => {
                     return Box::pin(tcp::serve_called(self.worker, self.client.side, called))
@@ -286,7 +290,7 @@ impl Connection {
             }
             Err(Failure::MidAnswer { status, reason }) => {
                 outcome = Outcome { status, reason: Some(reason), ..outcome };
-                Next::Close
+                if outgoing.http11 { Next::Close } else { Next::Abort }
             }
         };
         self.upload_room = outgoing.upload.into_room();

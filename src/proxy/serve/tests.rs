@@ -104,6 +104,32 @@ fn a_client_that_reads_no_answers_is_given_up() {
 }
 
 #[test]
+fn what_is_cut_short_never_looks_whole() {
+    run(async {
+        let rig = Rig::new().await;
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+        for (version, head, end) in [
+            ("1.1", chunked, "abc\r\n"),
+            ("1.1", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", "abc"),
+            ("1.0", chunked, "abc"),
+        ] {
+            let request = format!("GET / HTTP/{version}\r\nHost: web\r\n\r\n");
+            let (mut client, mut app) = rig.call(&request).await;
+            read_until(&mut app, "\r\n\r\n").await;
+            app.write_all(head.as_bytes()).await.unwrap();
+            let begin = read_until(&mut client, end).await;
+            drop(app);
+            let (rest, ended) = rig.to_the_end(&mut client).await;
+            let answer = begin + &String::from_utf8_lossy(&rest);
+            let whole = answer.ends_with("0\r\n\r\n") || answer.contains("content-length: 3");
+            assert!(!whole, "{answer}");
+            // Nothing but the end of the connection could tell a client of HTTP/1.0.
+            assert!(version == "1.1" || ended.is_err(), "{answer}");
+        }
+    });
+}
+
+#[test]
 fn an_own_answer_never_follows_half_of_an_interim_one() {
     run(async {
         let rig = Rig::new().await;
