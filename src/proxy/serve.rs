@@ -117,12 +117,15 @@ impl Connection {
         }
     }
 
-    /// Waits for the first byte of a request without holding a buffer; `false`: it is over.
+    /// Waits for the first byte of a request without holding a buffer or a room; `false`: it is
+    /// over.
     async fn wait(&mut self) -> bool {
         if !self.client.side.buffer.is_empty() {
             return true;
         }
         self.worker.give_block(std::mem::take(&mut self.client.side.buffer));
+        self.worker.give_room(std::mem::take(&mut self.upload_room));
+        self.worker.give_room(std::mem::take(&mut self.client.out));
         self.client.slot.arm(self.patience(), true);
         let (slot, side) = (&self.client.slot, &self.client.side);
         let ready = std::future::poll_fn(|cx| {
@@ -134,6 +137,8 @@ impl Connection {
         });
         if ready.await {
             self.client.side.buffer = self.worker.take_block();
+            self.client.out = self.worker.take_room();
+            self.upload_room = self.worker.take_room();
             return true;
         }
         false

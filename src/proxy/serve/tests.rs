@@ -49,6 +49,25 @@ fn a_refusal_keeps_the_connection_unless_a_body_is_on_its_way() {
 }
 
 #[test]
+fn an_idle_connection_keeps_no_room() {
+    run(async {
+        let rig = Rig::new().await;
+        let (mut client, mut app) = rig.call("GET / HTTP/1.1\r\nHost: web\r\n\r\n").await;
+        read_until(&mut app, "\r\n\r\n").await;
+        let body = "x".repeat(30_000);
+        let answer = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7530\r\n{body}");
+        app.write_all(format!("{answer}\r\n0\r\n\r\n").as_bytes()).await.unwrap();
+        read_until(&mut client, "0\r\n\r\n").await;
+        let given = async {
+            while rig.worker.take_room().capacity() < 8_000 {
+                tokio::task::yield_now().await;
+            }
+        };
+        rig::soon(given).await;
+    });
+}
+
+#[test]
 fn empty_lines_and_unfinished_heads_do_not_hold_a_connection() {
     run(async {
         let rig = Rig::new().await;
