@@ -27,6 +27,9 @@ use crate::proxy::{h2, inbound, record};
 use crate::telemetry::metrics::Edge;
 use crate::telemetry::reason::Reason;
 
+#[cfg(test)]
+mod tests;
+
 /// How long a tunnel may be silent in both directions where no policy says.
 const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
 
@@ -226,6 +229,11 @@ async fn carry(slot: &Slot, idle: Duration, client: &mut Side, upstream: &mut Si
         }
         let failed = results.iter().any(|result| matches!(result, Poll::Ready(Err(_))));
         let ended = results.iter().all(Poll::is_ready);
+        if failed {
+            // Whoever still reads must not take what was cut off for the end.
+            client.stream.abort();
+            upstream.stream.abort();
+        }
         if failed || ended || slot.poll_fired(cx).is_ready() {
             return Poll::Ready(());
         }
