@@ -174,9 +174,15 @@ async fn dial(worker: &Rc<Worker>, called: &Called) -> Option<Dialed> {
 
 /// Connects to an endpoint, to another one if the first does not answer.
 async fn open(worker: &Rc<Worker>, decision: &Decision) -> Result<(Upstream, InFlight), Reason> {
-    let mut avoid = None;
+    let mut failed: Option<(u64, Reason)> = None;
     loop {
+        let avoid = failed.map(|(id, _)| id);
         let endpoint = decision.pool.pick(avoid).ok_or(Reason::NoEndpoints)?;
+        if let Some((id, reason)) = failed
+            && id == endpoint.id
+        {
+            return Err(reason);
+        }
         let flight = InFlight::begin(Arc::clone(&endpoint));
         let terms = connect::Terms {
             timeout: decision.pool.connect_timeout(),
@@ -186,8 +192,8 @@ async fn open(worker: &Rc<Worker>, decision: &Decision) -> Result<(Upstream, InF
         };
         match connect::open(worker, &endpoint, terms).await {
             Ok(upstream) => return Ok((upstream, flight)),
-            Err(Reason::ConnectFailure | Reason::ConnectTimeout) if avoid.is_none() => {
-                avoid = Some(endpoint.id);
+            Err(reason @ (Reason::ConnectFailure | Reason::ConnectTimeout)) if failed.is_none() => {
+                failed = Some((endpoint.id, reason));
             }
             Err(reason) => return Err(reason),
         }

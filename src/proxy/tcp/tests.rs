@@ -6,7 +6,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::proxy::serve::tests::rig::{pair, read_until, run, soon};
+use crate::proxy::cluster::Endpoint;
+use crate::proxy::decide::Endpoints;
+use crate::proxy::serve::tests::rig::{Rig, pair, read_until, run, soon};
 use crate::proxy::slots::Slots;
 use crate::proxy::stream::Stream;
 
@@ -48,5 +50,23 @@ fn a_failure_is_passed_on_as_one() {
         Stream::Plain(endpoint).abort();
         let ended = soon(client.read(&mut [0; 8])).await;
         assert!(ended.is_err(), "{ended:?}");
+    });
+}
+
+#[test]
+fn the_only_endpoint_is_tried_once() {
+    run(async {
+        let Rig { worker, app } = Rig::new().await;
+        // It accepts, and then never answers the handshake.
+        let endpoint = Endpoint {
+            identity: Some("spiffe://cluster.local/ns/shop/sa/other".parse().unwrap()),
+            ..Endpoint::plain("other-0".parse().unwrap(), app.local_addr().unwrap())
+        };
+        let pool = Endpoints::App(Arc::new(endpoint));
+        let decision = Decision { pool, ..inbound::decide(&worker).unwrap() };
+        assert_eq!(soon(open(&worker, &decision)).await.err(), Some(Reason::ConnectTimeout));
+        soon(app.accept()).await.unwrap();
+        let again = tokio::time::timeout(Duration::from_millis(50), app.accept()).await;
+        assert!(again.is_err(), "tried twice");
     });
 }
