@@ -66,11 +66,13 @@ async fn get(url: Url, limits: Limits) -> Result<Vec<u8>, Failure> {
     }
     let fault = |error: reqwest::Error| match error.is_timeout() {
         true => Failure::new(format!("no answer within {:?}", limits.time)),
-        false if secure && error.is_connect() => Failure::from(error.without_url())
-            .help("the server's certificate must lead to a root that this system trusts"),
+        false if secure && (error.is_connect() || error.is_builder()) => {
+            Failure::from(error.without_url())
+                .help("the server's certificate must lead to a root that this system trusts")
+        }
         false => Failure::from(error.without_url()),
     };
-    let mut answer = builder.build()?.get(url).send().await.map_err(fault)?;
+    let mut answer = builder.build().map_err(fault)?.get(url).send().await.map_err(fault)?;
     if !answer.status().is_success() {
         return Err(Failure::new(format!("the server answered {}", answer.status())));
     }
