@@ -130,6 +130,7 @@ impl Proxy {
             accepted: Arc::default(),
             status: seen,
             log: None,
+            app: None,
         };
         let registration = registration(&proxy, service)?;
         let control_plane = joined.control_plane;

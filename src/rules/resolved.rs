@@ -53,7 +53,8 @@ fn service(service: &Service) -> Map<String, Json> {
         match &port.target {
             TargetPort::Number(number) => put(&mut fields, "targetPort", *number),
             TargetPort::Named(name) => put(&mut fields, "targetPort", name.as_str()),
-            TargetPort::Only => {}
+            // Left out, it is the only one that there is.
+            TargetPort::Only | TargetPort::Unsaid => {}
         }
         put(&mut fields, "protocol", "TCP");
         // Left out it is found out, for which there is no word.
