@@ -33,7 +33,7 @@ pub(crate) struct DeleteArgs {
         add = ArgValueCandidates::new(complete::objects)
     )]
     what: Vec<String>,
-    /// Delete what these files or directories have; `-` is standard input.
+    /// Delete what these files, directories or URLs have; `-` is standard input.
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     filename: Vec<PathBuf>,
     /// Read directories below directories too.
