@@ -109,6 +109,9 @@ fn a_rule_reaches_the_proxies_that_use_it_and_all_of_it_is_seen() {
         assert!(line.contains("Synced"), "{status:?}");
     }
     eventually("the trace has arrived", || mesh.run(&format!("trace {TRACE}")).code == 0);
+    let named = mesh.run("trace -o name");
+    let drawn = mesh.run(&format!("trace {}", named.stdout.trim()));
+    assert_eq!(drawn.code, 0, "{}", drawn.stderr);
     let drawn = mesh.run("trace 4bf92f35…");
     assert!(drawn.stdout.starts_with(&format!("trace {TRACE}: ")), "{drawn:?}");
     assert!(drawn.stdout.contains("default/web → default/reviews  GET /x"), "{drawn:?}");
