@@ -18,6 +18,7 @@ use crate::names::{ProxyId, TrustDomain};
 
 mod kept;
 mod plan;
+mod private;
 mod schema;
 mod sqlite;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::kept::{self, KeepError};
 use super::plan::{Plan, plan};
+use super::private;
 use super::schema::{self, LoadError, SCHEMA_VERSION};
 use super::{Applied, Batch, Commit, Contents, Recovered, StoreError};
 use crate::control::api::shapes::Action;
@@ -63,6 +64,7 @@ pub(super) fn open(
     if !there && !kept::path(path).exists() {
         create(path, trust_domain)?;
     }
+    private::mend(path).map_err(|error| failed(path, &error))?;
     let (connection, contents, recovered) = match load(path, trust_domain) {
         Ok((connection, contents)) => (connection, contents, None),
         Err(Trouble::Refused(error)) => return Err(error),
@@ -95,6 +97,7 @@ fn create(path: &Path, trust_domain: &TrustDomain) -> Result<(), StoreError> {
         }
         _ => {}
     }
+    private::create(&fresh).map_err(|error| failed(path, &error))?;
     let mut connection = Connection::open(&fresh).map_err(|error| sqlite_failed(path, &error))?;
     schema::create(&mut connection, trust_domain.as_str())
         .map_err(|error| sqlite_failed(path, &error))?;

@@ -45,6 +45,15 @@ fn puts(names: &[&str], weight: u32) -> Batch {
     }
 }
 
+/// The files of the store that others than its owner may touch.
+fn open_to_others(dir: &Path) -> Vec<String> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let files = std::fs::read_dir(dir).expect("readable").map(|entry| entry.expect("an entry"));
+    let open = files
+        .filter(|file| file.metadata().expect("metadata").permissions().mode() & 0o777 != 0o600);
+    open.map(|file| file.file_name().to_string_lossy().into_owned()).collect()
+}
+
 async fn apply(opened: &Opened, batch: Batch) -> Result<Applied, StoreError> {
     opened.store.apply(batch).await
 }
@@ -230,4 +239,22 @@ async fn registrations_are_kept_until_they_leave() {
     assert_eq!(there.get(&proxy), Some(&registration));
     opened.store.register(proxy, None).await.expect("forgotten");
     assert!(bed.open().expect("opened").contents.registrations.is_empty());
+}
+
+#[tokio::test]
+async fn every_file_is_its_owners_alone_also_those_of_an_earlier_version() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let bed = Bed::new();
+    let opened = bed.open().expect("a new store");
+    apply(&opened, puts(&["a"], 1)).await.expect("applied");
+    let kept = bed.dir.path().join("store.prev.db");
+    assert!(kept.exists() && bed.dir.path().join("store.db-wal").exists());
+    assert_eq!(open_to_others(bed.dir.path()), [""; 0]);
+    drop(opened);
+    for path in [&bed.path(), &kept] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).expect("changed");
+    }
+    let opened = bed.open().expect("it opens");
+    apply(&opened, puts(&["b"], 1)).await.expect("applied");
+    assert_eq!(open_to_others(bed.dir.path()), [""; 0]);
 }
