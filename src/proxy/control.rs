@@ -46,7 +46,7 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 /// How often what depends on time is looked at.
 const TICK: Duration = Duration::from_millis(250);
 
-/// How often metrics and spans go up.
+/// How often metrics go up.
 const REPORT: Duration = Duration::from_secs(1);
 
 /// How long the last words may take.
@@ -122,6 +122,7 @@ enum Event {
     Retry,
     Done(Done),
     Link(Box<link::Message>),
+    Spans,
 }
 
 impl Control {
@@ -215,6 +216,7 @@ impl Control {
                 Event::Retry => self.connect(),
                 Event::Done(done) => self.on_done(done),
                 Event::Link(message) => self.on_message(*message),
+                Event::Spans => self.report_spans(),
             }
         }
         self.leave().await;
@@ -236,6 +238,7 @@ impl Control {
                 Event::Link(Box::new(message))
             }
             () = self.directory.wanted() => Event::Wanted,
+            () = self.agency.spans_due(&self.view.spans) => Event::Spans,
             () = tokio::time::sleep_until(self.retry_at), if idle => Event::Retry,
             _ = tick.tick() => Event::Tick,
         }
