@@ -231,6 +231,14 @@ impl Store {
             Self::Sqlite(handle) => handle.register(proxy, registration).await,
         }
     }
+
+    /// As [`Store::register`], in order with it, but without waiting for the disk; what fails is
+    /// logged.
+    pub async fn register_soon(&self, proxy: ProxyId, registration: Option<Registration>) {
+        match self {
+            Self::Sqlite(handle) => handle.register_soon(proxy, registration).await,
+        }
+    }
 }
 
 /// The kind that users write as `text`.

@@ -313,26 +313,38 @@ impl Control {
         }
     }
 
-    /// Sends what is left and says goodbye, within [`FAREWELL`].
+    /// Sends what is left and says goodbye, within [`FAREWELL`]; meanwhile saves what is not saved.
     async fn leave(mut self) {
         self.report();
         self.send(reports::wrap(up::Message::Goodbye(agent::Goodbye {})));
-        if let Some(mut link) = self.link.take() {
-            // The queue is written out once its sender is gone; the other end then ends the stream.
-            let (closed, _) = mpsc::channel::<Up>(1);
-            drop(std::mem::replace(&mut link.ups, closed));
-            let ended = async { while let Ok(Some(_)) = link.downs.message().await {} };
-            let _ = tokio::time::timeout(FAREWELL, ended).await;
-        }
-        while let Some(done) = self.jobs.try_join_next() {
-            if let Ok(Done::Written(outcome)) = done {
-                self.keeper.written(&outcome);
+        let link = self.link.take();
+        tokio::join!(farewell(link), self.save());
+    }
+
+    /// Ends the jobs beside the loop, all but a write under way, and writes what is left.
+    async fn save(&mut self) {
+        self.jobs.abort_all();
+        while let Some(done) = self.jobs.join_next().await {
+            match done {
+                Ok(Done::Written(outcome)) => self.keeper.written(&outcome),
+                Ok(_) => {}
+                Err(_) => self.keeper.written(&Err(std::io::ErrorKind::Interrupted.into())),
             }
         }
-        if let Some(write) = self.keeper.rest(self.names())
-            && let Err(error) = write.run()
-        {
+        let Some(write) = self.keeper.rest(self.names()) else { return };
+        let written = tokio::task::spawn_blocking(move || write.run()).await;
+        if let Err(error) = written.unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into())) {
             tracing::warn!(%error, "the last good configuration could not be saved");
         }
     }
+}
+
+/// Waits until the control plane has read what was sent.
+async fn farewell(link: Option<Box<Link>>) {
+    let Some(mut link) = link else { return };
+    // The queue is written out once its sender is gone; the other end then ends the stream.
+    let (closed, _) = mpsc::channel::<Up>(1);
+    drop(std::mem::replace(&mut link.ups, closed));
+    let ended = async { while let Ok(Some(_)) = link.downs.message().await {} };
+    let _ = tokio::time::timeout(FAREWELL, ended).await;
 }

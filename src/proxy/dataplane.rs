@@ -26,9 +26,9 @@ mod acceptor;
 /// Connections that wait for a worker to take them.
 const HANDOVER: usize = 1_024;
 
-/// How long new connections are still taken after the drain has begun: callers learn only a
-/// moment later that the endpoint has gone.
-const LAST_CALLS: Duration = Duration::from_millis(500);
+/// How long new connections are still taken after the drain has begun, where there are callers:
+/// they learn only a moment later that the endpoint has gone.
+pub const LAST_CALLS: Duration = Duration::from_millis(500);
 
 /// How often the drain looks whether all connections have ended.
 const DRAIN_TICK: Duration = Duration::from_millis(20);
@@ -182,15 +182,16 @@ impl Running {
         self.load.iter().map(|load| load.load(Ordering::Relaxed)).sum()
     }
 
-    /// Ends: idle connections now, busy ones with their request, all of them after `grace`.
-    pub async fn drain(self, grace: Duration) {
+    /// Ends: idle connections now, busy ones with their request, all of them after `grace`. New
+    /// ones are taken for as long as `last_calls`.
+    pub async fn drain(self, grace: Duration, last_calls: Duration) {
         let began = Instant::now();
         self.phase.send_replace(Phase::Draining);
         while began.elapsed() < grace
-            && (self.connections() > 0 || began.elapsed() < LAST_CALLS.min(grace))
+            && (self.connections() > 0 || began.elapsed() < last_calls.min(grace))
         {
             tokio::time::sleep(DRAIN_TICK).await;
-            if began.elapsed() >= LAST_CALLS {
+            if began.elapsed() >= last_calls {
                 self.phase.send_if_modified(|phase| {
                     std::mem::replace(phase, Phase::Closed) != Phase::Closed
                 });

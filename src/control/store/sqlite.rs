@@ -49,6 +49,12 @@ impl Handle {
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
+    pub(super) async fn register_soon(&self, proxy: ProxyId, registration: Option<Registration>) {
+        let (reply, _) = oneshot::channel();
+        // The owner says what failed where nobody waits for it; without one all has ended.
+        let _ = self.send(Request::Register(proxy, registration, reply)).await;
+    }
+
     async fn send(&self, request: Request) -> Result<(), StoreError> {
         self.requests.send(request).await.map_err(|_| StoreError::Closed)
     }
@@ -203,7 +209,9 @@ impl Owner {
             match request {
                 Request::Apply(batch, reply) => drop(reply.send(self.apply(&batch))),
                 Request::Register(proxy, registration, reply) => {
-                    drop(reply.send(self.register(&proxy, registration)));
+                    if let Err(Err(error)) = reply.send(self.register(&proxy, registration)) {
+                        tracing::warn!(%proxy, %error, "the registration is not written down");
+                    }
                 }
             }
         }
