@@ -26,7 +26,7 @@ Examples:
   meshctl trace --follow                           new ones as they come
   meshctl trace 4bf92f3577b34da6a3ce929d0e0e4736   draw one; a unique beginning will do")]
 pub(crate) struct TraceArgs {
-    /// The trace to draw, or a unique beginning of its id.
+    /// The trace to draw: its id, a unique beginning of it, or `trace/ID` as `-o name` prints it.
     #[arg(
         value_name = "ID",
         conflicts_with_all = ["service", "status", "min", "limit", "watch", "follow"],
@@ -84,7 +84,8 @@ fn filters(args: &TraceArgs) -> Vec<(&'static str, String)> {
 
 /// The trace with this id, or the only one whose id begins like this.
 fn find(client: &Client, id: &str) -> Result<Trace, Failure> {
-    // A table on a narrow terminal shows the beginning and `…`.
+    // `-o name` prints `trace/ID`; a table on a narrow terminal the beginning and `…`.
+    let id = id.strip_prefix("trace/").unwrap_or(id);
     let id = id.trim_end_matches('…').to_ascii_lowercase();
     if id == "request" {
         return Err(Failure::later("`trace request`"));

@@ -282,7 +282,11 @@ impl Stream<'_> {
                 tracing::info!(proxy = %id, "left");
                 plane.board.lock().leave(&id);
                 plane.departures.lock().settle(&id);
-                remove(plane, &id).await;
+                if let Err(error) = plane.hub.set(id.clone(), None).await {
+                    tracing::warn!(proxy = %id, %error, "cannot remove the workload");
+                }
+                // The proxy waits for the end of the stream, and need not for our disk.
+                plane.store.register_soon(id, None).await;
                 return Ok(true);
             }
         }
@@ -305,7 +309,7 @@ impl Stream<'_> {
         if let Err(error) = plane.hub.set(id.clone(), Some(workload)).await {
             tracing::warn!(proxy = %id, %error, "the mesh does not take its state");
         }
-        keep(plane, &id, Some(registration.clone())).await;
+        plane.store.register_soon(id, Some(registration.clone())).await;
     }
 }
 

@@ -18,6 +18,7 @@ use crate::names::{ProxyId, TrustDomain};
 
 mod kept;
 mod plan;
+mod private;
 mod schema;
 mod sqlite;
 #[cfg(test)]
@@ -228,6 +229,14 @@ impl Store {
     ) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(handle) => handle.register(proxy, registration).await,
+        }
+    }
+
+    /// As [`Store::register`], in order with it, but without waiting for the disk; what fails is
+    /// logged.
+    pub async fn register_soon(&self, proxy: ProxyId, registration: Option<Registration>) {
+        match self {
+            Self::Sqlite(handle) => handle.register_soon(proxy, registration).await,
         }
     }
 }

@@ -46,7 +46,7 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 /// How often what depends on time is looked at.
 const TICK: Duration = Duration::from_millis(250);
 
-/// How often metrics and spans go up.
+/// How often metrics go up.
 const REPORT: Duration = Duration::from_secs(1);
 
 /// How long the last words may take.
@@ -122,6 +122,7 @@ enum Event {
     Retry,
     Done(Done),
     Link(Box<link::Message>),
+    Spans,
 }
 
 impl Control {
@@ -215,6 +216,7 @@ impl Control {
                 Event::Retry => self.connect(),
                 Event::Done(done) => self.on_done(done),
                 Event::Link(message) => self.on_message(*message),
+                Event::Spans => self.report_spans(),
             }
         }
         self.leave().await;
@@ -236,6 +238,7 @@ impl Control {
                 Event::Link(Box::new(message))
             }
             () = self.directory.wanted() => Event::Wanted,
+            () = self.agency.spans_due(&self.view.spans) => Event::Spans,
             () = tokio::time::sleep_until(self.retry_at), if idle => Event::Retry,
             _ = tick.tick() => Event::Tick,
         }
@@ -309,26 +312,38 @@ impl Control {
         }
     }
 
-    /// Sends what is left and says goodbye, within [`FAREWELL`].
+    /// Sends what is left and says goodbye, within [`FAREWELL`]; meanwhile saves what is not saved.
     async fn leave(mut self) {
         self.report();
         self.send(reports::wrap(up::Message::Goodbye(agent::Goodbye {})));
-        if let Some(mut link) = self.link.take() {
-            // The queue is written out once its sender is gone; the other end then ends the stream.
-            let (closed, _) = mpsc::channel::<Up>(1);
-            drop(std::mem::replace(&mut link.ups, closed));
-            let ended = async { while let Ok(Some(_)) = link.downs.message().await {} };
-            let _ = tokio::time::timeout(FAREWELL, ended).await;
-        }
-        while let Some(done) = self.jobs.try_join_next() {
-            if let Ok(Done::Written(outcome)) = done {
-                self.keeper.written(&outcome);
+        let link = self.link.take();
+        tokio::join!(farewell(link), self.save());
+    }
+
+    /// Ends the jobs beside the loop, all but a write under way, and writes what is left.
+    async fn save(&mut self) {
+        self.jobs.abort_all();
+        while let Some(done) = self.jobs.join_next().await {
+            match done {
+                Ok(Done::Written(outcome)) => self.keeper.written(&outcome),
+                Ok(_) => {}
+                Err(_) => self.keeper.written(&Err(std::io::ErrorKind::Interrupted.into())),
             }
         }
-        if let Some(write) = self.keeper.rest(self.names())
-            && let Err(error) = write.run()
-        {
+        let Some(write) = self.keeper.rest(self.names()) else { return };
+        let written = tokio::task::spawn_blocking(move || write.run()).await;
+        if let Err(error) = written.unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into())) {
             tracing::warn!(%error, "the last good configuration could not be saved");
         }
     }
+}
+
+/// Waits until the control plane has read what was sent.
+async fn farewell(link: Option<Box<Link>>) {
+    let Some(mut link) = link else { return };
+    // The queue is written out once its sender is gone; the other end then ends the stream.
+    let (closed, _) = mpsc::channel::<Up>(1);
+    drop(std::mem::replace(&mut link.ups, closed));
+    let ended = async { while let Ok(Some(_)) = link.downs.message().await {} };
+    let _ = tokio::time::timeout(FAREWELL, ended).await;
 }

@@ -26,9 +26,9 @@ mod acceptor;
 /// Connections that wait for a worker to take them.
 const HANDOVER: usize = 1_024;
 
-/// How long new connections are still taken after the drain has begun: callers learn only a
-/// moment later that the endpoint has gone.
-const LAST_CALLS: Duration = Duration::from_millis(500);
+/// How long new connections are still taken after the drain has begun, where there are callers:
+/// they learn only a moment later that the endpoint has gone.
+pub const LAST_CALLS: Duration = Duration::from_millis(500);
 
 /// How often the drain looks whether all connections have ended.
 const DRAIN_TICK: Duration = Duration::from_millis(20);
@@ -183,12 +183,12 @@ impl Running {
         self.load.iter().map(|load| load.load(Ordering::Relaxed)).sum()
     }
 
-    /// Ends: idle connections after [`LAST_CALLS`], busy ones with their request, all of them after
-    /// `grace`.
-    pub async fn drain(self, grace: Duration) {
+    /// Ends: idle connections after `last_calls`, for which new ones are still taken, busy ones
+    /// with their request, all of them after `grace`.
+    pub async fn drain(self, grace: Duration, last_calls: Duration) {
         let began = Instant::now();
         // A short grace leaves half of itself for connections to end in order.
-        let last_calls = LAST_CALLS.min(grace / 2);
+        let last_calls = last_calls.min(grace / 2);
         self.phase.send_replace(Phase::Draining);
         while began.elapsed() < grace && (self.connections() > 0 || began.elapsed() < last_calls) {
             tokio::time::sleep(DRAIN_TICK).await;

@@ -287,11 +287,10 @@ impl Keeper {
         self.changed |= outcome.is_err();
     }
 
-    /// What is not on disk yet at the end, with the names in use; nothing while a write is under
-    /// way.
+    /// What is not on disk yet at the end, with the names in use; no write may be under way.
     pub fn rest(&mut self, names: Names) -> Option<Write> {
         self.called(names);
-        (std::mem::take(&mut self.changed) && !self.writing).then(|| self.write())
+        std::mem::take(&mut self.changed).then(|| self.write())
     }
 
     fn called(&mut self, names: Names) {

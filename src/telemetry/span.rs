@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 /// The length of a `traceparent` of version 00.
 pub const TRACEPARENT_BYTES: usize = 55;
@@ -131,6 +132,7 @@ pub struct SpanQueue {
     waiting: Mutex<VecDeque<Span>>,
     capacity: usize,
     dropped: AtomicU64,
+    arrived: Notify,
 }
 
 impl Default for SpanQueue {
@@ -142,7 +144,12 @@ impl Default for SpanQueue {
 impl SpanQueue {
     /// Holds at most `capacity` spans.
     pub fn new(capacity: usize) -> Self {
-        Self { waiting: Mutex::default(), capacity, dropped: AtomicU64::new(0) }
+        Self {
+            waiting: Mutex::default(),
+            capacity,
+            dropped: AtomicU64::new(0),
+            arrived: Notify::new(),
+        }
     }
 
     /// Adds a span, or counts it as dropped.
@@ -150,9 +157,17 @@ impl SpanQueue {
         let mut waiting = self.waiting.lock();
         if waiting.len() < self.capacity {
             waiting.push_back(span);
+            if waiting.len() == 1 {
+                self.arrived.notify_one();
+            }
         } else {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Returns when a span has come into the empty queue since the last call; for one reader.
+    pub async fn arrived(&self) {
+        self.arrived.notified().await;
     }
 
     /// Takes the oldest, at most `most`.

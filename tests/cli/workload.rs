@@ -113,6 +113,9 @@ fn a_rule_reaches_the_proxies_that_use_it_and_all_of_it_is_seen() {
     eventually("both halves of the trace have arrived", || {
         mesh.run(&format!("trace {TRACE}")).stdout.contains(": 2 spans over 2 services")
     });
+    let named = mesh.run("trace -o name");
+    let drawn = mesh.run(&format!("trace {}", named.stdout.trim()));
+    assert_eq!(drawn.code, 0, "{}", drawn.stderr);
     let drawn = mesh.run("trace 4bf92f35…");
     assert!(drawn.stdout.starts_with(&format!("trace {TRACE}: ")), "{drawn:?}");
     assert!(drawn.stdout.contains("default/web → default/reviews  GET /x"), "{drawn:?}");

@@ -25,6 +25,8 @@ pub(super) fn keep(connection: &Connection, store: &Path) -> Result<(), KeepErro
     let target = fresh.to_str().ok_or_else(|| {
         std::io::Error::new(std::io::ErrorKind::InvalidInput, "the path is not UTF-8")
     })?;
+    // SQLite writes into an empty file that is there as it would into one of its own.
+    super::private::create(&fresh)?;
     let copied = connection
         .execute("VACUUM INTO ?1", [target])
         .map_err(KeepError::from)
@@ -80,7 +82,7 @@ pub(super) fn restore(store: &Path) -> std::io::Result<PathBuf> {
     Ok(damaged)
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut text = path.as_os_str().to_owned();
     text.push(suffix);
     text.into()

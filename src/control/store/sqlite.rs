@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::kept::{self, KeepError};
 use super::plan::{Plan, plan};
+use super::private;
 use super::schema::{self, LoadError, SCHEMA_VERSION};
 use super::{Applied, Batch, Commit, Contents, Recovered, StoreError};
 use crate::control::api::shapes::Action;
@@ -48,6 +49,12 @@ impl Handle {
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
+    pub(super) async fn register_soon(&self, proxy: ProxyId, registration: Option<Registration>) {
+        let (reply, _) = oneshot::channel();
+        // The owner says what failed where nobody waits for it; without one all has ended.
+        let _ = self.send(Request::Register(proxy, registration, reply)).await;
+    }
+
     async fn send(&self, request: Request) -> Result<(), StoreError> {
         self.requests.send(request).await.map_err(|_| StoreError::Closed)
     }
@@ -63,6 +70,7 @@ pub(super) fn open(
     if !there && !kept::path(path).exists() {
         create(path, trust_domain)?;
     }
+    private::mend(path).map_err(|error| failed(path, &error))?;
     let (connection, contents, recovered) = match load(path, trust_domain) {
         Ok((connection, contents)) => (connection, contents, None),
         Err(Trouble::Refused(error)) => return Err(error),
@@ -95,6 +103,7 @@ fn create(path: &Path, trust_domain: &TrustDomain) -> Result<(), StoreError> {
         }
         _ => {}
     }
+    private::create(&fresh).map_err(|error| failed(path, &error))?;
     let mut connection = Connection::open(&fresh).map_err(|error| sqlite_failed(path, &error))?;
     schema::create(&mut connection, trust_domain.as_str())
         .map_err(|error| sqlite_failed(path, &error))?;
@@ -202,7 +211,9 @@ impl Owner {
             match request {
                 Request::Apply(batch, reply) => drop(reply.send(self.apply(&batch))),
                 Request::Register(proxy, registration, reply) => {
-                    drop(reply.send(self.register(&proxy, registration)));
+                    if let Err(Err(error)) = reply.send(self.register(&proxy, registration)) {
+                        tracing::warn!(%proxy, %error, "the registration is not written down");
+                    }
                 }
             }
         }

@@ -45,6 +45,15 @@ fn puts(names: &[&str], weight: u32) -> Batch {
     }
 }
 
+/// The files of the store that others than its owner may touch.
+fn open_to_others(dir: &Path) -> Vec<String> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let files = std::fs::read_dir(dir).expect("readable").map(|entry| entry.expect("an entry"));
+    let open = files
+        .filter(|file| file.metadata().expect("metadata").permissions().mode() & 0o777 != 0o600);
+    open.map(|file| file.file_name().to_string_lossy().into_owned()).collect()
+}
+
 async fn apply(opened: &Opened, batch: Batch) -> Result<Applied, StoreError> {
     opened.store.apply(batch).await
 }
@@ -233,14 +242,19 @@ async fn registrations_are_kept_until_they_leave() {
 }
 
 #[tokio::test]
-async fn nobody_else_may_read_the_store() {
-    use std::os::unix::fs::PermissionsExt;
+async fn every_file_is_its_owners_alone_also_those_of_an_earlier_version() {
+    use std::os::unix::fs::PermissionsExt as _;
     let bed = Bed::new();
-    let opened = bed.open().expect("created");
+    let opened = bed.open().expect("a new store");
     apply(&opened, puts(&["a"], 1)).await.expect("applied");
-    for file in std::fs::read_dir(bed.dir.path()).expect("readable") {
-        let file = file.expect("readable");
-        let mode = file.metadata().expect("there").permissions().mode() & 0o777;
-        assert_eq!(mode, 0o600, "{}", file.path().display());
+    let kept = bed.dir.path().join("store.prev.db");
+    assert!(kept.exists() && bed.dir.path().join("store.db-wal").exists());
+    assert_eq!(open_to_others(bed.dir.path()), [""; 0]);
+    drop(opened);
+    for path in [&bed.path(), &kept] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).expect("changed");
     }
+    let opened = bed.open().expect("it opens");
+    apply(&opened, puts(&["b"], 1)).await.expect("applied");
+    assert_eq!(open_to_others(bed.dir.path()), [""; 0]);
 }

@@ -5,8 +5,13 @@ use std::time::{Duration, Instant};
 use super::link::{self, Message};
 use super::{Control, reports};
 use crate::telemetry::collector::Previous;
+use crate::telemetry::span::SpanQueue;
 use crate::xds::agent::command::Action;
 use crate::xds::agent::{Command, State, Up, down, up};
+
+/// How long a span waits for others to go up with: short enough that whoever looks for the trace
+/// of a request just made finds all of it.
+const SPANS_WAIT: Duration = Duration::from_millis(100);
 
 /// Spans in one message.
 const SPANS_PER_MESSAGE: usize = 1_000;
@@ -22,12 +27,26 @@ pub(super) struct Agency {
     metrics: Previous,
     spans_dropped: u64,
     reported: Option<Instant>,
+    spans_at: Option<tokio::time::Instant>,
 }
 
 impl Agency {
     /// A new link: how we are has not been said on it.
     pub(super) fn begin(&mut self) {
         self.state = None;
+    }
+
+    /// Returns [`SPANS_WAIT`] after the first span that waits. Nothing is lost when it is dropped.
+    pub(super) async fn spans_due(&mut self, queue: &SpanQueue) {
+        let at = match self.spans_at {
+            Some(at) => at,
+            None => {
+                queue.arrived().await;
+                *self.spans_at.insert(tokio::time::Instant::now() + SPANS_WAIT)
+            }
+        };
+        tokio::time::sleep_until(at).await;
+        self.spans_at = None;
     }
 
     /// Whether a report is due at `now`; counts as made then.
@@ -118,7 +137,12 @@ impl Control {
         for message in reports::metrics(&edges, since) {
             self.send(message);
         }
-        loop {
+        self.report_spans();
+    }
+
+    /// Sends the spans that wait; while there is no link they go on waiting.
+    pub(super) fn report_spans(&mut self) {
+        while self.link.is_some() {
             let spans = self.view.spans.drain(SPANS_PER_MESSAGE);
             let last = spans.len() < SPANS_PER_MESSAGE;
             if !spans.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use super::agency::Agency;
 use super::answers::Answers;
 use super::link::pushback;
 use super::renewal::Renewal;
@@ -9,6 +10,7 @@ use crate::certs::{Authority, Credentials, PendingKey};
 use crate::names::{Identity, TrustDomain};
 use crate::proxy::directory::Fault;
 use crate::resource::{Address, Kind, Resource};
+use crate::telemetry::span::{Span, SpanQueue};
 use crate::xds::codec::{self, Encoded};
 use crate::xds::discovery::{DeltaResponse, Node};
 use crate::xds::subscription::Subscription;
@@ -131,4 +133,21 @@ fn what_was_recalled_from_disk_is_decided_without_an_answer() {
     let ticket = answers.recall(address(1));
     assert_eq!(answers.accept(ticket), Some(address(1)));
     assert!(answers.take_decided().is_empty());
+}
+
+#[tokio::test]
+async fn spans_go_up_soon_after_the_first_one_and_together() {
+    let queue = SpanQueue::default();
+    let mut agency = Agency::default();
+    let soon = Duration::from_millis(10);
+    assert!(tokio::time::timeout(soon, agency.spans_due(&queue)).await.is_err(), "there is none");
+    let began = Instant::now();
+    queue.push(Span::default());
+    let early = tokio::time::timeout(soon, agency.spans_due(&queue)).await;
+    assert!(early.is_err(), "it waits for others");
+    queue.push(Span::default());
+    agency.spans_due(&queue).await;
+    let waited = began.elapsed();
+    assert!(waited >= Duration::from_millis(100), "counted from the first: {waited:?}");
+    assert!(tokio::time::timeout(soon, agency.spans_due(&queue)).await.is_err(), "once for both");
 }

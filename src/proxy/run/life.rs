@@ -14,7 +14,7 @@ use super::{Config, RunError};
 use crate::net::descriptors::Raised;
 use crate::proxy::command::Application;
 use crate::proxy::control::Order;
-use crate::proxy::dataplane::Running;
+use crate::proxy::dataplane::LAST_CALLS;
 use crate::proxy::ready::{Ready, ReadyFile};
 
 /// How long connections may take to end when the application has gone already.
@@ -51,7 +51,7 @@ pub(super) async fn live(
     let mut application = application(config, &started.ready, raised)?;
     // Nobody may be waiting for it.
     let _ = told.send(started.ready.clone());
-    let Started { running, orders, mut control, mut admin, place: _place, .. } = started;
+    let Started { running, orders, mut control, mut admin, status, place: _place, .. } = started;
     let end = loop {
         tokio::select! {
             signal = signals.recv() => match signal {
@@ -76,8 +76,10 @@ pub(super) async fn live(
         End::Told => config.drain,
         End::Application(_) | End::Broken(_) => config.drain.min(DRAIN_WITHOUT_APPLICATION),
     };
+    let serves = matches!(end, End::Told) && config.app.is_some();
+    let last_calls = last_calls(serves && status.borrow().connected);
     let code = tokio::select! {
-        code = drained(running, &mut application, within) => code,
+        code = drained(running.drain(within, last_calls), &mut application, within) => code,
         () = told_again(&mut signals) => {
             tracing::warn!("told twice to end: connections are cut");
             None
@@ -112,11 +114,18 @@ fn application(
 
 /// Waits for connections and application alike; the exit code of an application that ended.
 async fn drained(
-    running: Running,
+    connections: impl Future<Output = ()>,
     application: &mut Option<Application>,
     within: Duration,
 ) -> Option<u8> {
-    tokio::join!(running.drain(within), ended_within(application, within)).1
+    tokio::join!(connections, ended_within(application, within)).1
+}
+
+/// How long new connections are still taken: not at all where nobody calls us, where the control
+/// plane is away and tells nobody, or where the application has ended and a connection refused is
+/// what lets a caller go elsewhere.
+fn last_calls(callers_are_told: bool) -> Duration {
+    if callers_are_told { LAST_CALLS } else { Duration::ZERO }
 }
 
 /// The exit code of the application; pends for ever without one.

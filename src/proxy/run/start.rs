@@ -40,6 +40,7 @@ pub(super) struct Started {
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) control: JoinHandle<()>,
     pub(super) admin: AbortOnDropHandle<std::io::Result<()>>,
+    pub(super) status: watch::Receiver<Status>,
     /// Last, so that the directory stays locked until all else is gone.
     pub(super) place: Place,
 }
@@ -118,7 +119,7 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
         tracing::warn!("no configuration yet: what is outside of the mesh is refused until then");
     }
     let ready = ready(config, &place, &identity, &addresses, bound.ready_admin);
-    Ok(Started { ready, running, orders, control, admin, place })
+    Ok(Started { ready, running, orders, control, admin, status, place })
 }
 
 async fn bind(config: &Config, place: &Place) -> Result<Bound, RunError> {

@@ -89,6 +89,23 @@ fn a_share_of_new_traces_is_sampled() {
     assert!((999..=1_001).contains(&sampled), "{sampled}");
 }
 
+#[tokio::test]
+async fn the_first_span_that_waits_is_told() {
+    let queue = SpanQueue::new(3);
+    let told = async || {
+        let arrived = queue.arrived();
+        tokio::time::timeout(std::time::Duration::ZERO, arrived).await.is_ok()
+    };
+    assert!(!told().await);
+    queue.push(Span::default());
+    queue.push(Span::default());
+    assert!(told().await);
+    assert!(!told().await, "told once, though both still wait");
+    queue.drain(usize::MAX);
+    queue.push(Span::default());
+    assert!(told().await);
+}
+
 #[test]
 fn a_full_queue_drops_and_counts() {
     let queue = SpanQueue::new(3);
