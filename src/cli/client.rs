@@ -13,6 +13,8 @@ use serde::de::DeserializeOwned;
 use super::diagnostics;
 use super::exit::Failure;
 use crate::control::api::shapes;
+use crate::control::home::Home;
+use crate::platform::local::Holder;
 
 /// The longest that one answer may take; waiting is done by asking again.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -47,7 +49,7 @@ impl Client {
         // Needed only to build the client: the socket is plain HTTP.
         install_provider();
         let http = reqwest::Client::builder()
-            .unix_socket(crate::control::home::Home::new(home).admin_socket())
+            .unix_socket(Home::new(home).admin_socket())
             .tls_certs_only([])
             .timeout(timeout)
             .build()?;
@@ -114,6 +116,12 @@ impl Client {
     /// A fault as people read it.
     pub(crate) fn failure(&self, fault: Fault) -> Failure {
         match fault {
+            Fault::NotRunning if matches!(Holder::find(&self.home), Ok(Some(_))) => {
+                let home = self.home.display();
+                let log = Home::new(&self.home).log();
+                Failure::new(format!("the control plane in `{home}` is being started again"))
+                    .help(format!("try again in a moment; its log is `{}`", log.display()))
+            }
             Fault::NotRunning => {
                 Failure::new(format!("no control plane is running in `{}`", self.home.display()))
                     .help("start it with `meshctl install`")

@@ -83,6 +83,9 @@ pub(crate) fn run(args: &DeleteArgs, context: &Context) -> Outcome {
         confirm::confirm(args.confirm, context.printer, &what)?;
     }
     let client = Client::new(home)?;
+    if args.wait && args.dry_run.is_none() {
+        wait::returned(&client, context, args.timeout)?;
+    }
     let request = DeleteRequest {
         objects,
         dry_run: args.dry_run.is_some(),

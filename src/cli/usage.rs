@@ -36,6 +36,7 @@ const LATER_COMMANDS: &[&str] = &[
 const LATER_FLAGS: &[&str] = &[
     "--context",
     "--kubeconfig",
+    "--namespace",
     "--replicas",
     "--set",
     "--force",
@@ -84,7 +85,7 @@ pub(super) fn report(
                 Err(failure) => failure.exit,
             }
         }
-        ErrorKind::MissingSubcommand => {
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             root.build();
             let help = meant(root, words).clone().render_help();
             printer.complain(&help.ansi().to_string());

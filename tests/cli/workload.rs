@@ -39,8 +39,8 @@ impl Proxy {
     fn start(mesh: &Mesh, service: &str, words: &[&str]) -> Self {
         let file = mesh.home().join(format!("{service}.ready"));
         let mut command = command(&mesh.home());
-        command.args(["proxy", "run", "--service", service]).args(words);
-        command.arg("--ready-file").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(["proxy", "run", "--service", service, "--ready-file"]).arg(&file);
+        command.args(words).stdout(Stdio::null()).stderr(Stdio::null());
         let process = Killed(command.spawn().expect("runs"));
         eventually("the ready file is written", || file.exists());
         let text = std::fs::read(&file).expect("the ready file");
@@ -168,12 +168,48 @@ fn a_proxy_is_asked_and_its_certificate_renewed() {
         "{inspected:?}"
     );
 
-    assert!(mesh.json("proxy config web-0 -o json").is_object());
-    assert!(mesh.json("proxy stats default/web-0 -o json").is_object());
+    for (words, kind) in [("config web-0", "ProxyConfig"), ("stats default/web-0", "ProxyStats")] {
+        let answer = mesh.json(&format!("proxy {words} -o json"));
+        assert_eq!(
+            (&answer["apiVersion"], &answer["kind"]),
+            (&"meshctl.dev/v1alpha1".into(), &kind.into())
+        );
+    }
     mesh.run("proxy log web-0 debug").is(0, "", "default/web-0 logs at `debug` now\n");
     let refused = mesh.run("proxy log web-0 a=[b");
     assert_eq!((refused.code, refused.stdout.as_str()), (1, ""), "{refused:?}");
     assert!(refused.stderr.contains("is not a log filter"), "{refused:?}");
+}
+
+#[test]
+fn who_is_not_taken_says_why_once_and_ends() {
+    let mesh = Mesh::install();
+    let app = application().to_string();
+    let _reviews = Proxy::start(&mesh, "reviews", &["--version", "v1", "--app", &app]);
+    let mut second = command(&mesh.home());
+    let run = second.args(["proxy", "run", "--service", "reviews-v1"]).output().expect("runs");
+    let stderr = String::from_utf8(run.stderr).expect("UTF-8");
+    assert_eq!(run.status.code(), Some(1), "{stderr}");
+    // Once as it happens, once at the end: it tries again all the while.
+    assert_eq!(stderr.matches("service `default/reviews-v1` is taken").count(), 2, "{stderr}");
+    assert!(stderr.lines().count() <= 4, "{stderr}");
+}
+
+#[test]
+fn a_killed_proxy_takes_its_command_and_the_commands_children_along() {
+    let mesh = Mesh::install();
+    let held = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = held.local_addr().expect("an address").port().to_string();
+    drop(held);
+    // As servers with workers do it: the first process ends its children when it is told to end.
+    let script = format!(
+        "python3 -m http.server {port} --bind 127.0.0.1 & trap 'kill $!; exit' TERM; wait; wait"
+    );
+    let app = format!("127.0.0.1:{port}");
+    let proxy = Proxy::start(&mesh, "web", &["--app", &app, "--", "sh", "-c", &script]);
+    eventually("the application listens", || TcpStream::connect(&app).is_ok());
+    drop(proxy);
+    eventually("nobody listens any more", || TcpStream::connect(&app).is_err());
 }
 
 #[test]
