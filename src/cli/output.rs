@@ -221,8 +221,7 @@ fn terminal_size() -> Option<(usize, usize)> {
         return None;
     }
     let size = rustix::termios::tcgetwinsize(stdout).ok()?;
-    match (size.ws_col, size.ws_row) {
-        (0, _) | (_, 0) => Some((80, 24)),
-        (columns, rows) => Some((usize::from(columns), usize::from(rows))),
-    }
+    // Zero is what a terminal says that does not know.
+    let known = |cells: u16, otherwise| if cells == 0 { otherwise } else { usize::from(cells) };
+    Some((known(size.ws_col, 80), known(size.ws_row, 24)))
 }

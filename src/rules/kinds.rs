@@ -51,6 +51,10 @@ pub(super) fn find(api_version: &str, kind: &str) -> Known {
     if group != OURS && group != GATEWAY {
         return Known::Foreign;
     }
+    // What `get -o yaml` prints, so that it can be applied again.
+    if (api_version, kind) == ("meshctl.dev/v1alpha1", "List") {
+        return Known::List;
+    }
     let now = || ObjectKind::ALL.into_iter().filter(|kind| group_of(*kind) == group);
     if let Some(found) = now().find(|known| known.as_str() == kind) {
         return match found.api_version() == api_version {

@@ -95,6 +95,9 @@ fn rules_come_change_and_go() {
     let config = mesh.json("get meshconfig default --resolved -o json");
     assert_eq!(config["spec"]["mtls"], "Strict", "{config:#}");
     mesh.run("get all --resolved -o name").is(0, "httproute/reviews\nmeshconfig/default\n", "");
+    let all = mesh.run("get all -A --resolved -o yaml").stdout;
+    let again = mesh.feed("apply -f - --dry-run=client -o name", &all);
+    assert_eq!(again.stdout, "httproute/reviews\nmeshconfig/default\n", "{again:?}");
     let described = mesh.run("describe httproute/reviews");
     assert_eq!(described.code, 0, "{described:?}");
     assert!(described.stdout.starts_with("HTTPRoute/default/reviews\n"), "{described:?}");
