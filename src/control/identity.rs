@@ -20,18 +20,6 @@ mod tests;
 /// The largest request for a certificate.
 pub const CSR_BYTES: usize = 16 * 1024;
 
-/// The service account of every control plane, in the root namespace.
-pub const CONTROL_PLANE_ACCOUNT: &str = "meshctl-control-plane";
-
-/// The identity of the control plane of a mesh.
-pub fn control_plane_identity(trust_domain: &TrustDomain) -> Identity {
-    Identity {
-        trust_domain: trust_domain.clone(),
-        namespace: Namespace::root(),
-        service_account: CONTROL_PLANE_ACCOUNT.parse().expect("it is a DNS-1123 subdomain"),
-    }
-}
-
 /// Signs for a caller, or says why not.
 pub(super) fn sign(
     plane: &Plane,

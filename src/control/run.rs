@@ -21,7 +21,6 @@ use crate::certs::{
 };
 use crate::control::departures::Departures;
 use crate::control::home::{Home, HomeError, Running};
-use crate::control::identity::control_plane_identity;
 use crate::control::intake::Intake;
 use crate::control::plane::Plane;
 use crate::control::store::{Opened, Recovered, Store, StoreError};
@@ -225,7 +224,7 @@ fn announce(home: &Home, address: SocketAddr) -> Result<(), RunError> {
 }
 
 fn own_credentials(authority: &Authority) -> Result<Credentials, CertificateError> {
-    let identity: Identity = control_plane_identity(authority.trust_domain());
+    let identity = Identity::of_control_plane(authority.trust_domain().clone());
     let key = PendingKey::generate()?;
     let csr = key.csr(&identity)?;
     let issued = authority.sign(&csr, &identity, OWN_LIFETIME, SystemTime::now())?;

@@ -25,6 +25,21 @@ pub struct Identity {
     pub service_account: ServiceAccount,
 }
 
+impl Identity {
+    /// The service account of every control plane, in the root namespace.
+    pub const CONTROL_PLANE_ACCOUNT: &str = "meshctl-control-plane";
+
+    /// The identity of the control plane of a mesh.
+    pub fn of_control_plane(trust_domain: TrustDomain) -> Self {
+        let account = Self::CONTROL_PLANE_ACCOUNT.parse();
+        Self {
+            trust_domain,
+            namespace: Namespace::root(),
+            service_account: account.expect("the constant is a DNS-1123 subdomain"),
+        }
+    }
+}
+
 /// A URI that is not an identity of the form above.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {

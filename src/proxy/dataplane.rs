@@ -111,7 +111,7 @@ impl DataPlane {
     ///
     /// # Errors
     /// A thread or its runtime cannot be made.
-    pub fn start(self, shared: Arc<Shared>) -> io::Result<Running> {
+    pub fn start(self, shared: &Arc<Shared>) -> io::Result<Running> {
         let alpn = Alpn::ALL.map(Alpn::as_bytes);
         let own = self.listeners.iter().filter_map(|(listener, _)| listener.local_addr().ok());
         let duties = Duties {
@@ -126,7 +126,7 @@ impl DataPlane {
             let (sender, receiver) = mpsc::channel(HANDOVER);
             let load = Arc::new(AtomicUsize::new(0));
             seats.push(Seat { sender, load: Arc::clone(&load) });
-            let (shared, duties) = (Arc::clone(&shared), duties.clone());
+            let (shared, duties) = (Arc::clone(shared), duties.clone());
             let phases = phase.subscribe();
             let work = move || run_worker(shared, duties, load, receiver, phases);
             workers.push(acceptor::thread(&format!("worker-{index}"), work)?);
@@ -145,9 +145,10 @@ impl DataPlane {
 pub enum Phase {
     /// It serves.
     Serving,
-    /// Connections end as they become idle; new ones are still taken.
+    /// Connections end with their next answer; new ones are still taken, and idle ones kept,
+    /// because callers have not heard of it yet.
     Draining,
-    /// No new connections.
+    /// No new connections, no idle ones.
     Closed,
     /// Everything ends now.
     Over,
@@ -182,8 +183,8 @@ impl Running {
         self.load.iter().map(|load| load.load(Ordering::Relaxed)).sum()
     }
 
-    /// Ends: idle connections now, busy ones with their request, all of them after `grace`. New
-    /// ones are taken for as long as `last_calls`.
+    /// Ends: idle connections after `last_calls`, until when new ones are taken too, busy ones with
+    /// their request, all of them after `grace`.
     pub async fn drain(self, grace: Duration, last_calls: Duration) {
         let began = Instant::now();
         self.phase.send_replace(Phase::Draining);
@@ -235,16 +236,24 @@ async fn work(
                 None => break,
             },
             changed = phases.changed() => {
-                if changed.is_err() || *phases.borrow() == Phase::Over {
+                if changed.is_err() || enter(&worker, *phases.borrow()) {
                     return;
                 }
-                worker.slots.drain();
             }
         }
     }
-    while phases.changed().await.is_ok() && *phases.borrow() != Phase::Over {
-        worker.slots.drain();
+    while phases.changed().await.is_ok() && !enter(&worker, *phases.borrow()) {}
+}
+
+/// A new phase begins; `true`: it is the last.
+fn enter(worker: &Worker, phase: Phase) -> bool {
+    match phase {
+        Phase::Serving => {}
+        Phase::Draining => worker.slots.drain(),
+        Phase::Closed => worker.slots.close(),
+        Phase::Over => return true,
     }
+    false
 }
 
 /// Begins to serve a connection in a task of its own.

@@ -82,6 +82,8 @@ pub struct Exchange<'a> {
     scanned: usize,
     relay: Option<Pump>,
     interim: bool,
+    /// The client was told that its connection is kept.
+    kept: bool,
 }
 
 impl<'a> Exchange<'a> {
@@ -102,6 +104,7 @@ impl<'a> Exchange<'a> {
             scanned: 0,
             relay: None,
             interim: false,
+            kept: false,
         }
     }
 
@@ -221,13 +224,14 @@ impl<'a> Exchange<'a> {
         let mut out = std::mem::take(&mut self.client.out);
         out.clear();
         let framing = self.client_framing();
+        self.kept = self.client_may_stay(framing);
         // Interim answers are for those who know them (RFC 9110 §15.2).
         if !self.interim || self.terms.http11 {
             let plan = write::ResponsePlan {
                 edits: self.terms.edits,
                 framing,
                 http11: self.terms.http11,
-                keep_alive: self.client_may_stay(framing),
+                keep_alive: self.kept,
             };
             write::response(&mut out, &self.client.head, self.upstream.side.buffer.filled(), &plan);
         }
@@ -248,8 +252,10 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// An answer that comes before the end of the request is the last of its connection, and says
+    /// so: a client that is told no by 417 need not send the body, so nobody knows what comes next.
     fn client_may_stay(&self, framing: Framing) -> bool {
-        self.terms.keep_alive && framing != Framing::UntilClose && !self.upload_broken
+        self.terms.keep_alive && framing != Framing::UntilClose && self.uploaded
     }
 
     fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Answered>, Failure>> {
@@ -281,7 +287,7 @@ impl<'a> Exchange<'a> {
             upstream_kept: self.client.head.keep_alive
                 && self.uploaded
                 && self.upstream.side.buffer.is_empty(),
-            client_kept: self.client_may_stay(self.client_framing()) && self.uploaded,
+            client_kept: self.kept,
             upgraded: self.client.head.status == 101,
             body_bytes,
         }

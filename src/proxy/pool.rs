@@ -70,16 +70,6 @@ impl Pool {
             !list.is_empty()
         });
     }
-
-    /// Closes everything.
-    pub fn clear(&mut self) {
-        self.idle.clear();
-    }
-
-    /// How many connections are kept.
-    pub fn len(&self) -> usize {
-        self.idle.values().map(Vec::len).sum()
-    }
 }
 
 impl Upstream {

@@ -64,13 +64,14 @@ pub async fn serve_called(worker: Rc<Worker>, mut side: Side, called: Called) {
     match kind {
         Kind::Http1 => serve::serve(worker, side, Origin::Upstream(called), MAX_AGE).await,
         Kind::Http2 => h2::serve(worker, side, Origin::Upstream(called), MAX_AGE).await,
-        Kind::Opaque | Kind::Silent => match waiting {
-            Some(dialed) => dialed.run(worker, side).await,
-            None => match dial(&worker, &called).await {
-                Some(dialed) => dialed.run(worker, side).await,
-                None => {}
-            },
-        },
+        Kind::Opaque | Kind::Silent => {
+            if waiting.is_none() {
+                waiting = dial(&worker, &called).await;
+            }
+            if let Some(dialed) = waiting {
+                dialed.run(worker, side).await;
+            }
+        }
     }
 }
 

@@ -23,6 +23,12 @@ use crate::telemetry::span::SpanQueue;
 /// Blocks kept for reuse.
 const MAX_BLOCKS: usize = 64;
 
+/// Rooms kept for reuse.
+const MAX_ROOMS: usize = 128;
+
+/// The largest room that is worth keeping, bytes.
+const MAX_ROOM: usize = 32 * 1024;
+
 /// Names of services kept with their cells; over it the cache starts anew.
 const MAX_TARGETS: usize = 1_024;
 
@@ -59,6 +65,9 @@ pub struct Duties {
     pub server: Arc<rustls::ServerConfig>,
 }
 
+/// A service, and the port of it that was called.
+type Target = (Arc<ServiceCell>, u16);
+
 /// See the head of this file.
 #[derive(Debug)]
 pub struct Worker {
@@ -75,11 +84,12 @@ pub struct Worker {
     /// The application as an endpoint.
     pub app: Option<Arc<Endpoint>>,
     /// Services found by the authority that was called.
-    pub targets: RefCell<HashMap<Box<str>, (Arc<ServiceCell>, u16)>>,
+    pub targets: RefCell<HashMap<Box<str>, Target>>,
     connections: Arc<AtomicUsize>,
     metrics: WorkerMetrics,
     edges: RefCell<HashMap<(u64, u64, u64), Arc<Edge>>>,
     blocks: RefCell<Vec<Vec<u8>>>,
+    rooms: RefCell<Vec<Vec<u8>>>,
     outside: RefCell<HashMap<SocketAddr, Arc<Endpoint>>>,
     /// This proxy's service and identity as labels of metrics.
     pub labels: Labels,
@@ -116,6 +126,7 @@ impl Worker {
             connections,
             edges: RefCell::default(),
             blocks: RefCell::default(),
+            rooms: RefCell::default(),
             outside: RefCell::default(),
             labels,
         })
@@ -149,6 +160,20 @@ impl Worker {
         let mut blocks = self.blocks.borrow_mut();
         if buffer.has_standard_block() && blocks.len() < MAX_BLOCKS {
             blocks.push(buffer.into_block());
+        }
+    }
+
+    /// A room to write a message into.
+    pub fn take_room(&self) -> Vec<u8> {
+        self.rooms.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes back a room, once what was in it is written.
+    pub fn give_room(&self, mut room: Vec<u8>) {
+        let mut rooms = self.rooms.borrow_mut();
+        if (1..=MAX_ROOM).contains(&room.capacity()) && rooms.len() < MAX_ROOMS {
+            room.clear();
+            rooms.push(room);
         }
     }
 

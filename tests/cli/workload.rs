@@ -108,7 +108,9 @@ fn a_rule_reaches_the_proxies_that_use_it_and_all_of_it_is_seen() {
         let line = status.stdout.lines().find(|line| line.starts_with(proxy)).expect("the proxy");
         assert!(line.contains("Synced"), "{status:?}");
     }
-    eventually("the trace has arrived", || mesh.run(&format!("trace {TRACE}")).code == 0);
+    eventually("both halves of the trace have arrived", || {
+        mesh.run(&format!("trace {TRACE}")).stdout.contains(": 2 spans over 2 services")
+    });
     let named = mesh.run("trace -o name");
     let drawn = mesh.run(&format!("trace {}", named.stdout.trim()));
     assert_eq!(drawn.code, 0, "{}", drawn.stderr);

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use meshctl::certs::{PendingKey, Roots, Tls};
 use meshctl::control::home::Home;
-use meshctl::control::identity::control_plane_identity;
 use meshctl::control::{ControlPlaneConfig, RunError, run};
 use meshctl::names::{Identity, TrustDomain};
 use meshctl::resource::{Key, Resource};
@@ -175,7 +174,7 @@ pub(crate) struct Joined {
 
 impl Joined {
     fn client(&self) -> Client {
-        let expected = control_plane_identity(&self.identity.trust_domain);
+        let expected = Identity::of_control_plane(self.identity.trust_domain.clone());
         let connector = TlsConnector::from(self.tls.client_config(&expected, &[b"h2"]));
         let address = self.address;
         let connect = move || {

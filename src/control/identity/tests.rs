@@ -42,7 +42,7 @@ fn the_same_user_gets_what_it_claims_and_another_nothing() {
 #[test]
 fn nobody_becomes_the_control_plane_by_joining() {
     let local = Peer { identity: None, unix_uid: Some(USER) };
-    let asked = request("meshctl-system", CONTROL_PLANE_ACCOUNT);
+    let asked = request("meshctl-system", Identity::CONTROL_PLANE_ACCOUNT);
     assert_eq!(code(&local, &asked), Err(Code::PermissionDenied));
 }
 

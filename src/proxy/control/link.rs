@@ -18,7 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use crate::certs::{Tls, failure_of};
-use crate::names::{Identity, Namespace, ROOT_NAMESPACE, ServiceAccount, TrustDomain};
+use crate::names::Identity;
 use crate::xds::agent::{Down, Up};
 use crate::xds::discovery::{DeltaRequest, DeltaResponse};
 use crate::xds::grpc::{Client, Keepalive, channel_over};
@@ -103,14 +103,6 @@ impl From<Status> for LinkError {
     }
 }
 
-/// The identity of every control plane of a mesh.
-pub(super) fn control_plane_identity(trust_domain: TrustDomain) -> Identity {
-    let account: ServiceAccount =
-        "meshctl-control-plane".parse().expect("the name is a DNS-1123 subdomain");
-    let namespace: Namespace = ROOT_NAMESPACE.parse().expect("the name is a DNS-1123 label");
-    Identity { trust_domain, namespace, service_account: account }
-}
-
 /// Opens both streams; `hello` and `requests` are the first messages on them.
 pub(super) async fn open(
     address: SocketAddr,
@@ -154,7 +146,7 @@ async fn open_streams(
 async fn connect(address: SocketAddr, tls: &Arc<Tls>) -> io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let expected = control_plane_identity(tls.credentials().identity().trust_domain.clone());
+    let expected = Identity::of_control_plane(tls.credentials().identity().trust_domain.clone());
     let config = tls.client_config(&expected, &[b"h2"]);
     // For reading only: who answers is decided by the certificate's URI.
     let name =

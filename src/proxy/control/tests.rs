@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::agency::Agency;
 use super::answers::Answers;
-use super::link::{control_plane_identity, pushback};
+use super::link::pushback;
 use super::renewal::Renewal;
 use crate::certs::{Authority, Credentials, PendingKey};
 use crate::names::{Identity, TrustDomain};
@@ -75,7 +75,7 @@ fn whoever_asks_is_told_when_the_new_one_is_in_use() {
 
 #[test]
 fn only_the_control_planes_identity_is_accepted() {
-    let identity = control_plane_identity("a.mesh".parse().unwrap()).to_string();
+    let identity = Identity::of_control_plane("a.mesh".parse().unwrap()).to_string();
     assert_eq!(identity, "spiffe://a.mesh/ns/meshctl-system/sa/meshctl-control-plane");
 }
 

@@ -65,11 +65,9 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
     };
     let joined = certificate(&applicant).await?;
     let identity = joined.credentials.identity().clone();
-    let directory = Arc::new(Directory::new(
-        place.proxy.namespace.clone(),
-        bare_workload(&place, identity.clone()),
-        Limits::STANDARD,
-    ));
+    let namespace = place.proxy.namespace.clone();
+    let bare = bare_workload(&place, identity.clone());
+    let directory = Arc::new(Directory::new(namespace, bare, Limits::STANDARD));
     directory.prefetch(config.upstreams.iter().map(|upstream| &upstream.service));
     let (status, seen) = watch::channel(Status::default());
     let (refusal, refused) = watch::channel(None);
@@ -99,7 +97,7 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
     if let Some(last_good) = recalled(&place, &identity) {
         control.restore(last_good, now);
     }
-    let running = bound.data_plane.start(Arc::new(Shared {
+    let running = bound.data_plane.start(&Arc::new(Shared {
         directory: Arc::clone(&view.directory),
         tls: Arc::clone(&view.tls),
         metrics: Arc::clone(&view.metrics),

@@ -3,12 +3,11 @@
 use super::*;
 use proptest::prelude::*;
 
+/// A body, its trailers, and what came behind it.
+type Decomposed = (Vec<u8>, Vec<u8>, Vec<u8>);
+
 /// Feeds `input` in pieces of `step` bytes; the body, its trailers and what was left behind it.
-fn decode(
-    framing: Framing,
-    input: &[u8],
-    step: usize,
-) -> Result<(Vec<u8>, Vec<u8>, Vec<u8>), Malformed> {
+fn decode(framing: Framing, input: &[u8], step: usize) -> Result<Decomposed, Malformed> {
     let mut decoder = BodyDecoder::new(framing);
     let (mut body, mut pending, mut input) = (Vec::new(), Vec::new(), input);
     loop {

@@ -1,0 +1,98 @@
+//! Connections of HTTP/1.1 on real sockets: what ends them, what is never left hanging, and what
+//! a client may believe of an answer.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+
+use rig::{Rig, read_until, run};
+
+use crate::proxy::{inbound, outbound};
+
+pub(crate) mod rig;
+
+const LIFE: Duration = Duration::from_secs(3_600);
+
+#[test]
+fn a_request_goes_there_and_back_on_connections_that_stay() {
+    run(async {
+        let rig = Rig::new().await;
+        let (mut client, mut app) = rig.call("GET /a HTTP/1.1\r\nHost: web\r\n\r\n").await;
+        for _ in 0..2 {
+            let sent = read_until(&mut app, "\r\n\r\n").await;
+            assert!(sent.starts_with("GET /a HTTP/1.1\r\nhost: web\r\n"), "{sent}");
+            app.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").await.unwrap();
+            let answer = read_until(&mut client, "hi").await;
+            assert!(!answer.contains("connection: close"), "{answer}");
+            client.write_all(b"GET /a HTTP/1.1\r\nHost: web\r\n\r\n").await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn empty_lines_and_unfinished_heads_do_not_hold_a_connection() {
+    run(async {
+        let rig = Rig::new().await;
+        for begin in ["\r\n", "\r\n\r\n\r\n", "\r", "GET / HT", "\r\nGET"] {
+            let mut client = rig.client(LIFE).await;
+            client.write_all(begin.as_bytes()).await.unwrap();
+            tokio::task::yield_now().await;
+            let _ = rig.to_the_end(&mut client).await;
+        }
+    });
+}
+
+#[test]
+fn empty_lines_before_a_request_are_ignored_however_they_arrive() {
+    run(async {
+        let rig = Rig::new().await;
+        let mut client = rig.client(LIFE).await;
+        client.set_nodelay(true).unwrap();
+        for part in ["\r", "\n\r\n", "GET / HTTP/1.1\r\n", "Host: web\r\n\r\n"] {
+            client.write_all(part.as_bytes()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        rig::soon(rig.app.accept()).await.expect("the request arrives");
+    });
+}
+
+#[test]
+fn an_idle_connection_ends_with_its_life() {
+    run(async {
+        let rig = Rig::new().await;
+        let client = rig.client(Duration::from_secs(60)).await;
+        while rig.worker.slots.in_use() == 0 {
+            tokio::task::yield_now().await;
+        }
+        tokio::task::yield_now().await;
+        rig.worker.slots.advance(Duration::from_secs(70));
+        rig::soon(client.readable()).await.unwrap();
+    });
+}
+
+#[test]
+fn a_client_that_reads_no_answers_is_given_up() {
+    run(async {
+        let rig = Rig::without_app().await;
+        let mut client = rig.client(LIFE).await;
+        let many = "GET / HTTP/1.1\r\nHost: web\r\n\r\n".repeat(1_000);
+        let full = async { while client.write_all(many.as_bytes()).await.is_ok() {} };
+        // Until neither side can write: the client's answers are in the way.
+        let _ = tokio::time::timeout(Duration::from_millis(300), full).await;
+        assert_eq!(rig.worker.slots.in_use(), 1);
+        rig.to_nothing().await;
+    });
+}
+
+/// What a function's future takes, without making one.
+fn size_of_future<A, B, F: Future>(_: impl Fn(A, B) -> F) -> usize {
+    size_of::<F>()
+}
+
+/// DESIGN.md promises 2 to 4 KiB for an idle connection, its task included.
+#[test]
+fn the_task_of_a_connection_is_small() {
+    assert!(size_of_future(inbound::serve) <= 3 * 1024, "{}", size_of_future(inbound::serve));
+    assert!(size_of_future(outbound::serve) <= 3 * 1024, "{}", size_of_future(outbound::serve));
+}
