@@ -183,14 +183,14 @@ impl Running {
         self.load.iter().map(|load| load.load(Ordering::Relaxed)).sum()
     }
 
-    /// Ends: idle connections after `last_calls`, until when new ones are taken too, busy ones with
-    /// their request, all of them after `grace`.
+    /// Ends: idle connections after `last_calls`, for which new ones are still taken, busy ones
+    /// with their request, all of them after `grace`.
     pub async fn drain(self, grace: Duration, last_calls: Duration) {
         let began = Instant::now();
+        // A short grace leaves half of itself for connections to end in order.
+        let last_calls = last_calls.min(grace / 2);
         self.phase.send_replace(Phase::Draining);
-        while began.elapsed() < grace
-            && (self.connections() > 0 || began.elapsed() < last_calls.min(grace))
-        {
+        while began.elapsed() < grace && (self.connections() > 0 || began.elapsed() < last_calls) {
             tokio::time::sleep(DRAIN_TICK).await;
             if began.elapsed() >= last_calls {
                 self.phase.send_if_modified(|phase| {

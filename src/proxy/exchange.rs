@@ -146,8 +146,8 @@ impl<'a> Exchange<'a> {
         if self.client.slot.poll_fired(cx).is_ready() {
             let reason = Reason::RequestTimeout;
             return Poll::Ready(Err(match &self.relay {
-                Some(_) if !self.interim => self.mid_answer(reason),
-                _ => Failure::BeforeAnswer(reason),
+                Some(_) => self.mid_answer(reason),
+                None => Failure::BeforeAnswer(reason),
             }));
         }
         self.client.slot.arm(SILENCE, false);
@@ -184,7 +184,7 @@ impl<'a> Exchange<'a> {
                 Ok(Some(_)) => {
                     let parsed = self.client.head.parse(bytes, self.terms.method);
                     return Poll::Ready(match parsed {
-                        Ok(()) => self.check_switch(),
+                        Ok(()) => self.check_switch(cx),
                         Err(malformed) => {
                             tracing::warn!(detail = malformed.detail, "an answer breaks HTTP");
                             Err(protocol)
@@ -204,13 +204,15 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// A switch of protocols must have been asked for, and what the client sent before it was
-    /// granted belongs to neither protocol.
-    fn check_switch(&self) -> Result<(), Failure> {
+    /// A switch of protocols must have been asked for, by all of the request, and what the client
+    /// sent before it was granted belongs to neither protocol.
+    fn check_switch(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
         if self.client.head.status != 101 {
             Ok(())
-        } else if !self.terms.upgrade || self.client.head.upgrade.is_none() {
+        } else if !self.terms.upgrade || self.client.head.upgrade.is_none() || !self.uploaded {
             Err(Failure::BeforeAnswer(Reason::UpstreamProtocol))
+        } else if self.client_gone(cx) {
+            Err(Failure::Client(Reason::ClientGone))
         } else if !self.client.side.buffer.is_empty() {
             Err(Failure::Client(Reason::BadRequest))
         } else {
@@ -266,6 +268,7 @@ impl<'a> Exchange<'a> {
         };
         match done {
             Ok(()) if self.interim => {
+                self.client.head.status = 0;
                 self.client.out = self.relay.take().map(Pump::into_room).unwrap_or_default();
                 Poll::Ready(Ok(None))
             }

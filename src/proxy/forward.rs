@@ -108,10 +108,10 @@ pub async fn send(
     };
     let mut avoid = None;
     let mut fresh = false;
-    // Tells whoever gives up on this future whether an answer has begun.
-    client.head.status = 0;
     client.tried = None;
     loop {
+        // Tells whoever gives up on this future whether an answer is on its way.
+        client.head.status = 0;
         let Some(endpoint) = decision.pool.pick(avoid) else {
             return Sent::failed(Reason::NoEndpoints);
         };

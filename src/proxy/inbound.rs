@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::server::Acceptor;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
@@ -27,14 +28,14 @@ use crate::proxy::{h2, tcp};
 use crate::resource::MtlsMode;
 use crate::telemetry::reason::Reason;
 
+#[cfg(test)]
+mod tests;
+
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// How much is looked at to recognize the mesh's own TLS.
 const MAX_HELLO: usize = 16 * 1024;
-
-/// How long to wait for the rest of a hello that came in parts.
-const HELLO_PAUSE: Duration = Duration::from_millis(5);
 
 /// Where requests to our application go.
 ///
@@ -164,18 +165,27 @@ async fn plaintext(worker: &Worker, mut side: Side, protocol: Protocol) -> Optio
 /// Whether what begins is TLS with one of our protocols; nothing is taken from the socket.
 async fn is_mesh(tcp: &TcpStream) -> io::Result<bool> {
     let mut seen = vec![0; MAX_HELLO];
+    let mut known = 0;
     loop {
+        let ready = tcp.ready(Interest::READABLE).await?;
         let count = tcp.peek(&mut seen).await?;
-        let Some(hello) = seen.get(..count) else { return Ok(false) };
-        match hello.first() {
-            Some(0x16) => {}
-            _ => return Ok(false),
+        if count > known {
+            known = count;
+            let hello = seen.get(..count).unwrap_or_default();
+            if hello.first() != Some(&0x16) {
+                return Ok(false);
+            }
+            match offers_mesh(hello) {
+                Some(answer) => return Ok(answer),
+                None if count == MAX_HELLO => return Ok(false),
+                None => {}
+            }
+        } else if ready.is_read_closed() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        match offers_mesh(hello) {
-            Some(answer) => return Ok(answer),
-            None if count == MAX_HELLO => return Ok(false),
-            None => tokio::time::sleep(HELLO_PAUSE).await,
-        }
+        // What was seen stays in the socket: from here on only more of it is news.
+        let news = || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into());
+        let _ = tcp.try_io(Interest::READABLE, news);
     }
 }
 

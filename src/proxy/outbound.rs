@@ -222,14 +222,19 @@ async fn outside(worker: &Rc<Worker>, host: &str, port: u16) -> Result<Decision,
     })
 }
 
-/// Whether an address is one of the proxy's own listeners.
+/// Whether an address leads to one of the proxy's own listeners, however it is written.
 fn is_own(worker: &Worker, address: SocketAddr) -> bool {
+    let ip = address.ip().to_canonical();
     worker.duties.listeners.iter().any(|own| {
+        let listens = own.ip().to_canonical();
         own.port() == address.port()
-            && (own.ip() == address.ip()
-                || own.ip().is_unspecified()
-                || address.ip().is_unspecified())
+            && (listens == ip || ip.is_unspecified() || listens.is_unspecified() && is_local(ip))
     })
+}
+
+/// Whether an address is this machine's: only to those can a socket be bound.
+fn is_local(ip: IpAddr) -> bool {
+    std::net::UdpSocket::bind((ip, 0)).is_ok()
 }
 
 #[cfg(test)]

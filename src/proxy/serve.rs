@@ -65,6 +65,9 @@ enum Next {
     Request,
     /// The end, after which what the client still sends is read and dropped.
     Close,
+    /// The end, which must not look like that of the answer: nothing else tells a client of
+    /// HTTP/1.0 that it was cut short.
+    Abort,
     /// Another protocol, of which the connection is the caller's.
     Tunnel(Box<tcp::Tunnel>),
     /// `CONNECT` was granted.
@@ -90,6 +93,7 @@ pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duratio
         match connection.request().await {
             Next::Request => {}
             Next::Close => return Box::pin(connection.linger()).await,
+            Next::Abort => return connection.client.side.stream.abort(),
             Next::Tunnel(tunnel) => {
                 let Connection { worker, client, .. } = connection;
                 return Box::pin(tunnel.run(worker, client.side)).await;
@@ -115,7 +119,8 @@ impl Connection {
         }
     }
 
-    /// Waits for the first byte of a request without holding a buffer; `false`: it is over.
+    /// Waits for the first byte of a request without holding a buffer or a room; `false`: it is
+    /// over.
     async fn wait(&mut self) -> bool {
         if !self.client.side.buffer.is_empty() {
             return true;
@@ -261,7 +266,7 @@ impl Connection {
     fn timed_out(&self) -> Sent {
         let reason = Reason::RequestTimeout;
         match self.client.head.status {
-            0..200 => Sent::failed(reason),
+            0 => Sent::failed(reason),
             status => Sent { result: Err(Failure::MidAnswer { status, reason }), tunnel: None },
         }
     }
@@ -301,7 +306,7 @@ impl Connection {
             }
             Err(Failure::MidAnswer { status, reason }) => {
                 outcome = Outcome { status, reason: Some(reason), ..outcome };
-                Next::Close
+                if outgoing.http11 { Next::Close } else { Next::Abort }
             }
         };
         self.upload_room = outgoing.upload.into_room();
@@ -326,14 +331,14 @@ impl Connection {
             Ok(called) => called,
             Err(reason) => return self.refuse(reason.into(), started).await,
         };
-        // Bytes sent before the answer belong to nobody (CVE-style request smuggling by CONNECT).
-        if self.client.side.buffer.len() > self.head.length {
-            return self.refuse(Reason::BadRequest.into(), started).await;
-        }
         if let Err(refusal) = outbound::decide_opaque(&self.worker, &called).await
             && refusal.reason != Reason::NoRoute
         {
             return self.refuse(refusal, started).await;
+        }
+        // Bytes sent before the answer belong to nobody: the client cannot know yet who gets them.
+        if self.client.side.buffer.len() > self.head.length || self.client.side.has_more().await {
+            return self.refuse(Reason::BadRequest.into(), started).await;
         }
         self.client.side.buffer.consume(self.head.length);
         match self.write(b"HTTP/1.1 200 Connection established\r\n\r\n").await {
