@@ -74,7 +74,7 @@ fn who_is_away_for_an_hour_is_forgotten() {
     let (mut proxies, id) = registered();
     proxies.subscribe(&id, key("reviews"));
     assert!(proxies.forgotten(time(3_599)).is_empty());
-    assert_eq!(proxies.forgotten(time(3_600)), [id.clone()]);
+    assert_eq!(proxies.forgotten(time(3_600)), std::slice::from_ref(&id));
     proxies.remove(&id);
     assert_eq!((proxies.count(), proxies.subscribers.len()), (0, 0));
 }

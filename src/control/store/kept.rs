@@ -30,7 +30,7 @@ pub(super) fn keep(connection: &Connection, store: &Path) -> Result<(), KeepErro
     let copied = connection
         .execute("VACUUM INTO ?1", [target])
         .map_err(KeepError::from)
-        .and_then(|_| Ok(private(&fresh)?.sync_all()?));
+        .and_then(|_| Ok(File::open(&fresh)?.sync_all()?));
     if copied.is_err() {
         // Half a copy would take the space that is missing; if it stays, the next one removes it.
         let _ = std::fs::remove_file(&fresh);
@@ -68,7 +68,7 @@ pub(super) fn restore(store: &Path) -> std::io::Result<PathBuf> {
     let kept = path(store);
     let fresh = store.with_extension("restored.db");
     std::fs::copy(&kept, &fresh)?;
-    private(&fresh)?.sync_all()?;
+    File::open(&fresh)?.sync_all()?;
     let damaged = store.with_extension("damaged.db");
     for suffix in ["", "-wal", "-shm"] {
         let (from, to) = (with_suffix(store, suffix), with_suffix(&damaged, suffix));
@@ -86,13 +86,6 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut text = path.as_os_str().to_owned();
     text.push(suffix);
     text.into()
-}
-
-/// Opens a file that nobody else has to read; its journal gets the same mode.
-pub(super) fn private(path: &Path) -> std::io::Result<File> {
-    let file = File::open(path)?;
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    Ok(file)
 }
 
 /// Makes renames beside `path` durable.

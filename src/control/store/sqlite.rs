@@ -108,7 +108,7 @@ fn create(path: &Path, trust_domain: &TrustDomain) -> Result<(), StoreError> {
     schema::create(&mut connection, trust_domain.as_str())
         .map_err(|error| sqlite_failed(path, &error))?;
     connection.close().map_err(|(_, error)| sqlite_failed(path, &error))?;
-    kept::private(&fresh)
+    std::fs::File::open(&fresh)
         .and_then(|file| file.sync_all())
         .and_then(|()| std::fs::rename(&fresh, path))
         .and_then(|()| kept::sync_dir(path))

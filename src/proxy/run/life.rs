@@ -76,8 +76,11 @@ pub(super) async fn live(
         End::Told => config.drain,
         End::Application(_) | End::Broken(_) => config.drain.min(DRAIN_WITHOUT_APPLICATION),
     };
+    // Where nobody calls us, hears of our end or could be answered, there is nothing to wait for;
+    // without the application a refused connection is what sends a caller elsewhere.
     let serves = matches!(end, End::Told) && config.app.is_some();
-    let last_calls = last_calls(serves && status.borrow().connected);
+    let heard = status.borrow().connected || running.connections() > 0;
+    let last_calls = if serves && heard { LAST_CALLS } else { Duration::ZERO };
     let code = tokio::select! {
         code = drained(running.drain(within, last_calls), &mut application, within) => code,
         () = told_again(&mut signals) => {
@@ -119,13 +122,6 @@ async fn drained(
     within: Duration,
 ) -> Option<u8> {
     tokio::join!(connections, ended_within(application, within)).1
-}
-
-/// How long new connections are still taken: not at all where nobody calls us, where the control
-/// plane is away and tells nobody, or where the application has ended and a connection refused is
-/// what lets a caller go elsewhere.
-fn last_calls(callers_are_told: bool) -> Duration {
-    if callers_are_told { LAST_CALLS } else { Duration::ZERO }
 }
 
 /// The exit code of the application; pends for ever without one.

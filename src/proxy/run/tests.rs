@@ -47,7 +47,7 @@ fn what_would_lend_out_the_identity_is_refused() {
     assert_eq!(bad.check(), Err(ConfigError::OutboundBeyondLoopback(open)));
     let bad = Config { admin: AdminAddress::Tcp(open), ..good.clone() };
     assert_eq!(bad.check(), Err(ConfigError::AdminBeyondLoopback(open)));
-    let bad = Config { inbound: open, app: Some(open), ..good.clone() };
+    let bad = Config { inbound: open, app: Some(open), ..good };
     assert_eq!(bad.check(), Err(ConfigError::AdvertiseMissing(open)));
     Config { advertise: Some("10.0.0.1".parse().unwrap()), ..bad }.check().unwrap();
 }
