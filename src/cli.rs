@@ -12,6 +12,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 mod apply;
 mod args;
 mod certs;
+mod changes;
 mod check;
 mod client;
 mod complete;

@@ -2,8 +2,8 @@
 //!
 //! Text goes in; [`crate::mesh`] objects and diagnostics come out: [`read`] gets the files,
 //! [`parse`] reads the documents in them, [`cross_check`] compares objects with one another,
-//! [`render`] draws the diagnostics. Every problem of every file is reported, and nothing that a
-//! document says is ignored.
+//! [`render`] draws the diagnostics, [`resolved`] writes the defaults out. Every problem of every
+//! file is reported, and nothing that a document says is ignored.
 //!
 //! There is one parser, `saphyr-parser`: its events carry positions, so the tree that is validated
 //! and the place that a diagnostic names cannot disagree, and the text is walked once. What a plain
@@ -27,9 +27,11 @@ mod document;
 mod json;
 mod kinds;
 mod policy;
+mod positions;
 mod problems;
 mod read;
 mod render;
+mod resolved;
 mod route;
 mod scalar;
 mod service;
@@ -43,8 +45,10 @@ pub use check::cross_check;
 pub use diagnostic::{Diagnostic, Severity};
 pub use read::{MAX_FILE_BYTES, MAX_TOTAL_BYTES, ReadError, read};
 pub use render::render;
+pub use resolved::{default_config, resolved};
 
 use document::{Read, Revision};
+use positions::Positions;
 use problems::Problems;
 use tree::Node;
 
@@ -110,6 +114,8 @@ pub struct ParsedObject {
     pub file: String,
     /// The line on which the document begins, from 1.
     pub line: usize,
+    /// Where what it refers to stands.
+    positions: Positions,
 }
 
 /// Reads all documents of all files.
@@ -177,7 +183,8 @@ fn parse_one(
             .or_insert_with(|| Json::String(reference.namespace.to_string()));
     }
     let file = problems.file().to_owned();
-    parsed.objects.push(ParsedObject { reference, object, source, file, line });
+    let positions = Positions::of(node);
+    parsed.objects.push(ParsedObject { reference, object, source, file, line, positions });
 }
 
 /// Reads a document from the store, in the form of [`ParsedObject::source`].

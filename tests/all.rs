@@ -8,6 +8,7 @@ mod control;
 mod demo;
 mod docs;
 mod guides;
+mod h2;
 mod install;
 mod mesh;
 mod rules;

@@ -185,7 +185,8 @@ async fn acquire(
                 alpn: Alpn::Http1,
                 service: decision.target(),
             };
-            connect::open(worker, endpoint, terms).await
+            // Boxed: what is rare must not make every idle connection larger.
+            Box::pin(connect::open(worker, endpoint, terms)).await
         }
     }
 }

@@ -29,9 +29,10 @@ const MAX_STREAMS: u32 = 100;
 /// The header list of a request or an answer, as RFC 9113 §6.5.2 counts it.
 const MAX_HEADER_LIST: u32 = 16 * 1024;
 
-/// What a stream may send before its reader has taken it: the protocol's default, so that a
-/// stalled stream costs no more.
-const STREAM_WINDOW: u32 = 65_535;
+/// What a stream may send before its reader has taken it: four times the protocol's default, which
+/// is too little for a peer whose kernel waits for acknowledgements (Nagle, 40 ms), and little
+/// enough for a stalled stream to cost a third of a MiB at most.
+const STREAM_WINDOW: u32 = 256 * 1024;
 
 /// What all streams of a connection may send before their readers have taken it.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
@@ -40,9 +41,9 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 
 /// The overhead of small DATA frames that may wait in one connection. A stalled stream of the
-/// smallest gRPC messages fills its window with 11,000 frames, which count 250 each; this is room
-/// for three of them, and none of them ends the connection (the crate's default would).
-const DATA_FRAME_BUDGET: usize = 8 * 1024 * 1024;
+/// smallest gRPC messages fills its window with 44,000 frames, which count 250 each; this is room
+/// for that one and more, so that it does not end the connection (the crate's default would).
+const DATA_FRAME_BUDGET: usize = 16 * 1024 * 1024;
 
 /// How long a stream that was reset here is remembered for what is still on its way.
 const RESET_MEMORY: Duration = Duration::from_secs(5);

@@ -75,45 +75,47 @@ enum Next {
 }
 
 /// Serves a client that speaks HTTP/1.1, for `life` at most (and to the end of a request).
+///
+/// What is rare is boxed in here: its state would otherwise be part of every idle connection.
 pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duration) {
-    let slot = worker.slots.take();
-    let connection = Connection {
-        expires: worker.slots.now() + life,
-        worker,
-        client: Client::new(side, slot),
-        origin,
-        head: RequestHead::default(),
-        upload_room: Vec::new(),
-    };
-    connection.run().await;
+    let mut connection = Connection::new(worker, side, origin, life);
+    while connection.wait().await {
+        match connection.read_head().await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(malformed) => return Box::pin(connection.refuse_malformed(malformed)).await,
+        }
+        if let Origin::Inbound(caller) = &connection.origin
+            && !inbound::is_still_welcome(&connection.worker, caller)
+        {
+            return Box::pin(connection.linger()).await;
+        }
+        match connection.request().await {
+            Next::Request => {}
+            Next::Close => return Box::pin(connection.linger()).await,
+            Next::Abort => return connection.client.side.stream.abort(),
+            Next::Tunnel(tunnel) => {
+                let Connection { worker, client, .. } = connection;
+                return Box::pin(tunnel.run(worker, client.side)).await;
+            }
+            Next::Connected(called) => {
+                let Connection { worker, client, .. } = connection;
+                return Box::pin(tcp::serve_called(worker, client.side, called)).await;
+            }
+        }
+    }
 }
 
 impl Connection {
-    async fn run(mut self) {
-        while self.wait().await {
-            match self.read_head().await {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(malformed) => {
-                    self.refuse_malformed(malformed).await;
-                    return self.linger().await;
-                }
-            }
-            if let Origin::Inbound(caller) = &self.origin
-                && !inbound::is_still_welcome(&self.worker, caller)
-            {
-                return self.linger().await;
-            }
-            match self.request().await {
-                Next::Request => {}
-                Next::Close => return self.linger().await,
-                Next::Abort => return self.client.side.stream.abort(),
-                Next::Tunnel(tunnel) => return tunnel.run(self.worker, self.client.side).await,
-                Next::Connected(called) => {
-                    return Box::pin(tcp::serve_called(self.worker, self.client.side, called))
-                        .await;
-                }
-            }
+    fn new(worker: Rc<Worker>, side: Side, origin: Origin, life: Duration) -> Self {
+        let client = Client::new(side, worker.slots.take());
+        Self {
+            expires: worker.slots.now().saturating_add(life),
+            worker,
+            client,
+            origin,
+            head: RequestHead::default(),
+            upload_room: Vec::new(),
         }
     }
 
@@ -123,9 +125,7 @@ impl Connection {
         if !self.client.side.buffer.is_empty() {
             return true;
         }
-        self.worker.give_block(std::mem::take(&mut self.client.side.buffer));
-        self.worker.give_room(std::mem::take(&mut self.upload_room));
-        self.worker.give_room(std::mem::take(&mut self.client.out));
+        self.give_rooms();
         self.client.slot.arm(self.patience(), true);
         let (slot, side) = (&self.client.slot, &self.client.side);
         let ready = std::future::poll_fn(|cx| {
@@ -136,12 +136,23 @@ impl Connection {
             slot.poll_fired(cx).map(|_| false)
         });
         if ready.await {
-            self.client.side.buffer = self.worker.take_block();
-            self.client.out = self.worker.take_room();
-            self.upload_room = self.worker.take_room();
+            self.take_rooms();
             return true;
         }
         false
+    }
+
+    /// An idle connection holds no memory that another one could use.
+    fn give_rooms(&mut self) {
+        self.worker.give_block(std::mem::take(&mut self.client.side.buffer));
+        self.worker.give_room(std::mem::take(&mut self.client.out));
+        self.worker.give_room(std::mem::take(&mut self.upload_room));
+    }
+
+    fn take_rooms(&mut self) {
+        self.client.side.buffer = self.worker.take_block();
+        self.client.out = self.worker.take_room();
+        self.upload_room = self.worker.take_room();
     }
 
     /// How long to wait for a request: not beyond the life of the connection.
@@ -199,7 +210,7 @@ impl Connection {
         let started = Instant::now();
         let view = self.head.view(self.client.side.buffer.filled());
         if self.head.target == Target::Authority {
-            return self.connect(started).await;
+            return Box::pin(self.connect(started)).await;
         }
         let decision = match &self.origin {
             Origin::Inbound(_) => inbound::decide(&self.worker),
@@ -211,7 +222,7 @@ impl Connection {
         };
         match decision {
             Ok(decision) => self.forward(decision, started).await,
-            Err(refusal) => self.refuse(refusal, started).await,
+            Err(refusal) => Box::pin(self.refuse(refusal, started)).await,
         }
     }
 
@@ -246,7 +257,7 @@ impl Connection {
             (Some(one), Some(other)) => one.min(other),
             (one, other) => one.or(other).unwrap_or(Duration::MAX),
         };
-        match tokio::time::timeout(limit, send).await {
+        match Box::pin(tokio::time::timeout(limit, send)).await {
             Ok(sent) => sent,
             Err(_) => self.timed_out(),
         }

@@ -24,10 +24,10 @@ use crate::telemetry::span::SpanQueue;
 const MAX_BLOCKS: usize = 64;
 
 /// Rooms kept for reuse.
-const MAX_ROOMS: usize = 64;
+const MAX_ROOMS: usize = 128;
 
-/// The largest room that is kept, bytes.
-const MAX_ROOM: usize = 64 * 1024;
+/// The largest room that is worth keeping, bytes.
+const MAX_ROOM: usize = 32 * 1024;
 
 /// Names of services kept with their cells; over it the cache starts anew.
 const MAX_TARGETS: usize = 1_024;
@@ -150,12 +150,12 @@ impl Worker {
         self.shared.directory.mesh().sampling_ppm
     }
 
-    /// A block to read into; holds nothing of before.
+    /// A room to read or write into; holds nothing of before.
     pub fn take_block(&self) -> Buffer {
         self.blocks.borrow_mut().pop().map_or_else(Buffer::empty, Buffer::from_block)
     }
 
-    /// Takes back a block, once nothing in it is needed.
+    /// Takes back a room, once nothing in it is needed.
     pub fn give_block(&self, buffer: Buffer) {
         let mut blocks = self.blocks.borrow_mut();
         if buffer.has_standard_block() && blocks.len() < MAX_BLOCKS {
@@ -163,12 +163,12 @@ impl Worker {
         }
     }
 
-    /// A room to write a message into; empty, but perhaps with a capacity of before.
+    /// A room to write a message into.
     pub fn take_room(&self) -> Vec<u8> {
         self.rooms.borrow_mut().pop().unwrap_or_default()
     }
 
-    /// Takes back a room, once nothing in it is needed.
+    /// Takes back a room, once what was in it is written.
     pub fn give_room(&self, mut room: Vec<u8>) {
         let mut rooms = self.rooms.borrow_mut();
         if (1..=MAX_ROOM).contains(&room.capacity()) && rooms.len() < MAX_ROOMS {

@@ -36,13 +36,13 @@ pub fn cross_check(
                 references(object, route, &declared, exists, &mut found);
             }
             Object::TrafficPolicy(policy) => {
-                for target in &policy.targets {
+                for (index, target) in policy.targets.iter().enumerate() {
                     if let Some(first) = policies.get(&target.service) {
                         let message = format!(
                             "service `{}` has a policy already: `{}` at {}:{}",
                             target.service, first.reference, first.file, first.line
                         );
-                        let field = "spec.targetRefs".to_owned();
+                        let field = format!("spec.targetRefs[{index}]");
                         found.push(warning(object, codes::SAME_TARGET, field, message));
                     } else {
                         policies.insert(&target.service, object);
@@ -119,15 +119,16 @@ pub(super) fn headless_parents(parsed: &mut Parsed) {
     parsed.diagnostics.extend(found);
 }
 
-/// A warning at the beginning of an object's document.
+/// A warning at a field of an object's document.
 fn warning(object: &ParsedObject, code: &Code, field: String, message: String) -> Diagnostic {
+    let at = object.positions.get(&field);
     Diagnostic {
         severity: Severity::Warning,
         code: code.code.to_owned(),
         message,
         file: object.file.clone(),
-        line: object.line,
-        column: 1,
+        line: at.line,
+        column: at.column,
         field,
         help: code.help.to_owned(),
     }

@@ -189,6 +189,27 @@ fn header_filters_set_add_and_remove_on_both_sides() {
 }
 
 #[test]
+fn header_filters_of_a_backend_come_after_those_of_its_rule() {
+    let origin = Origin::saying("");
+    let rules = "
+  - filters:
+    - type: RequestHeaderModifier
+      requestHeaderModifier: {set: [{name: x-a, value: rule}, {name: x-b, value: rule}]}
+    backendRefs:
+    - name: reviews
+      port: 80
+      filters:
+      - type: RequestHeaderModifier
+        requestHeaderModifier: {set: [{name: x-a, value: backend}]}
+";
+    let mesh = Mesh::new().caller("web").service("reviews", &origin).rules(&route(rules)).start();
+    assert_eq!(mesh.call("web").get("reviews", "/").status, 200);
+    let seen = origin.last();
+    assert_eq!(seen.field("x-a").as_deref(), Some("backend"));
+    assert_eq!(seen.field("x-b").as_deref(), Some("rule"));
+}
+
+#[test]
 fn a_request_timeout_is_504_in_time() {
     let slow = Origin::scripted(|conn, _| {
         // Answers only when the caller has gone.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use meshctl::names::Protocol;
+
 use crate::support::{Conn, Forger, Mesh, Origin, Tunnel, eventually};
 
 mod smuggling;
@@ -191,6 +193,34 @@ fn after_a_change_from_permissive_to_strict_plaintext_stops() {
             _ => Some(()),
         }
     });
+}
+
+#[test]
+fn after_a_change_to_strict_a_plaintext_http2_connection_is_of_no_use() {
+    let nowhere = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.local_addr().expect("it is bound")
+    };
+    let mesh = Mesh::new().service_at("app", nowhere).protocol(Protocol::Http2);
+    let mesh = mesh.rules(&mtls("Permissive")).start();
+    let inbound = mesh.proxy("app").addresses().inbound;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(1).enable_all().build().expect("a runtime");
+    let stream = runtime.block_on(tokio::net::TcpStream::connect(inbound)).expect("it listens");
+    let handshake = runtime.block_on(h2::client::handshake(stream));
+    let (mut client, connection) = handshake.expect("it speaks HTTP/2");
+    runtime.spawn(connection);
+    let mut ask = || {
+        let request = http::Request::get("http://app/").body(()).expect("a request");
+        let (answer, _) = client.send_request(request, true).ok()?;
+        let answer = runtime
+            .block_on(async { tokio::time::timeout(crate::support::DEADLINE, answer).await });
+        Some(answer.expect("in time").ok()?.status().as_u16())
+    };
+    // The proxy's own answer: there is no application.
+    assert_eq!(ask(), Some(503));
+    mesh.change(&mtls("Strict"));
+    assert_eq!(ask(), None);
 }
 
 #[test]

@@ -90,17 +90,25 @@ fn metrics_count_every_request_once_at_each_end() {
     }
     conn.get("app", "/bad");
     for (service, reporter) in [("web", "source"), ("app", "destination")] {
-        let text = mesh.proxy(service).ask("/metrics").text();
-        let count = |code: &str| -> u64 {
-            let lines = text.lines().filter(|line| line.starts_with("istio_requests_total{"));
-            let ours = lines.filter(|line| {
-                line.contains(&format!("reporter=\"{reporter}\""))
-                    && line.contains(&format!("response_code=\"{code}\""))
-            });
-            let value = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok();
-            ours.filter_map(value).sum::<f64>() as u64
+        let counted = || {
+            let text = mesh.proxy(service).ask("/metrics").text();
+            let count = |code: &str| -> u64 {
+                let lines = text.lines().filter(|line| line.starts_with("istio_requests_total{"));
+                let ours = lines.filter(|line| {
+                    line.contains(&format!("reporter=\"{reporter}\""))
+                        && line.contains(&format!("response_code=\"{code}\""))
+                });
+                let value = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok();
+                ours.filter_map(value).sum::<f64>() as u64
+            };
+            (count("200"), count("500"))
         };
-        assert_eq!((count("200"), count("500")), (10, 1), "{service}:\n{text}");
+        // A request is counted when it is over, a moment after its answer was read.
+        eventually("all are counted", || {
+            let (good, bad) = counted();
+            (good + bad >= 11).then_some(())
+        });
+        assert_eq!(counted(), (10, 1), "{service}");
     }
 }
 

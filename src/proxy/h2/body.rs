@@ -39,6 +39,11 @@ impl Copy {
         self.moved
     }
 
+    /// Whether nothing was taken from the sender yet.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.moved == 0 && self.pending.is_empty() && !self.done
+    }
+
     /// Ends the receiver's stream.
     pub(super) fn reset(&mut self, reason: h2::Reason) {
         self.to.send_reset(reason);

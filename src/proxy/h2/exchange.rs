@@ -44,7 +44,10 @@ pub(super) struct Exchange {
     pub(super) status: u16,
     /// The endpoint that was tried last.
     pub(super) tried: Option<Arc<Endpoint>>,
+    /// What earlier tries sent.
     sent: u64,
+    /// Nothing of the body was taken by a try that failed.
+    untouched: bool,
 }
 
 /// An endpoint's answer on its way.
@@ -57,7 +60,8 @@ impl Exchange {
     /// A request of which nothing was sent yet.
     pub(super) fn new(respond: SendResponse<Bytes>, body: RecvStream) -> Self {
         let (upload, download) = (None, None);
-        Self { respond, body, upload, download, status: 0, tried: None, sent: 0 }
+        let (status, tried, sent) = (0, None, 0);
+        Self { respond, body, upload, download, status, tried, sent, untouched: true }
     }
 
     /// Where the proxy answers itself.
@@ -145,7 +149,7 @@ impl Exchange {
                         let other = decision.pool.pick(Some(endpoint.id));
                         other.is_some_and(|other| other.id != endpoint.id)
                     }
-                    Failure::Own(Reason::RefusedStream) => self.is_untouched(),
+                    Failure::Own(Reason::RefusedStream) => self.untouched,
                     _ => false,
                 };
             if !again {
@@ -153,11 +157,6 @@ impl Exchange {
             }
             avoid = Some(endpoint.id);
         }
-    }
-
-    /// Whether nothing of the body has left.
-    fn is_untouched(&self) -> bool {
-        self.sent == 0
     }
 
     /// Sends the request over one connection and waits for the answer's head.
@@ -257,6 +256,7 @@ impl Exchange {
     fn give_up(&mut self, failure: &Failure) {
         if let Some(mut upload) = self.upload.take() {
             self.sent += upload.moved();
+            self.untouched &= upload.is_untouched();
             if let Failure::Gone(reason) = failure {
                 upload.reset(*reason);
             }

@@ -172,7 +172,7 @@ fn begin(
     let (answer, attempt) = watch::channel(None);
     let id = endpoint.id;
     worker.http2.borrow_mut().shelves.entry(id).or_default().attempt = Some(attempt.clone());
-    let ticket = Ticket { worker: Rc::clone(worker), endpoint: id, answer: answer };
+    let ticket = Ticket { worker: Rc::clone(worker), endpoint: id, answer };
     let terms = upstream::Terms {
         timeout: decision.pool.connect_timeout(),
         idle_limit: decision.pool.http_idle(),

@@ -109,7 +109,7 @@ async fn forward(
         Err(reason) => Err(Failure::Own(reason)),
     };
     client.ended(matches!(result, Err(Failure::Gone(_))));
-    let outcome = settle(&mut exchange, &decision, form, result);
+    let outcome = settle(&mut exchange, &decision, form, &result);
     let record = (trace, started);
     match caller {
         Some(caller) => record::inbound(&client.worker, caller, &outcome, record),
@@ -146,11 +146,11 @@ fn settle(
     exchange: &mut Exchange,
     decision: &Decision,
     form: Form,
-    result: Result<(), Failure>,
+    result: &Result<(), Failure>,
 ) -> Outcome {
     let (request_bytes, response_bytes) = exchange.moved();
     let status = exchange.status;
-    let (status, reason) = match result {
+    let (status, reason) = match *result {
         Ok(()) => (status, None),
         Err(Failure::Own(reason)) if status == 0 => {
             answer::send(exchange.respond(), &decision.refuse(reason), form);

@@ -21,12 +21,13 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// How long what a client still sends is read, so that it sees the answer before the reset.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How much of it is read.
-const MAX_LINGER: usize = 256 * 1024;
+/// How much of it is read: more than the buffers of two sockets hold, so that a client that stops
+/// when it sees the answer (curl does on 413) does see it.
+const MAX_LINGER: usize = 16 * 1024 * 1024;
 
 impl Connection {
-    /// Answers what is no request.
-    pub(super) async fn refuse_malformed(&mut self, malformed: Malformed) {
+    /// Answers what is no request, and closes.
+    pub(super) async fn refuse_malformed(mut self, malformed: Malformed) {
         let Malformed { reason, detail } = malformed;
         tracing::debug!(reason = reason.as_str(), detail, "malformed request refused");
         match &self.origin {
@@ -37,6 +38,7 @@ impl Connection {
             _ => record::refused(&self.worker, "", Protocol::Http, reason, Instant::now()),
         }
         self.answer(&reason.into(), false, false).await;
+        self.linger().await;
     }
 
     /// Writes the proxy's own answer.

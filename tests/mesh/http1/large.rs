@@ -94,6 +94,25 @@ fn an_early_answer_reaches_a_client_that_is_still_sending() {
 }
 
 #[test]
+fn an_early_answer_reaches_a_client_that_reads_only_when_it_has_sent_all() {
+    let app = Origin::scripted(|conn, _| {
+        if conn.try_head().is_some() {
+            let head = "HTTP/1.1 413 Content Too Large\r\nconnection: close\r\n";
+            conn.send(format!("{head}content-length: 0\r\n\r\n"));
+            conn.finish();
+            conn.rest();
+        }
+    });
+    let mesh = with(&app);
+    for turn in 0..5 {
+        let mut conn = mesh.call("web");
+        conn.send("POST / HTTP/1.1\r\nhost: app\r\ncontent-length: 4000000\r\n\r\n");
+        conn.send(pattern(4_000_000));
+        assert_eq!(conn.answer().status, 413, "turn {turn}");
+    }
+}
+
+#[test]
 fn an_application_that_closes_under_an_upload_is_a_clear_answer() {
     let app = Origin::scripted(|conn, _| {
         // The head, and then the end, with data unread: the kernel resets.
