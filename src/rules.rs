@@ -121,14 +121,14 @@ pub struct ParsedObject {
 /// Reads all documents of all files.
 pub fn parse(documents: &[Document], options: &Options) -> Parsed {
     let mut parsed = Parsed::default();
-    let mut places = HashMap::new();
+    let mut firsts = HashMap::new();
     let mut repeats = yaml::MAX_REPEATS;
     for document in documents {
         let mut problems = Problems::new(&document.source, parsed.diagnostics.len());
         let text = document.text.strip_prefix('\u{feff}').unwrap_or(&document.text);
         let text = json::without_surrogates(text);
         yaml::documents(&text, &mut repeats, &mut problems, |node, problems| {
-            parse_one(node, options, problems, &mut parsed, &mut places);
+            parse_one(node, options, problems, &mut parsed, &mut firsts);
         });
         parsed.diagnostics.extend(problems.into_sorted());
     }
@@ -137,14 +137,14 @@ pub fn parse(documents: &[Document], options: &Options) -> Parsed {
 }
 
 /// Where each object was written first.
-type Places = HashMap<ObjectRef, (String, usize)>;
+type Firsts = HashMap<ObjectRef, (String, usize)>;
 
 fn parse_one(
     node: &Node<'_>,
     options: &Options,
     problems: &mut Problems<'_>,
     parsed: &mut Parsed,
-    places: &mut Places,
+    firsts: &mut Firsts,
 ) {
     let (reference, object) =
         match document::read(node, options, Revision { generation: 1, created_ms: 0 }, problems) {
@@ -157,13 +157,13 @@ fn parse_one(
             Read::List => {
                 // Lists nest no deeper than documents do.
                 for item in document::items(node, problems) {
-                    parse_one(item, options, problems, parsed, places);
+                    parse_one(item, options, problems, parsed, firsts);
                 }
                 return;
             }
         };
     let line = node.at.line;
-    match places.entry(reference.clone()) {
+    match firsts.entry(reference.clone()) {
         Entry::Vacant(free) => drop(free.insert((problems.file().to_owned(), line))),
         Entry::Occupied(first) => {
             let (file, first_line) = first.get();

@@ -14,7 +14,7 @@ use super::wait::{self, TimeoutArgs};
 use super::{diagnostics, kind, validate};
 use crate::control::api::shapes::{ApplyRequest, ApplyResult, Source};
 use crate::names::Namespace;
-use crate::rules::{self, Options, Parsed, UnknownKinds};
+use crate::rules::{self, Diagnostic, Options, Parsed, UnknownKinds};
 
 /// Change the rules of the mesh: all the documents or none.
 #[derive(Debug, Args)]
@@ -64,8 +64,14 @@ pub(crate) fn run(args: &ApplyArgs, context: &Context) -> Outcome {
         namespace: args.namespace.namespace.to_string(),
         actor: actor(),
     };
+    if args.wait && args.dry_run.is_none() {
+        wait::returned(&client, context, args.timeout)?;
+    }
     let result: ApplyResult = client.post("/v1/apply", &request)?;
-    context.printer.notes(&diagnostics::render(&result.warnings, &input.documents));
+    // The control plane checks again what was checked here, and knows more.
+    let told = |it: &Diagnostic| parsed.diagnostics.contains(it);
+    let warnings: Vec<_> = result.warnings.iter().filter(|it| !told(it)).cloned().collect();
+    context.printer.notes(&diagnostics::render(&warnings, &input.documents));
     let revision = result.revision;
     Changes::done(result, args.dry_run.is_some()).print(args.format, context)?;
     if args.wait && args.dry_run.is_none() {

@@ -13,6 +13,8 @@ use serde::de::DeserializeOwned;
 use super::diagnostics;
 use super::exit::Failure;
 use crate::control::api::shapes;
+use crate::control::home::Home;
+use crate::platform::local::Holder;
 
 /// The longest that one answer may take; waiting is done by asking again.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -44,11 +46,10 @@ impl Client {
 
     /// The same with another limit for one answer.
     pub(crate) fn with_timeout(home: &Path, timeout: Duration) -> Result<Self, Failure> {
-        // An answer needs the provider only to build the client: the socket is plain HTTP. It fails
-        // only when somebody else installed one before, which serves as well.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        // Needed only to build the client: the socket is plain HTTP.
+        install_provider();
         let http = reqwest::Client::builder()
-            .unix_socket(crate::control::home::Home::new(home).admin_socket())
+            .unix_socket(Home::new(home).admin_socket())
             .tls_certs_only([])
             .timeout(timeout)
             .build()?;
@@ -115,6 +116,12 @@ impl Client {
     /// A fault as people read it.
     pub(crate) fn failure(&self, fault: Fault) -> Failure {
         match fault {
+            Fault::NotRunning if matches!(Holder::find(&self.home), Ok(Some(_))) => {
+                let home = self.home.display();
+                let log = Home::new(&self.home).log();
+                Failure::new(format!("the control plane in `{home}` is being started again"))
+                    .help(format!("try again in a moment; its log is `{}`", log.display()))
+            }
             Fault::NotRunning => {
                 Failure::new(format!("no control plane is running in `{}`", self.home.display()))
                     .help("start it with `meshctl install`")
@@ -128,6 +135,12 @@ impl Client {
                 .help("see how it is with `meshctl check`"),
         }
     }
+}
+
+/// Says who does the cryptography of this process.
+pub(crate) fn install_provider() {
+    // It fails only when somebody else installed one before, which serves as well.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
 fn url(path: &str) -> String {

@@ -42,7 +42,7 @@ Examples:
 struct RunArgs {
     /// Where proxies connect; beyond loopback for proxies on other machines [default: as before, at
     /// first a free port of 127.0.0.1].
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = super::address::listen)]
     listen: Option<SocketAddr>,
     /// Trust domain of the identities, fixed when the mesh is first started [default: cluster.local].
     #[arg(long, value_name = "DOMAIN")]

@@ -33,7 +33,7 @@ pub(crate) struct DeleteArgs {
         add = ArgValueCandidates::new(complete::objects)
     )]
     what: Vec<String>,
-    /// Delete what these files or directories have; `-` is standard input.
+    /// Delete what these files, directories or URLs have; `-` is standard input.
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     filename: Vec<PathBuf>,
     /// Read directories below directories too.
@@ -83,6 +83,9 @@ pub(crate) fn run(args: &DeleteArgs, context: &Context) -> Outcome {
         confirm::confirm(args.confirm, context.printer, &what)?;
     }
     let client = Client::new(home)?;
+    if args.wait && args.dry_run.is_none() {
+        wait::returned(&client, context, args.timeout)?;
+    }
     let request = DeleteRequest {
         objects,
         dry_run: args.dry_run.is_some(),

@@ -2,13 +2,14 @@
 
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
+use serde_json::{Value, json};
 
 use super::args::{Context, NamespaceArgs};
 use super::client::Client;
 use super::exit::{Exit, Failure, Outcome};
 use super::output::{FormatArgs, View};
 use super::{complete, kind};
-use crate::control::api::shapes::Description;
+use crate::control::api::shapes::{API_VERSION, Description};
 
 /// Show a rule or service with everything that applies to it.
 #[derive(Debug, Args)]
@@ -36,28 +37,35 @@ pub(crate) fn run(args: &DescribeArgs, context: &Context) -> Outcome {
         })?;
         wanted.push(kind::object(kind, &args.namespace.namespace, &name)?);
     }
+    let names = wanted.iter().map(|id| format!("{}/{}", kind::word(&id.kind), id.name)).collect();
     let client = Client::new(context.home()?)?;
     let mut described: Vec<Description> = Vec::new();
     for id in &wanted {
         let query = [("kind", &*id.kind), ("namespace", &*id.namespace), ("name", &*id.name)];
         described.push(client.get("/v1/describe", &query)?);
     }
-    context.printer.view(args.format.output, &view(&described)?)?;
+    context.printer.view(args.format.output, &view(&described, names)?)?;
     Ok(Exit::Done)
 }
 
-fn view(described: &[Description]) -> Result<View, Failure> {
-    let value = match described {
-        [one] => serde_json::to_value(one)?,
-        several => serde_json::to_value(several)?,
+fn view(described: &[Description], names: Vec<String>) -> Result<View, Failure> {
+    let items: Vec<Value> = described.iter().map(typed).collect::<Result<_, _>>()?;
+    let value = match <[Value; 1]>::try_from(items) {
+        Ok([one]) => one,
+        Err(items) => json!({ "apiVersion": API_VERSION, "kind": "List", "items": items }),
     };
     let text: Vec<String> = described.iter().map(|one| text(one).trim_end().to_owned()).collect();
-    Ok(View {
-        value,
-        lead: vec![text.join("\n\n")],
-        names: described.iter().map(|one| one.title.clone()).collect(),
-        ..View::default()
-    })
+    Ok(View { value, lead: vec![text.join("\n\n")], names, ..View::default() })
+}
+
+/// A description as other documents are: with its version and kind.
+fn typed(description: &Description) -> Result<Value, Failure> {
+    let mut value = json!({ "apiVersion": API_VERSION, "kind": "Description" });
+    let fields = serde_json::to_value(description)?;
+    if let (Some(all), Value::Object(fields)) = (value.as_object_mut(), fields) {
+        all.extend(fields);
+    }
+    Ok(value)
 }
 
 /// Title, then sections with their keys aligned; an empty key continues the line above.

@@ -48,7 +48,7 @@ pub(crate) struct InstallArgs {
     #[arg(long, default_value = "local")]
     platform: Platform,
     /// Where proxies connect [default: as before, at first a free port of 127.0.0.1].
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = super::address::listen)]
     listen: Option<SocketAddr>,
     /// Trust domain of the identities, fixed by the first install [default: cluster.local].
     #[arg(long, value_name = "DOMAIN")]

@@ -36,14 +36,13 @@ const LATER_COMMANDS: &[&str] = &[
 const LATER_FLAGS: &[&str] = &[
     "--context",
     "--kubeconfig",
+    "--namespace",
     "--replicas",
     "--set",
     "--force",
     "--against",
     "--prune",
     "--effect",
-    "--resolved",
-    "--follow",
     "--from",
     "--issuer",
     "--root",
@@ -86,7 +85,7 @@ pub(super) fn report(
                 Err(failure) => failure.exit,
             }
         }
-        ErrorKind::MissingSubcommand => {
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             root.build();
             let help = meant(root, words).clone().render_help();
             printer.complain(&help.ansi().to_string());

@@ -5,17 +5,22 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::args::Context;
 use super::client::Client;
 use super::diagnostics::plural;
 use super::exit::Failure;
-use crate::control::api::shapes::{Propagation, Rejection};
+use crate::control::api::shapes::{MeshStatus, Propagation, ProxyState, Rejection};
 
 #[cfg(test)]
 mod tests;
 
 /// Between two looks; a revision settles within milliseconds.
 const INTERVAL: Duration = Duration::from_millis(10);
+
+/// How long proxies may take to come back: they try at least once a second.
+const RETURN: SignedDuration = SignedDuration::from_secs(3);
 
 /// `--timeout` of everything that waits.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -28,6 +33,34 @@ pub(crate) struct TimeoutArgs {
         value_parser = super::duration::parse
     )]
     pub(crate) timeout: Duration,
+}
+
+/// Waits, after a start of the control plane, until the proxies that it knows are back or
+/// [`RETURN`] is over. Before that nobody knows what they subscribe to, so a change made then
+/// would settle without them.
+pub(crate) fn returned(
+    client: &Client,
+    context: &Context,
+    timeout: TimeoutArgs,
+) -> Result<(), Failure> {
+    let deadline = Instant::now() + timeout.timeout;
+    let mut progress = None;
+    loop {
+        let now: MeshStatus = client.get("/v1/status", &[])?;
+        if !is_returning(&now, Timestamp::now()) || Instant::now() >= deadline {
+            return Ok(());
+        }
+        progress.get_or_insert_with(|| {
+            context.printer.progress("waiting for the proxies to come back after a restart")
+        });
+        std::thread::sleep(INTERVAL);
+    }
+}
+
+/// Whether a proxy may still come back to a control plane that has just started.
+fn is_returning(status: &MeshStatus, now: Timestamp) -> bool {
+    let up = now.duration_since(status.control_plane.since);
+    up < RETURN && status.proxies.iter().any(|it| it.state == ProxyState::Disconnected)
 }
 
 /// Waits until `revision` is settled.

@@ -77,7 +77,7 @@ impl Registration {
             labels.insert("version".to_owned(), hello.version.clone());
         }
         for (key, value) in &labels {
-            check_label(key, value)?;
+            check_label(key, value).map_err(|error| wrong("labels", &error))?;
         }
         let addresses = hello.addresses.iter().map(|text| {
             text.parse()
@@ -175,7 +175,10 @@ fn protocol(word: &str) -> Option<Protocol> {
 }
 
 /// As Kubernetes has it: values of at most 63, keys of at most 317 characters, no control characters.
-fn check_label(key: &str, value: &str) -> Result<(), String> {
+///
+/// # Errors
+/// What is wrong with the label.
+pub fn check_label(key: &str, value: &str) -> Result<(), String> {
     let plain = |text: &str| {
         text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/'))
     };
@@ -184,7 +187,7 @@ fn check_label(key: &str, value: &str) -> Result<(), String> {
     match good && !value.contains('/') {
         true => Ok(()),
         false => Err(format!(
-            "labels: `{}={}` is not a label (letters, digits, `-`, `_`, `.`; values of at most 63)",
+            "`{}={}` is not a label (letters, digits, `-`, `_`, `.`; values of at most 63)",
             key.escape_debug(),
             value.escape_debug()
         )),

@@ -2,7 +2,8 @@
 //! mesh is by the environment that common runtimes read, never left behind.
 //!
 //! It gets the proxy's signals, and the limit of open descriptors that the proxy found. When the
-//! proxy dies, however it dies, the kernel ends the application too.
+//! proxy dies, however it dies, the kernel ends the application too: by SIGTERM, so that one with
+//! processes of its own takes them along.
 
 use std::ffi::OsString;
 use std::io;
@@ -92,7 +93,7 @@ fn code(status: ExitStatus) -> u8 {
 #[cfg(target_os = "linux")]
 fn die_with_parent(command: &mut Command) {
     let die =
-        || rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(Into::into);
+        || rustix::process::set_parent_process_death_signal(Some(Signal::TERM)).map_err(Into::into);
     #[expect(unsafe_code, reason = "the closure makes one system call, prctl, and nothing else")]
     // SAFETY: between fork and exec only async-signal-safe calls are allowed; prctl is one, and
     // nothing is allocated on the way.

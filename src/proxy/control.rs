@@ -279,11 +279,10 @@ impl Control {
             Done::Opened(Err(error)) => {
                 self.opening = false;
                 self.subscription.end();
-                let failures = self.backoff.failures();
                 if let LinkError::Refused(status) = &error {
                     self.note_refusal(status);
                 }
-                self.lost(&error.to_string(), error.pushback(), failures == 0);
+                self.lost(&error.to_string(), error.pushback());
             }
             Done::Renewed(Ok(joined)) => self.renewed(*joined),
             Done::Renewed(Err(error)) => {
@@ -304,7 +303,7 @@ impl Control {
                 self.renewal.failed(SystemTime::now(), Instant::now(), fastrand::u64(..));
                 if self.link.is_none() {
                     self.opening = false;
-                    self.lost("opening a connection panicked", None, true);
+                    self.lost("opening a connection panicked", None);
                 }
             }
         }

@@ -190,6 +190,9 @@ fn missing_backends_and_second_policies_are_warned_of() {
     // Both rules name port 80 of `v1`, which has only 81; `v2` may be registered.
     assert_eq!(codes, ["MC0402", "MC0402", "MC0405"]);
     assert!(warnings.iter().all(|d| d.severity == Severity::Warning));
+    // At the reference, not at the head of the document.
+    let places: Vec<_> = warnings.iter().map(|d| (d.line, d.column)).collect();
+    assert_eq!(places, [(11, 19), (14, 19), (29, 20)]);
     let parent = ROUTE.replace("name: reviews, port: 80}", "name: v1, port: 80}");
     let parent = cross_check(&read(&[&parent, service].concat()).objects, None);
     assert_eq!(parent[0].code, "MC0407");

@@ -70,6 +70,14 @@ struct Stop {
     help: &'static str,
 }
 
+impl Stop {
+    /// Lists and mappings nest deeper than [`MAX_DEPTH`].
+    fn too_deep(at: Position) -> Self {
+        let message = format!("nested deeper than {MAX_DEPTH} levels");
+        Self { code: codes::TOO_DEEP, at, message, help: codes::TOO_DEEP.help }
+    }
+}
+
 struct Stream<'a> {
     parser: Parser<'a, StrInput<'a>>,
     /// Lines before the parser's first.
@@ -113,9 +121,14 @@ impl<'a> Stream<'a> {
 
     fn syntax(&self, error: &ScanError) -> Stop {
         let mark = error.marker();
+        let at = Position { line: mark.line() + self.base, column: mark.col() + 1 };
+        // The parser has a limit of its own for `[` and `{`, which it may reach first.
+        if error.info() == "recursion limit exceeded" {
+            return Stop::too_deep(at);
+        }
         Stop {
             code: codes::SYNTAX,
-            at: Position { line: mark.line() + self.base, column: mark.col() + 1 },
+            at,
             message: format!("not well-formed YAML: {}", error.info()),
             help: codes::SYNTAX.help,
         }

@@ -25,6 +25,8 @@ fn mistakes_are_named_with_a_remedy() {
         ("apply -f x --timeout=5", "`--timeout`: `5` has no unit, write `5s` for seconds".into(), "see `meshctl apply --help`"),
         ("apply -f x -n A", "`--namespace`: `A` is not a valid namespace: at most 63 lower case letters, digits and `-`, with a letter or digit at both ends (DNS-1123 label)".into(), "see `meshctl apply --help`"),
         ("install --platform kubernetes", format!("`--platform kubernetes` {later}"), "see `meshctl install --help`"),
+        ("install --namespace x", format!("`--namespace` {later}"), "see `meshctl install --help`"),
+        ("install --listen 15012", "`--listen`: `15012` is not of the form `ADDR:PORT`, write for example `127.0.0.1:15012`".into(), "see `meshctl install --help`"),
         ("install --platform x", "`--platform` cannot be `x`".into(), "one of `local`"),
         ("install --dry-run --service-unit", "`--dry-run` cannot be used with `--service-unit`".into(), "see `meshctl install --help`"),
         ("get", "`KIND` is missing".into(), "see `meshctl get --help`"),
@@ -38,6 +40,10 @@ fn mistakes_are_named_with_a_remedy() {
         ("proxy run --service a --capture", format!("`--capture` {later}"), "see `meshctl proxy run --help`"),
         ("proxy run --service a --control-plane https://x", format!("`--control-plane` {later}"), "see `meshctl proxy run --help`"),
         ("proxy run --service a --upstream b", "`--upstream b` is not of the form `NAME:PORT=LOCALPORT`".into(), "write for example `--upstream ratings:9080=9080`"),
+        ("proxy run --service a --app localhost:9080", "`--app`: `localhost:9080` is not of the form `ADDR:PORT`, write for example `127.0.0.1:9080`".into(), "see `meshctl proxy run --help`"),
+        ("proxy run --service a --app 127.0.0.1:0", "`--app`: `127.0.0.1:0` has no port to connect to".into(), "see `meshctl proxy run --help`"),
+        ("proxy run --service a --workers 100000", "`--workers`: `100000` is not a whole number from 1 to 64".into(), "see `meshctl proxy run --help`"),
+        ("proxy run --service a --label a=b/c", "`--label`: `a=b/c` is not a label (letters, digits, `-`, `_`, `.`; values of at most 63)".into(), "see `meshctl proxy run --help`"),
         ("completions cmd", "`SHELL` cannot be `cmd`".into(), "one of `bash`, `zsh`, `fish`, `powershell`, `elvish`"),
     ];
     for (words, error, help) in cases {
@@ -68,6 +74,10 @@ fn without_a_command_help_goes_to_stderr() {
         assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
         assert!(run.stderr.contains("\nCommands:\n"), "{run:?}");
     }
+    // Without a single variable clap has another word for the same.
+    let bare = std::process::Command::new(env!("CARGO_BIN_EXE_meshctl")).env_clear().output();
+    let stderr = String::from_utf8(bare.expect("runs").stderr).expect("UTF-8");
+    assert!(stderr.contains("\nCommands:\n") && !stderr.contains("error: "), "{stderr}");
 }
 
 #[test]

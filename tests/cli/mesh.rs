@@ -98,6 +98,10 @@ fn rules_come_change_and_go() {
     let described = mesh.run("describe httproute/reviews");
     assert_eq!(described.code, 0, "{described:?}");
     assert!(described.stdout.starts_with("HTTPRoute/default/reviews\n"), "{described:?}");
+    let described = mesh.json("describe httproute/reviews -o json");
+    assert_eq!(described["apiVersion"], "meshctl.dev/v1alpha1");
+    assert_eq!(described["kind"], "Description");
+    mesh.run("describe httproute reviews -o name").is(0, "httproute/reviews\n", "");
 
     let offered = |words: &[&str]| offered_in(&mesh.home(), words);
     assert_eq!(offered(&["describe", "httproute", "rev"]), ["reviews"]);
@@ -115,6 +119,17 @@ fn rules_come_change_and_go() {
         "error: there is no HTTPRoute `reviews` in the namespace `default`\n\
          help: see what there is with `meshctl get httproute -A`\n",
     );
+}
+
+#[test]
+fn a_warning_is_told_once() {
+    let mesh = Mesh::install();
+    // Both the command and the control plane find the first; only the latter knows of the second.
+    let text = ROUTE.replace("spec:", "spec:\n  hostnames: [shop.example]");
+    let run = mesh.feed("apply -f - --dry-run=server", &text);
+    for what in ["`hostnames` are ignored", "there is no service `default/reviews-v1`"] {
+        assert_eq!(run.stderr.matches(what).count(), 1, "{run:?}");
+    }
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 use super::binary::command;
 use super::installed::{Mesh, eventually};
@@ -37,8 +39,8 @@ impl Proxy {
     fn start(mesh: &Mesh, service: &str, words: &[&str]) -> Self {
         let file = mesh.home().join(format!("{service}.ready"));
         let mut command = command(&mesh.home());
-        command.args(["proxy", "run", "--service", service]).args(words);
-        command.arg("--ready-file").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(["proxy", "run", "--service", service, "--ready-file"]).arg(&file);
+        command.args(words).stdout(Stdio::null()).stderr(Stdio::null());
         let process = Killed(command.spawn().expect("runs"));
         eventually("the ready file is written", || file.exists());
         let text = std::fs::read(&file).expect("the ready file");
@@ -115,9 +117,36 @@ fn a_rule_reaches_the_proxies_that_use_it_and_all_of_it_is_seen() {
     assert!(drawn.stdout.starts_with(&format!("trace {TRACE}: ")), "{drawn:?}");
     assert!(drawn.stdout.contains("default/web → default/reviews  GET /x"), "{drawn:?}");
 
+    let follow = follow(&mesh);
+    let next = TRACE.replace("4bf9", "5bf9");
+    assert_eq!(request(web.address("outbound"), &next), "HTTP/1.1 200 OK");
+    let line = follow.1.recv_timeout(Duration::from_secs(30)).expect("the trace comes");
+    assert_eq!(line, format!("trace/{next}"), "and not those that were there before");
+
     let check = mesh.run("check --proxy --wait");
     assert_eq!(check.code, 0, "{check:?}");
     assert!(check.stdout.ends_with("\nall is well\n"), "{check:?}");
+}
+
+/// `trace --follow` that has begun to look, and the lines that it prints.
+fn follow(mesh: &Mesh) -> (Killed, Receiver<String>) {
+    let mut command = command(&mesh.home());
+    command.args(["trace", "--follow", "-o", "name"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
+    let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
+    let stdout = BufReader::new(child.stdout.take().expect("piped"));
+    let mut began = String::new();
+    stderr.read_line(&mut began).expect("readable");
+    assert_eq!(began, "waiting for traces, Ctrl-C ends\n");
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in stdout.lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    (Killed(child), lines)
 }
 
 #[test]
@@ -139,12 +168,48 @@ fn a_proxy_is_asked_and_its_certificate_renewed() {
         "{inspected:?}"
     );
 
-    assert!(mesh.json("proxy config web-0 -o json").is_object());
-    assert!(mesh.json("proxy stats default/web-0 -o json").is_object());
+    for (words, kind) in [("config web-0", "ProxyConfig"), ("stats default/web-0", "ProxyStats")] {
+        let answer = mesh.json(&format!("proxy {words} -o json"));
+        assert_eq!(
+            (&answer["apiVersion"], &answer["kind"]),
+            (&"meshctl.dev/v1alpha1".into(), &kind.into())
+        );
+    }
     mesh.run("proxy log web-0 debug").is(0, "", "default/web-0 logs at `debug` now\n");
     let refused = mesh.run("proxy log web-0 a=[b");
     assert_eq!((refused.code, refused.stdout.as_str()), (1, ""), "{refused:?}");
     assert!(refused.stderr.contains("is not a log filter"), "{refused:?}");
+}
+
+#[test]
+fn who_is_not_taken_says_why_once_and_ends() {
+    let mesh = Mesh::install();
+    let app = application().to_string();
+    let _reviews = Proxy::start(&mesh, "reviews", &["--version", "v1", "--app", &app]);
+    let mut second = command(&mesh.home());
+    let run = second.args(["proxy", "run", "--service", "reviews-v1"]).output().expect("runs");
+    let stderr = String::from_utf8(run.stderr).expect("UTF-8");
+    assert_eq!(run.status.code(), Some(1), "{stderr}");
+    // Once as it happens, once at the end: it tries again all the while.
+    assert_eq!(stderr.matches("service `default/reviews-v1` is taken").count(), 2, "{stderr}");
+    assert!(stderr.lines().count() <= 4, "{stderr}");
+}
+
+#[test]
+fn a_killed_proxy_takes_its_command_and_the_commands_children_along() {
+    let mesh = Mesh::install();
+    let held = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = held.local_addr().expect("an address").port().to_string();
+    drop(held);
+    // As servers with workers do it: the first process ends its children when it is told to end.
+    let script = format!(
+        "python3 -m http.server {port} --bind 127.0.0.1 & trap 'kill $!; exit' TERM; wait; wait"
+    );
+    let app = format!("127.0.0.1:{port}");
+    let proxy = Proxy::start(&mesh, "web", &["--app", &app, "--", "sh", "-c", &script]);
+    eventually("the application listens", || TcpStream::connect(&app).is_ok());
+    drop(proxy);
+    eventually("nobody listens any more", || TcpStream::connect(&app).is_err());
 }
 
 #[test]

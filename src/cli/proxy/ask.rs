@@ -10,7 +10,7 @@ use super::super::client::Client;
 use super::super::complete;
 use super::super::exit::{Exit, Failure, Outcome};
 use super::super::output::{Format, FormatArgs, Table, View};
-use crate::control::api::shapes::ProxyCommand;
+use crate::control::api::shapes::{API_VERSION, ProxyCommand};
 
 /// Which proxy.
 #[derive(Debug, Args)]
@@ -80,10 +80,23 @@ fn show(target: &Target, command: &ProxyCommand, format: FormatArgs, context: &C
     let (name, value) = ask(target, command, context)?;
     let view = match format.output {
         Format::Table | Format::Wide => View { tables: vec![flat(&value)], ..View::default() },
-        _ => View { value, names: vec![format!("proxy/{name}")], ..View::default() },
+        _ => View {
+            value: versioned(value),
+            names: vec![format!("proxy/{name}")],
+            ..View::default()
+        },
     };
     context.printer.view(format.output, &view)?;
     Ok(Exit::Done)
+}
+
+/// With the version that every document has; the proxy says only its kind.
+fn versioned(value: Value) -> Value {
+    let Value::Object(fields) = value else { return value };
+    let mut all = serde_json::Map::new();
+    all.insert("apiVersion".to_owned(), API_VERSION.into());
+    all.extend(fields);
+    Value::Object(all)
 }
 
 fn ask(

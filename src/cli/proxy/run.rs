@@ -11,8 +11,9 @@ use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 
 use super::super::args::{Context, NamespaceArgs};
-use super::super::complete;
 use super::super::exit::{Exit, Failure, Outcome};
+use super::super::{address, complete};
+use crate::control::registration::check_label;
 use crate::names::{ObjectName, Protocol, ServiceAccount, ServiceLabel, ServiceName};
 use crate::proxy::run::{AdminAddress, Config, RunError, Upstream};
 use crate::telemetry::logging::{self, Format, Logging};
@@ -22,6 +23,8 @@ mod tests;
 
 /// Workers are at most so many where nothing else is said.
 const WORKERS: usize = 2;
+/// Workers are at most so many: each has descriptors of its own.
+const WORKERS_MAX: usize = 64;
 /// The exit code when the proxy failed before the command ran, as `env` and `timeout` have it.
 const FAILED_BEFORE: u8 = 125;
 
@@ -54,7 +57,7 @@ pub(super) struct RunArgs {
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     labels: Vec<(String, String)>,
     /// Where the application listens; without it the workload only calls.
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = address::connect)]
     app: Option<SocketAddr>,
     /// What the application speaks [default: found out].
     #[arg(long, requires = "app")]
@@ -72,16 +75,16 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "ADDR")]
     advertise: Option<IpAddr>,
     /// Worker threads [default: the CPU quota, at most 2].
-    #[arg(long, value_name = "N", env = "MESHCTL_WORKERS", hide_env_values = true)]
+    #[arg(long, value_name = "N", env = "MESHCTL_WORKERS", hide_env_values = true, value_parser = count)]
     workers: Option<NonZeroUsize>,
     /// File that is written when the proxy is ready, and removed at exit.
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     ready_file: Option<PathBuf>,
     /// Where calls from the mesh arrive.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0", value_parser = address::listen)]
     inbound: SocketAddr,
     /// Where the application hands over its calls; loopback only.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0", value_parser = address::listen)]
     outbound: SocketAddr,
     /// Local port that stands for one port of a service.
     #[arg(long = "upstream", value_name = "NAME:PORT=LOCALPORT")]
@@ -198,10 +201,17 @@ fn workers() -> NonZeroUsize {
 fn label(text: &str) -> Result<(String, String), String> {
     let wrong = || format!("`{text}` is not of the form `KEY=VALUE`");
     let (key, value) = text.split_once('=').ok_or_else(wrong)?;
-    match key.is_empty() {
-        true => Err(wrong()),
-        false => Ok((key.to_owned(), value.to_owned())),
+    if key.is_empty() {
+        return Err(wrong());
     }
+    check_label(key, value)?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// `--workers`.
+fn count(text: &str) -> Result<NonZeroUsize, String> {
+    let count = text.parse().ok().filter(|count: &NonZeroUsize| count.get() <= WORKERS_MAX);
+    count.ok_or_else(|| format!("`{text}` is not a whole number from 1 to {WORKERS_MAX}"))
 }
 
 fn admin(text: &str) -> Result<AdminAddress, String> {

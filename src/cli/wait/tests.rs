@@ -50,3 +50,30 @@ fn a_refusal_names_proxy_rule_field_and_reason() {
         ]
     );
 }
+
+#[test]
+fn proxies_may_come_back_for_a_while_after_a_start() {
+    let status = |state: &str| -> MeshStatus {
+        serde_json::from_value(serde_json::json!({
+            "apiVersion": "", "kind": "",
+            "controlPlane": {
+                "ready": true, "version": "", "address": "", "revision": 1,
+                "rootExpires": "2036-01-01T00:00:00Z", "since": "2026-01-01T00:00:00Z",
+            },
+            "proxies": [{
+                "name": "web-0", "service": "web", "namespace": "default", "version": "",
+                "identity": "", "state": state, "reason": "", "since": "2026-01-01T00:00:00Z",
+                "certificateExpires": null,
+            }],
+            "services": [], "edges": [],
+        }))
+        .expect("a status")
+    };
+    let after = |millis| {
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
+        start + SignedDuration::from_millis(millis)
+    };
+    assert!(is_returning(&status("Disconnected"), after(2_900)));
+    assert!(!is_returning(&status("Disconnected"), after(3_100)), "who is gone is not waited for");
+    assert!(!is_returning(&status("Synced"), after(10)));
+}

@@ -49,6 +49,8 @@ impl Control {
                 Some(down::Message::Welcome(welcome)) => {
                     tracing::debug!(version = welcome.product_version, "registered");
                     self.refusal.send_replace(None);
+                    // Not before: who is refused is connected first, and would try without a pause.
+                    self.backoff.succeed();
                     self.synced();
                 }
                 Some(down::Message::Command(command)) => self.on_command(command),
@@ -61,7 +63,7 @@ impl Control {
                 if let Some(status) = &status {
                     self.note_refusal(status);
                 }
-                self.lost(why, pushback, true);
+                self.lost(why, pushback);
             }
         }
     }
@@ -131,9 +133,7 @@ impl Control {
     /// Sends one message; without a link it is lost, as is what a frozen control plane leaves.
     pub(super) fn send(&mut self, message: Up) {
         let Some(link) = &self.link else { return };
-        if link.ups.try_send(message).is_err() {
-            self.subscription.end();
-            self.lost("the control plane does not read", None, true);
-        }
+        let sent = link.ups.try_send(message);
+        self.sent(sent);
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tonic::{Code, Status};
 
 use super::link::{self, Link};
@@ -46,14 +47,15 @@ impl Control {
     pub(super) fn connected(&mut self, link: Box<Link>) {
         self.opening = false;
         self.link = Some(link);
-        self.backoff.succeed();
         self.agency.begin();
         self.status.send_modify(|status| status.connected = true);
         tracing::debug!("connected to the control plane");
     }
 
-    /// The link is gone, or there was none; tried again after a while.
-    pub(super) fn lost(&mut self, why: &str, pushback: Option<Duration>, first: bool) {
+    /// The link is gone, or there was none; tried again after a while. Told once, until the
+    /// control plane has taken us again.
+    pub(super) fn lost(&mut self, why: &str, pushback: Option<Duration>) {
+        let first = self.backoff.failures() == 0;
         self.link = None;
         let wait = self.backoff.fail(fastrand::u64(..));
         self.retry_at = tokio::time::Instant::now() + pushback.unwrap_or(wait).max(wait);
@@ -62,6 +64,15 @@ impl Control {
             tracing::warn!(why, "no connection to the control plane; serving on what is known");
         } else {
             tracing::debug!(why, "no connection to the control plane");
+        }
+    }
+
+    /// Ends the link where the control plane does not read. One that it has ended says so itself,
+    /// with the reason, as its last message.
+    pub(super) fn sent<T>(&mut self, outcome: Result<(), TrySendError<T>>) {
+        if matches!(outcome, Err(TrySendError::Full(_))) {
+            self.subscription.end();
+            self.lost("the control plane does not read", None);
         }
     }
 
@@ -74,8 +85,13 @@ impl Control {
                 | Code::PermissionDenied
                 | Code::FailedPrecondition
         );
-        if ours {
-            self.refusal.send_replace(Some(status.message().to_owned()));
+        let why = status.message();
+        if ours && self.refusal.borrow().as_deref() != Some(why) {
+            // The first failure of several is told as the link is given up.
+            if self.backoff.failures() > 0 {
+                tracing::warn!(why, "the control plane does not take this proxy");
+            }
+            self.refusal.send_replace(Some(why.to_owned()));
         }
     }
 }

@@ -129,10 +129,8 @@ impl Control {
 
     fn request(&mut self, request: DeltaRequest) {
         let Some(link) = &self.link else { return };
-        if link.requests.try_send(request).is_err() {
-            self.subscription.end();
-            self.lost("the control plane does not read", None, true);
-        }
+        let sent = link.requests.try_send(request);
+        self.sent(sent);
     }
 
     /// The control plane has spoken: what is in use is its newest word, not the last good one.

@@ -92,8 +92,7 @@ impl<'a, 'p, 'f> Builder<'a, 'p, 'f> {
 
     fn open(&mut self, at: Position, anchor: usize, open: Open<'a>) -> Result<(), Stop> {
         if self.stack.len() >= MAX_DEPTH {
-            let message = format!("nested deeper than {MAX_DEPTH} levels");
-            return Err(Stop { code: codes::TOO_DEEP, at, message, help: codes::TOO_DEEP.help });
+            return Err(Stop::too_deep(at));
         }
         self.nodes += 1;
         self.stack.push(Frame { at, anchor, size: 1, open });

@@ -50,8 +50,19 @@ fn upstreams_name_services_of_any_namespace() {
 #[test]
 fn a_label_given_twice_is_refused() {
     assert!(resolved(&["--service=web", "--label=a=1", "--label=a=2"]).is_err());
-    let config = resolved(&["--service=web", "--label=a=1=2"]).expect("resolves");
-    assert_eq!(config.labels.get("a").map(String::as_str), Some("1=2"));
+    let config = resolved(&["--service=web", "--label=a=1"]).expect("resolves");
+    assert_eq!(config.labels.get("a").map(String::as_str), Some("1"));
+}
+
+#[test]
+fn what_no_control_plane_takes_is_refused_before_it_is_asked() {
+    for wrong in ["a", "=1", "a=1=2", "a b=c", "a=b c"] {
+        assert!(label(wrong).is_err(), "{wrong}");
+    }
+    assert_eq!(count("64").expect("a count").get(), WORKERS_MAX);
+    for wrong in ["0", "65", "-1", "two", "18446744073709551616"] {
+        assert!(count(wrong).is_err(), "{wrong}");
+    }
 }
 
 #[test]
