@@ -150,12 +150,12 @@ impl Worker {
         self.shared.directory.mesh().sampling_ppm
     }
 
-    /// A block to read into; holds nothing of before.
+    /// A room to read or write into; holds nothing of before.
     pub fn take_block(&self) -> Buffer {
         self.blocks.borrow_mut().pop().map_or_else(Buffer::empty, Buffer::from_block)
     }
 
-    /// Takes back a block, once nothing in it is needed.
+    /// Takes back a room, once nothing in it is needed.
     pub fn give_block(&self, buffer: Buffer) {
         let mut blocks = self.blocks.borrow_mut();
         if buffer.has_standard_block() && blocks.len() < MAX_BLOCKS {
