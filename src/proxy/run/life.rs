@@ -76,6 +76,11 @@ pub(super) async fn live(
         End::Told => config.drain,
         End::Application(_) | End::Broken(_) => config.drain.min(DRAIN_WITHOUT_APPLICATION),
     };
+    match &end {
+        End::Told => tracing::info!(?within, "told to end: connections may end by themselves"),
+        End::Application(code) => tracing::info!(code, ?within, "the application has ended"),
+        End::Broken(error) => tracing::error!(%error, "the proxy is broken and ends"),
+    }
     let code = tokio::select! {
         code = drained(running, &mut application, within) => code,
         () = told_again(&mut signals) => {
