@@ -148,7 +148,7 @@ fn registration(proxy: &ProxyId, service: ServiceName) -> anyhow::Result<Registr
     let serves = Serves {
         app: "127.0.0.1:9".parse()?,
         inbound: 9,
-        service_port: 80,
+        service_port: Some(80),
         protocol: Protocol::Http,
     };
     Ok(Registration {

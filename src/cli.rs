@@ -13,6 +13,7 @@ mod address;
 mod apply;
 mod args;
 mod certs;
+mod changes;
 mod check;
 mod client;
 mod complete;

@@ -2,8 +2,8 @@
 //!
 //! Text goes in; [`crate::mesh`] objects and diagnostics come out: [`read`] gets the files,
 //! [`parse`] reads the documents in them, [`cross_check`] compares objects with one another,
-//! [`render`] draws the diagnostics. Every problem of every file is reported, and nothing that a
-//! document says is ignored.
+//! [`render`] draws the diagnostics, [`resolved`] writes the defaults out. Every problem of every
+//! file is reported, and nothing that a document says is ignored.
 //!
 //! There is one parser, `saphyr-parser`: its events carry positions, so the tree that is validated
 //! and the place that a diagnostic names cannot disagree, and the text is walked once. What a plain
@@ -26,11 +26,12 @@ mod diagnostic;
 mod document;
 mod json;
 mod kinds;
-mod places;
 mod policy;
+mod positions;
 mod problems;
 mod read;
 mod render;
+mod resolved;
 mod route;
 mod scalar;
 mod service;
@@ -42,11 +43,12 @@ mod yaml;
 
 pub use check::cross_check;
 pub use diagnostic::{Diagnostic, Severity};
-pub use places::Places;
 pub use read::{MAX_FILE_BYTES, MAX_TOTAL_BYTES, ReadError, read};
 pub use render::render;
+pub use resolved::{default_config, resolved};
 
 use document::{Read, Revision};
+use positions::Positions;
 use problems::Problems;
 use tree::Node;
 
@@ -112,8 +114,8 @@ pub struct ParsedObject {
     pub file: String,
     /// The line on which the document begins, from 1.
     pub line: usize,
-    /// Where its references to other objects stand.
-    pub places: Places,
+    /// Where what it refers to stands.
+    positions: Positions,
 }
 
 /// Reads all documents of all files.
@@ -181,8 +183,8 @@ fn parse_one(
             .or_insert_with(|| Json::String(reference.namespace.to_string()));
     }
     let file = problems.file().to_owned();
-    let places = Places::of(node);
-    parsed.objects.push(ParsedObject { reference, object, source, file, line, places });
+    let positions = Positions::of(node);
+    parsed.objects.push(ParsedObject { reference, object, source, file, line, positions });
 }
 
 /// Reads a document from the store, in the form of [`ParsedObject::source`].

@@ -21,6 +21,9 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+mod addresses;
+mod ports;
+
 /// Nothing in here takes longer, on a busy machine either.
 const DEADLINE: Duration = Duration::from_secs(30);
 

@@ -10,6 +10,8 @@ mod docs;
 mod guides;
 mod h2;
 mod install;
+mod mesh;
 mod rules;
+mod support;
 mod tidy;
 mod xds;

@@ -157,8 +157,11 @@ fn proxy() -> impl Strategy<Value = ProxyId> {
 
 fn workload() -> impl Strategy<Value = Workload> {
     let version = select(vec!["", "v1", "v2"]);
-    let ports =
-        btree_map(select(vec![9080, 9090_u16]), (41000..41003_u16, number(), protocol()), 0..3);
+    let ports = btree_map(
+        select(vec![9080, 9090_u16]),
+        (41000..41003_u16, option::of(number()), protocol()),
+        0..3,
+    );
     (proxy(), service_name(), version, ports, any::<bool>(), any::<bool>()).prop_map(
         |(proxy, service, version, ports, ready, reachable)| {
             let identity =

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use meshctl::rules::{Document, Options, UnknownKinds, from_value, parse, read, render};
+use meshctl::rules::{Document, Options, UnknownKinds, from_value, parse, read, render, resolved};
 
 fn directory(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/rules").join(name)
@@ -44,6 +44,18 @@ fn good_rules_mean_the_same_when_read_back_from_the_store() {
             let text = serde_json::to_string(&object.source).expect("JSON");
             let stored = serde_json::from_str(&text).expect("JSON");
             assert_eq!(from_value(&stored, 1, 0).as_ref(), Ok(&object.object));
+        }
+    }
+}
+
+#[test]
+fn good_rules_mean_the_same_with_their_defaults_written_out() {
+    for document in cases("ok") {
+        for object in parse(&[document], &options()).objects {
+            let full = resolved(&object.source, &object.object);
+            assert_eq!(from_value(&full, 1, 0).as_ref(), Ok(&object.object), "{full:#}");
+            assert_eq!(resolved(&full, &object.object), full, "nothing is left to fill in");
+            assert_eq!(full["metadata"], object.source["metadata"]);
         }
     }
 }

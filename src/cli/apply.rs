@@ -6,12 +6,13 @@
 use clap::{Args, ValueEnum};
 
 use super::args::{Context, NamespaceArgs};
+use super::changes::{ChangeArgs, Changes};
 use super::client::Client;
 use super::exit::{Exit, Failure, Outcome};
 use super::input::{Input, InputArgs};
 use super::wait::{self, TimeoutArgs};
 use super::{diagnostics, kind, validate};
-use crate::control::api::shapes::{Action, ApplyRequest, ApplyResult, Source};
+use crate::control::api::shapes::{ApplyRequest, ApplyResult, Source};
 use crate::names::Namespace;
 use crate::rules::{self, Diagnostic, Options, Parsed, UnknownKinds};
 
@@ -36,6 +37,8 @@ pub(crate) struct ApplyArgs {
     wait: bool,
     #[command(flatten)]
     timeout: TimeoutArgs,
+    #[command(flatten)]
+    format: ChangeArgs,
 }
 
 /// Who is asked what would change: nobody, only this program checks; or the control plane.
@@ -49,11 +52,9 @@ pub(crate) fn run(args: &ApplyArgs, context: &Context) -> Outcome {
     let input = Input::read(&args.input.filename, args.input.recursive)?;
     let parsed = parse(&input, &args.namespace.namespace, context)?;
     if let Some(DryRun::Client) = args.dry_run {
-        for object in &parsed.objects {
-            let reference = &object.reference;
-            let kind = kind::word(reference.kind.as_str());
-            context.printer.line(&format!("{kind}/{} checked (dry run)", reference.name))?;
-        }
+        let objects = parsed.objects.iter().map(|object| kind::id(&object.reference));
+        let changes = Changes::here(objects, "checked", parsed.diagnostics);
+        changes.print(args.format, context)?;
         return Ok(Exit::Done);
     }
     let client = Client::new(context.home()?)?;
@@ -71,9 +72,10 @@ pub(crate) fn run(args: &ApplyArgs, context: &Context) -> Outcome {
     let told = |it: &Diagnostic| parsed.diagnostics.contains(it);
     let warnings: Vec<_> = result.warnings.iter().filter(|it| !told(it)).cloned().collect();
     context.printer.notes(&diagnostics::render(&warnings, &input.documents));
-    print(&result, args.dry_run, context)?;
+    let revision = result.revision;
+    Changes::done(result, args.dry_run.is_some()).print(args.format, context)?;
     if args.wait && args.dry_run.is_none() {
-        wait::propagation(&client, context, result.revision, args.timeout)?;
+        wait::propagation(&client, context, revision, args.timeout)?;
     }
     Ok(Exit::Done)
 }
@@ -100,26 +102,6 @@ pub(crate) fn parse(
 
 fn source(document: &rules::Document) -> Source {
     Source { name: document.source.clone(), text: document.text.clone() }
-}
-
-/// Prints what was done to each object, as `httproute/reviews configured`.
-pub(crate) fn print(
-    result: &ApplyResult,
-    dry_run: Option<DryRun>,
-    context: &Context,
-) -> Result<(), Failure> {
-    let suffix = if dry_run.is_some() { " (dry run)" } else { "" };
-    for object in &result.objects {
-        let done = match object.action {
-            Action::Created => "created",
-            Action::Configured => "configured",
-            Action::Unchanged => "unchanged",
-            Action::Deleted => "deleted",
-        };
-        let kind = kind::word(&object.kind);
-        context.printer.line(&format!("{kind}/{} {done}{suffix}", object.name))?;
-    }
-    Ok(())
 }
 
 /// Who changes the rules, for the control plane's log: the user of this process.

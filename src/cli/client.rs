@@ -48,9 +48,8 @@ impl Client {
 
     /// The same with another limit for one answer.
     pub(crate) fn with_timeout(home: &Path, timeout: Duration) -> Result<Self, Failure> {
-        // An answer needs the provider only to build the client: the socket is plain HTTP. It fails
-        // only when somebody else installed one before, which serves as well.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        // Needed only to build the client: the socket is plain HTTP.
+        install_provider();
         let http = reqwest::Client::builder()
             .unix_socket(Home::new(home).admin_socket())
             .tls_certs_only([])
@@ -160,6 +159,12 @@ fn is_forbidden(error: &reqwest::Error) -> bool {
     let causes = std::iter::successors(Some(error as &dyn std::error::Error), |it| it.source());
     let denied = |it: &std::io::Error| it.kind() == std::io::ErrorKind::PermissionDenied;
     causes.filter_map(|it| it.downcast_ref()).any(denied)
+}
+
+/// Says who does the cryptography of this process.
+pub(crate) fn install_provider() {
+    // It fails only when somebody else installed one before, which serves as well.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
 fn url(path: &str) -> String {

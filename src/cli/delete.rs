@@ -7,6 +7,7 @@ use clap_complete::engine::ArgValueCandidates;
 
 use super::apply::{self, DryRun};
 use super::args::{Context, NamespaceArgs};
+use super::changes::{ChangeArgs, Changes};
 use super::client::Client;
 use super::confirm::{self, ConfirmArgs};
 use super::diagnostics::plural;
@@ -32,7 +33,7 @@ pub(crate) struct DeleteArgs {
         add = ArgValueCandidates::new(complete::objects)
     )]
     what: Vec<String>,
-    /// Delete what these files or directories have; `-` is standard input.
+    /// Delete what these files, directories or URLs have; `-` is standard input.
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     filename: Vec<PathBuf>,
     /// Read directories below directories too.
@@ -56,6 +57,8 @@ pub(crate) struct DeleteArgs {
     namespace: NamespaceArgs,
     #[command(flatten)]
     confirm: ConfirmArgs,
+    #[command(flatten)]
+    format: ChangeArgs,
 }
 
 pub(crate) fn run(args: &DeleteArgs, context: &Context) -> Outcome {
@@ -65,17 +68,13 @@ pub(crate) fn run(args: &DeleteArgs, context: &Context) -> Outcome {
         false => written(args, context)?,
     };
     if let Some(DryRun::Client) = args.dry_run {
-        for id in &objects {
-            let name = format!("{}/{}", kind::word(&id.kind), id.name);
-            context.printer.line(&format!("{name} deleted (dry run)"))?;
-        }
+        Changes::here(objects, "deleted", Vec::new()).print(args.format, context)?;
         return Ok(Exit::Done);
     }
     if objects.is_empty() {
         context.printer.note("there is nothing to delete");
-        return Ok(Exit::Done);
     }
-    if args.dry_run.is_none() {
+    if args.dry_run.is_none() && !objects.is_empty() {
         let names: Vec<String> = objects.iter().map(short).collect();
         let what = match names.as_slice() {
             [one] => format!("delete {one}"),
@@ -94,9 +93,10 @@ pub(crate) fn run(args: &DeleteArgs, context: &Context) -> Outcome {
         actor: apply::actor(),
     };
     let result: ApplyResult = client.post("/v1/delete", &request)?;
-    apply::print(&result, args.dry_run, context)?;
+    let revision = result.revision;
+    Changes::done(result, args.dry_run.is_some()).print(args.format, context)?;
     if args.wait && args.dry_run.is_none() {
-        wait::propagation(&client, context, result.revision, args.timeout)?;
+        wait::propagation(&client, context, revision, args.timeout)?;
     }
     Ok(Exit::Done)
 }
@@ -140,10 +140,5 @@ fn all_of(
 fn written(args: &DeleteArgs, context: &Context) -> Result<Vec<ObjectId>, Failure> {
     let input = Input::read(&args.filename, args.recursive)?;
     let parsed = apply::parse(&input, &args.namespace.namespace, context)?;
-    let id = |object: &crate::rules::ParsedObject| ObjectId {
-        kind: object.reference.kind.as_str().to_owned(),
-        namespace: object.reference.namespace.to_string(),
-        name: object.reference.name.to_string(),
-    };
-    Ok(parsed.objects.iter().map(id).collect())
+    Ok(parsed.objects.iter().map(|object| kind::id(&object.reference)).collect())
 }

@@ -24,7 +24,8 @@ Examples:
   meshctl get httproutes                     all routes of the namespace
   meshctl get all -A                         every rule of the mesh
   meshctl get httproute reviews -o yaml      one route, as it was applied
-  meshctl get httproute/reviews -o json")]
+  meshctl get httproute/reviews -o json
+  meshctl get meshconfig default --resolved -o yaml   what holds, with all defaults")]
 pub(crate) struct GetArgs {
     /// KIND, KIND NAME… or KIND/NAME…; `all` for every kind.
     #[arg(required = true, value_name = "KIND", add = ArgValueCandidates::new(complete::objects))]
@@ -34,6 +35,9 @@ pub(crate) struct GetArgs {
     /// In all namespaces.
     #[arg(short = 'A', long)]
     all_namespaces: bool,
+    /// Fill in every default, also of settings that nobody has written.
+    #[arg(long)]
+    resolved: bool,
     #[command(flatten)]
     format: FormatArgs,
     #[command(flatten)]
@@ -53,7 +57,7 @@ pub(crate) fn run(args: &GetArgs, context: &Context) -> Outcome {
     watch::show(args.watch, args.format.output, context, || {
         let mut items = Vec::new();
         for one in &wanted {
-            items.extend(fetch(&client, one)?);
+            items.extend(fetch(&client, one, args.resolved)?);
         }
         let single = matches!(wanted.as_slice(), [one] if one.name.is_some());
         Ok(view(&items, single, args.all_namespaces, Timestamp::now()))
@@ -80,11 +84,12 @@ fn resolve(args: &GetArgs) -> Result<Vec<Wanted>, Failure> {
     Ok(wanted)
 }
 
-fn fetch(client: &Client, wanted: &Wanted) -> Result<Vec<Value>, Failure> {
+fn fetch(client: &Client, wanted: &Wanted, resolved: bool) -> Result<Vec<Value>, Failure> {
     let mut query = Vec::new();
     query.extend(wanted.kind.map(|kind| ("kind", kind.as_str())));
     query.extend(wanted.namespace.as_deref().map(|namespace| ("namespace", namespace)));
     query.extend(wanted.name.as_deref().map(|name| ("name", name)));
+    query.extend(resolved.then_some(("resolved", "true")));
     let list: ObjectList = client.get("/v1/objects", &query)?;
     match (&wanted.kind, &wanted.name) {
         (Some(kind), Some(name)) if list.items.is_empty() => {

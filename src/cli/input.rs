@@ -1,14 +1,16 @@
-//! `-f`: files, directories and standard input with rules, read once for whoever needs them.
+//! `-f`: files, directories, URLs and standard input with rules, read once for whoever needs them.
 
 use std::path::PathBuf;
 
 use super::exit::Failure;
-use crate::rules::{self, Diagnostic, Document};
+use crate::rules::{self, Diagnostic, Document, MAX_TOTAL_BYTES};
+
+mod fetch;
 
 /// `-f` and `-R`.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct InputArgs {
-    /// Files or directories with rules; `-` is standard input.
+    /// Files, directories or URLs with rules; `-` is standard input.
     #[arg(
         short,
         long,
@@ -32,21 +34,39 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    /// Reads what is named. A file that is not there is a fault of the command line.
+    /// Reads what is named, in that order. A file that is not there is a fault of the command line.
     pub(crate) fn read(paths: &[PathBuf], recursive: bool) -> Result<Self, Failure> {
         for path in paths {
-            let text = path.to_string_lossy();
-            if text.starts_with("http://") || text.starts_with("https://") {
-                return Err(Failure::later("reading rules from a URL")
-                    .help("fetch it yourself: `curl URL | meshctl … -f -`"));
-            }
-            if text != "-" && !path.exists() {
-                return Err(Failure::usage(format!("there is no file `{text}`")));
+            match fetch::address(path) {
+                Some(address) => drop(address?),
+                None if path.as_os_str() == "-" || path.exists() => {}
+                None => {
+                    return Err(Failure::usage(format!("there is no file `{}`", path.display())));
+                }
             }
         }
-        Ok(match rules::read(paths, recursive, &mut std::io::stdin().lock()) {
-            Ok(documents) => Self { documents, unread: Vec::new() },
-            Err(error) => Self { documents: error.documents, unread: error.diagnostics },
-        })
+        let mut input = Self::default();
+        let is_path = |path: &PathBuf| fetch::address(path).is_none();
+        for paths in paths.chunk_by(|one, next| is_path(one) && is_path(next)) {
+            match paths.first().and_then(|path| fetch::address(path)) {
+                Some(url) => input.documents.push(fetch::fetch(&url?, fetch::Limits::default())?),
+                None => input.files(paths, recursive),
+            }
+        }
+        let total: u64 = input.documents.iter().map(|document| document.text.len() as u64).sum();
+        if total > MAX_TOTAL_BYTES {
+            return Err(Failure::new(format!("the rules have more than {MAX_TOTAL_BYTES} bytes")));
+        }
+        Ok(input)
+    }
+
+    fn files(&mut self, paths: &[PathBuf], recursive: bool) {
+        match rules::read(paths, recursive, &mut std::io::stdin().lock()) {
+            Ok(documents) => self.documents.extend(documents),
+            Err(error) => {
+                self.documents.extend(error.documents);
+                self.unread.extend(error.diagnostics);
+            }
+        }
     }
 }

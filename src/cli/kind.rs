@@ -2,7 +2,7 @@
 //! `httproute/reviews`. Case does not matter; the nearest word is suggested.
 
 use crate::control::api::shapes::ObjectId;
-use crate::mesh::ObjectKind;
+use crate::mesh::{ObjectKind, ObjectRef};
 use crate::names::{Namespace, ROOT_NAMESPACE};
 
 use super::exit::Failure;
@@ -72,6 +72,15 @@ pub(crate) fn namespace(kind: ObjectKind, namespace: &Namespace) -> String {
     match kind {
         ObjectKind::MeshConfig => ROOT_NAMESPACE.to_owned(),
         _ => namespace.to_string(),
+    }
+}
+
+/// An object that was read, for the admin API.
+pub(crate) fn id(reference: &ObjectRef) -> ObjectId {
+    ObjectId {
+        kind: reference.kind.as_str().to_owned(),
+        namespace: reference.namespace.to_string(),
+        name: reference.name.to_string(),
     }
 }
 

@@ -13,6 +13,7 @@ use super::output::{Cell, FormatArgs, Table, View, age, milliseconds};
 use super::watch::{self, WatchArgs};
 use crate::control::api::shapes::{Trace, TraceList, TraceSummary};
 
+mod follow;
 mod waterfall;
 
 /// Show recent traces, or draw one.
@@ -22,12 +23,13 @@ Examples:
   meshctl trace                                    the most recent traces
   meshctl trace --service reviews --min 100ms      the slow ones of a service
   meshctl trace --status 503                       those that ended in an answer
+  meshctl trace --follow                           new ones as they come
   meshctl trace 4bf92f3577b34da6a3ce929d0e0e4736   draw one; a unique beginning will do")]
 pub(crate) struct TraceArgs {
     /// The trace to draw, or a unique beginning of its id.
     #[arg(
         value_name = "ID",
-        conflicts_with_all = ["service", "status", "min", "limit", "watch"],
+        conflicts_with_all = ["service", "status", "min", "limit", "watch", "follow"],
         add = ArgValueCandidates::new(complete::traces)
     )]
     id: Option<String>,
@@ -43,6 +45,9 @@ pub(crate) struct TraceArgs {
     /// At most so many.
     #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
+    /// Print each new one until interrupted.
+    #[arg(long, conflicts_with_all = ["limit", "watch"])]
+    follow: bool,
     #[command(flatten)]
     format: FormatArgs,
     #[command(flatten)]
@@ -60,13 +65,17 @@ pub(crate) fn run(args: &TraceArgs, context: &Context) -> Outcome {
     let query = filters(args);
     let query: Vec<(&str, &str)> =
         query.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    if args.follow {
+        return follow::run(&client, &query, args.format.output, context);
+    }
     watch::show(args.watch, args.format.output, context, || {
         list(&client.get("/v1/traces", &query)?, Timestamp::now())
     })
 }
 
 fn filters(args: &TraceArgs) -> Vec<(&'static str, String)> {
-    let mut query = vec![("limit", args.limit.to_string())];
+    let limit = if args.follow { follow::LIMIT } else { args.limit };
+    let mut query = vec![("limit", limit.to_string())];
     query.extend(args.service.as_ref().map(|service| ("service", service.clone())));
     query.extend(args.status.map(|status| ("status", status.to_string())));
     query.extend(args.min.map(|min| ("minMs", min.as_millis().to_string())));

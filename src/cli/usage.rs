@@ -43,8 +43,6 @@ const LATER_FLAGS: &[&str] = &[
     "--against",
     "--prune",
     "--effect",
-    "--resolved",
-    "--follow",
     "--from",
     "--issuer",
     "--root",

@@ -65,7 +65,20 @@ impl<'s> Scope<'s> {
         for snapshot in self.both() {
             for workload in snapshot.workloads_of(name) {
                 self.receiving_side(&workload);
+                self.version(&workload, name);
             }
+        }
+    }
+
+    /// The service of a workload's version listens where the service that it registered under does.
+    fn version(&mut self, workload: &Workload, declared: &ServiceName) {
+        let Some(name) = workload.versioned_service() else { return };
+        if workload.registered_service() == *declared
+            && self.old.service(&name) != self.new.service(&name)
+        {
+            self.add(Key::cluster(&name));
+            self.calling_side(&name);
+            self.callers_by_route(&name);
         }
     }
 

@@ -53,8 +53,8 @@ pub struct RegisteredPort {
     pub app: u16,
     /// The one to dial.
     pub dial: u16,
-    /// The service's.
-    pub service: u16,
+    /// The service's; `None` where nobody said.
+    pub service: Option<u16>,
     /// `detect`, `http`, `http2`, `grpc` or `tcp`.
     pub protocol: String,
 }
@@ -153,6 +153,10 @@ fn port(port: &HelloPort) -> Result<RegisteredPort, String> {
         Ok(number) if number > 0 => Ok(number),
         _ => Err(format!("ports: {field} {value} is not a port (1 to 65535)")),
     };
+    let service = match port.service_port {
+        0 => None,
+        said => Some(number("service port", said)?),
+    };
     if protocol(&port.protocol).is_none() {
         let found = port.protocol.escape_debug();
         return Err(format!("ports: `{found}` is no protocol (detect, http, http2, grpc, tcp)"));
@@ -160,7 +164,7 @@ fn port(port: &HelloPort) -> Result<RegisteredPort, String> {
     Ok(RegisteredPort {
         app: number("app port", port.app_port)?,
         dial: number("dial port", port.dial_port)?,
-        service: number("service port", port.service_port)?,
+        service,
         protocol: port.protocol.clone(),
     })
 }

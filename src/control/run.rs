@@ -125,8 +125,9 @@ pub async fn run(config: ControlPlaneConfig, shutdown: CancellationToken) -> Res
     let mut heart = tokio::spawn(owner.run(plane.stop.clone()));
     tasks.spawn(tick(Arc::clone(&plane)));
     tasks.spawn(renew(Arc::clone(&plane)));
-    listeners.serve(&plane, api::router(&plane), &mut tasks);
+    // The sockets are bound and calls wait in them: whoever is answered finds what is announced.
     announce(&home, address)?;
+    listeners.serve(&plane, api::router(&plane), &mut tasks);
     tracing::info!(%address, home = %home.dir().display(), "the control plane is ready");
 
     let ended = tokio::select! {

@@ -44,12 +44,13 @@ pub(crate) fn workload(proxy: &str, service: &str, version: &str) -> Workload {
     }
 }
 
+/// `service` 0: it was not said.
 pub(crate) fn port(app: u16, dial: u16, service: u16, protocol: Protocol) -> WorkloadPort {
     WorkloadPort {
         name: format!("p{app}"),
         app_port: app,
         dial_port: dial,
-        service_port: service,
+        service_port: (service > 0).then_some(service),
         protocol,
     }
 }

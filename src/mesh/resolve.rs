@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::mesh::selection::matches;
+use crate::mesh::workload::DEFAULT_SERVICE_PORT;
 use crate::mesh::{Service, ServicePort, Snapshot, TargetPort, Workload, WorkloadPort};
 use crate::names::{Protocol, ServiceName};
 
@@ -20,7 +22,7 @@ impl Snapshot {
         if workloads.is_empty() {
             return None;
         }
-        Some(Arc::new(registered(name, &workloads)))
+        Some(Arc::new(self.registered(name, &workloads)))
     }
 
     /// The name of every service, ascending.
@@ -31,6 +33,57 @@ impl Snapshot {
     /// Every service as it holds, by name.
     pub fn services(&self) -> Vec<Arc<Service>> {
         self.service_names().iter().filter_map(|name| self.service(name)).collect()
+    }
+
+    /// The service that workloads make by registering under its name.
+    fn registered(&self, name: &ServiceName, workloads: &[Arc<Workload>]) -> Service {
+        let mut by_port: BTreeMap<u16, Vec<&WorkloadPort>> = BTreeMap::new();
+        for workload in workloads {
+            for port in &workload.ports {
+                for number in self.numbers(workload, port) {
+                    by_port.entry(number).or_default().push(port);
+                }
+            }
+        }
+        let ports = by_port.into_iter().map(|(port, targets)| ServicePort {
+            name: same(targets.iter().map(|target| target.name.as_str())).unwrap_or("").to_owned(),
+            port,
+            target: match targets.iter().all(|target| target.service_port.is_some()) {
+                true => TargetPort::Only,
+                false => TargetPort::Unsaid,
+            },
+            protocol: agreed(targets.iter().map(|target| target.protocol)),
+        });
+        Service {
+            name: name.clone(),
+            generation: 0,
+            declared: false,
+            selector: None,
+            ports: ports.collect(),
+        }
+    }
+
+    /// The service ports that `port` of `workload` answers for where nobody declared the service:
+    /// the one it named, else those that the declaration of the service it registered under leads
+    /// to it (`reviews-v1` listens where `reviews` does), else the default.
+    fn numbers(&self, workload: &Workload, port: &WorkloadPort) -> Vec<u16> {
+        if let Some(said) = port.service_port {
+            return vec![said];
+        }
+        let whole = workload.registered_service();
+        let declared = self.declared.get(&whole).filter(|declared| {
+            let selector = declared.selector.as_ref();
+            selector.is_none_or(|selector| matches(selector, &workload.labels))
+        });
+        let numbers: Vec<u16> = match declared {
+            Some(declared) if workload.ports.len() == 1 => {
+                let leads_here =
+                    |it: &&ServicePort| declared.target(it, workload).is_some_and(|to| to == port);
+                declared.ports.iter().filter(leads_here).map(|it| it.port).collect()
+            }
+            _ => Vec::new(),
+        };
+        if numbers.is_empty() { vec![DEFAULT_SERVICE_PORT] } else { numbers }
     }
 
     /// Fills in the protocols that a declaration leaves open.
@@ -47,27 +100,6 @@ impl Snapshot {
             }
         }
         Arc::new(service)
-    }
-}
-
-/// The service that workloads make by registering under its name.
-fn registered(name: &ServiceName, workloads: &[Arc<Workload>]) -> Service {
-    let mut by_port: BTreeMap<u16, Vec<&WorkloadPort>> = BTreeMap::new();
-    for port in workloads.iter().flat_map(|workload| &workload.ports) {
-        by_port.entry(port.service_port).or_default().push(port);
-    }
-    let ports = by_port.into_iter().map(|(port, targets)| ServicePort {
-        name: same(targets.iter().map(|target| target.name.as_str())).unwrap_or("").to_owned(),
-        port,
-        target: TargetPort::Only,
-        protocol: agreed(targets.iter().map(|target| target.protocol)),
-    });
-    Service {
-        name: name.clone(),
-        generation: 0,
-        declared: false,
-        selector: None,
-        ports: ports.collect(),
     }
 }
 

@@ -38,7 +38,9 @@ impl Service {
     /// The port of `workload` that answers for `port`.
     ///
     /// [`TargetPort::Only`] is the port that the workload registered for this very service port;
-    /// for a declared service also the one and only port that the workload has.
+    /// for a declared service also the one and only port that the workload has. The same goes for
+    /// a declaration of one port that leaves its target out, where no application listens on that
+    /// number and the workload named no service port.
     pub fn target<'w>(
         &self,
         port: &ServicePort,
@@ -47,15 +49,22 @@ impl Service {
         let find = |wanted: &dyn Fn(&WorkloadPort) -> bool| {
             workload.ports.iter().find(|candidate| wanted(candidate))
         };
+        let said = |candidate: &WorkloadPort| candidate.service_port == Some(port.port);
+        let only = match &*workload.ports {
+            [only] => Some(only),
+            _ => None,
+        };
+        let unsaid = only.filter(|only| only.service_port.is_none());
         match &port.target {
-            TargetPort::Number(number) => find(&|candidate| candidate.app_port == *number),
-            TargetPort::Named(name) => find(&|candidate| candidate.name == *name),
-            TargetPort::Only => {
-                find(&|candidate| candidate.service_port == port.port).or(match &*workload.ports {
-                    [only] if self.declared => Some(only),
-                    _ => None,
-                })
+            TargetPort::Number(number) => {
+                let found = find(&|candidate| candidate.app_port == *number);
+                // The same number is what a declaration means that leaves the target out.
+                let left_out = *number == port.port && self.ports.len() == 1;
+                found.or_else(|| find(&said).or(unsaid).filter(|_| left_out))
             }
+            TargetPort::Named(name) => find(&|candidate| candidate.name == *name),
+            TargetPort::Only => find(&said).or(only.filter(|_| self.declared)),
+            TargetPort::Unsaid => find(&said).or_else(|| find(&|it| it.service_port.is_none())),
         }
     }
 }
@@ -78,6 +87,8 @@ pub struct ServicePort {
 pub enum TargetPort {
     /// The workload's only port, whatever its number (registered services).
     Only,
+    /// As [`TargetPort::Only`], and that of workloads which named no service port.
+    Unsaid,
     /// The port of that number of the application.
     Number(u16),
     /// The port of that name.

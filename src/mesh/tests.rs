@@ -70,6 +70,55 @@ fn a_declaration_wins_and_leaves_open_protocols_to_the_workloads() {
 }
 
 #[test]
+fn a_workload_that_named_no_service_port_answers_where_its_service_is_declared() {
+    let unsaid = |proxy, version| {
+        let mut workload = workload(proxy, "reviews", version);
+        workload.ports = vec![port(43000, 41000, 0, Protocol::Http)];
+        came(workload)
+    };
+    let mesh = empty().apply(&[unsaid("default/r1", "v1")]);
+    let ports = |mesh: &Snapshot, service: &str| -> Vec<(u16, Option<u16>)> {
+        let service = mesh.service(&name(service)).expect("it is there");
+        let workload = mesh.workloads.values().next().expect("a workload");
+        let dialled = |port| service.target(port, workload).map(|target| target.dial_port);
+        service.ports.iter().map(|port| (port.port, dialled(port))).collect()
+    };
+    for service in ["default/reviews", "default/reviews-v1"] {
+        assert_eq!(ports(&mesh, service), [(80, Some(41000))], "{service}: nobody says otherwise");
+    }
+    let mut declaration = service("default/reviews", &[9080]);
+    declaration.ports[0].target = TargetPort::Number(9080);
+    let mesh = mesh.apply(&[declared(declaration.clone())]);
+    for service in ["default/reviews", "default/reviews-v1"] {
+        assert_eq!(ports(&mesh, service), [(9080, Some(41000))], "{service}: as declared");
+    }
+    declaration.ports[0].target = TargetPort::Number(9999);
+    let mesh = mesh.apply(&[declared(declaration.clone())]);
+    assert_eq!(ports(&mesh, "default/reviews"), [(9080, None)], "a target that it does not have");
+    declaration.selector = Some(labels(&[("app", "others")]));
+    let mesh = mesh.apply(&[declared(declaration)]);
+    assert_eq!(ports(&mesh, "default/reviews-v1"), [(80, Some(41000))], "not about this workload");
+}
+
+#[test]
+fn who_named_a_service_port_and_who_did_not_share_it_where_it_is_the_default() {
+    let mut said = workload("default/r1", "reviews", "");
+    said.ports = vec![port(9080, 41000, 9090, Protocol::Http)];
+    let mut unsaid = workload("default/r2", "reviews", "");
+    unsaid.ports = vec![port(9080, 42000, 0, Protocol::Http)];
+    let mut default = workload("default/r3", "reviews", "");
+    default.ports = vec![port(9080, 43000, 80, Protocol::Http)];
+    let mesh = empty().apply(&[came(said), came(unsaid), came(default)]);
+    let service = mesh.service(&name("default/reviews")).expect("registered");
+    let dialled = |number: u16| -> Vec<u16> {
+        let port = service.ports.iter().find(|port| port.port == number).expect("a port");
+        let targets = mesh.workloads.values().filter_map(|it| service.target(port, it));
+        targets.map(|target| target.dial_port).collect()
+    };
+    assert_eq!((dialled(80), dialled(9090)), (vec![42000, 43000], vec![41000]));
+}
+
+#[test]
 fn target_ports_are_found_by_number_by_name_or_as_the_only_one() {
     let mut two = workload("default/w", "w", "");
     two.ports = vec![port(1000, 41000, 80, Protocol::Http), port(2000, 42000, 81, Protocol::Http)];

@@ -5,6 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use crate::mesh::Labels;
 use crate::names::{Identity, Protocol, ProxyId, ServiceLabel, ServiceName};
 
+/// The port of a service where neither a declaration nor a workload says another.
+pub(super) const DEFAULT_SERVICE_PORT: u16 = 80;
+
 /// One workload with its proxy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Workload {
@@ -66,8 +69,9 @@ pub struct WorkloadPort {
     pub app_port: u16,
     /// The port that callers dial: the sidecar's inbound (local mode), or the same as `app_port`.
     pub dial_port: u16,
-    /// The service port that the workload asked for when it registered (`--port`); 80 by default.
-    pub service_port: u16,
+    /// The service port that the workload asked for when it registered (`--port`). `None`: what
+    /// the service's declaration says, and 80 where there is none.
+    pub service_port: Option<u16>,
     /// What the application speaks.
     pub protocol: Protocol,
 }

@@ -13,12 +13,13 @@ use tokio::task::JoinSet;
 
 use crate::certs::Tls;
 use crate::net::backoff::Backoff;
+use crate::resource::{Key, Resource};
 use crate::xds::agent::{self, Up, up};
 use crate::xds::subscription::Subscription;
 
 use super::directory::{Directory, Loader};
 use super::join::{Applicant, JoinError, Joined};
-use super::last_good::{Keeper, LastGood};
+use super::last_good::{Keeper, LastGood, Names};
 use super::view::{Status, View};
 use answers::Answers;
 use link::{Link, LinkError};
@@ -165,7 +166,18 @@ impl Control {
         for name in &last_good.services {
             self.loader.want(name, now);
         }
+        for name in &last_good.not_services {
+            self.loader.want(name, now);
+            self.loader.gone(&Key::service(name), now);
+        }
+        for &address in &last_good.outside {
+            self.loader.want_address(address, now);
+            self.loader.gone(&Key::address(address), now);
+        }
         for (resource, encoded) in last_good.resources {
+            if let Resource::Address(found) = &resource {
+                self.loader.want_address(found.address, now);
+            }
             let ticket = self.answers.recall(encoded);
             self.offer(resource, ticket, now);
         }
@@ -194,6 +206,9 @@ impl Control {
                     let now = Instant::now();
                     for name in self.directory.take_wanted() {
                         self.loader.want(&name, now);
+                    }
+                    for address in self.directory.take_wanted_addresses() {
+                        self.loader.want_address(address, now);
                     }
                 }
                 Event::Tick => self.on_tick(Instant::now(), SystemTime::now()),
@@ -228,6 +243,9 @@ impl Control {
 
     fn on_tick(&mut self, now: Instant, wall: SystemTime) {
         self.loader.tick(now);
+        if self.link.is_some() {
+            self.loader.let_go_idle(now);
+        }
         let expired = self.renewal.is_expired(wall);
         if expired != self.status.borrow().cert_expired {
             if expired {
@@ -239,11 +257,19 @@ impl Control {
         if self.renewal.begin(wall, now) {
             self.renew(expired);
         }
-        if let Some(write) = self.keeper.due(self.loader.services(), now) {
+        if let Some(write) = self.keeper.due(self.names(), now) {
             self.jobs.spawn_blocking(move || Done::Written(write.run()));
         }
         if self.agency.is_due(now, REPORT) {
             self.report();
+        }
+    }
+
+    fn names(&self) -> Names {
+        Names {
+            services: self.loader.services(),
+            not_services: self.loader.not_services(),
+            outside: self.loader.outside(),
         }
     }
 
@@ -299,7 +325,7 @@ impl Control {
                 self.keeper.written(&outcome);
             }
         }
-        if let Some(write) = self.keeper.rest()
+        if let Some(write) = self.keeper.rest(self.names())
             && let Err(error) = write.run()
         {
             tracing::warn!(%error, "the last good configuration could not be saved");

@@ -145,9 +145,10 @@ impl DataPlane {
 pub enum Phase {
     /// It serves.
     Serving,
-    /// Connections end as they become idle; new ones are still taken.
+    /// Connections end with their next answer; new ones are still taken, and idle ones kept,
+    /// because callers have not heard of it yet.
     Draining,
-    /// No new connections.
+    /// No new connections, no idle ones.
     Closed,
     /// Everything ends now.
     Over,
@@ -182,15 +183,16 @@ impl Running {
         self.load.iter().map(|load| load.load(Ordering::Relaxed)).sum()
     }
 
-    /// Ends: idle connections now, busy ones with their request, all of them after `grace`.
+    /// Ends: idle connections after [`LAST_CALLS`], busy ones with their request, all of them after
+    /// `grace`.
     pub async fn drain(self, grace: Duration) {
         let began = Instant::now();
+        // A short grace leaves half of itself for connections to end in order.
+        let last_calls = LAST_CALLS.min(grace / 2);
         self.phase.send_replace(Phase::Draining);
-        while began.elapsed() < grace
-            && (self.connections() > 0 || began.elapsed() < LAST_CALLS.min(grace))
-        {
+        while began.elapsed() < grace && (self.connections() > 0 || began.elapsed() < last_calls) {
             tokio::time::sleep(DRAIN_TICK).await;
-            if began.elapsed() >= LAST_CALLS {
+            if began.elapsed() >= last_calls {
                 self.phase.send_if_modified(|phase| {
                     std::mem::replace(phase, Phase::Closed) != Phase::Closed
                 });
@@ -234,16 +236,24 @@ async fn work(
                 None => break,
             },
             changed = phases.changed() => {
-                if changed.is_err() || *phases.borrow() == Phase::Over {
+                if changed.is_err() || enter(&worker, *phases.borrow()) {
                     return;
                 }
-                worker.slots.drain();
             }
         }
     }
-    while phases.changed().await.is_ok() && *phases.borrow() != Phase::Over {
-        worker.slots.drain();
+    while phases.changed().await.is_ok() && !enter(&worker, *phases.borrow()) {}
+}
+
+/// A new phase begins; `true`: it is the last.
+fn enter(worker: &Worker, phase: Phase) -> bool {
+    match phase {
+        Phase::Serving => {}
+        Phase::Draining => worker.slots.drain(),
+        Phase::Closed => worker.slots.close(),
+        Phase::Over => return true,
     }
+    false
 }
 
 /// Begins to serve a connection in a task of its own.

@@ -1,5 +1,6 @@
 //! What a connection speaks, from its first bytes, where nobody declared it.
 
+use std::future::Future as _;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ pub enum Kind {
 /// Reads until it is clear; what was read stays in the buffer. `None` where the client has gone.
 pub async fn detect(worker: &Worker, side: &mut Side) -> Option<Kind> {
     let slot = worker.slots.take();
-    slot.arm(UNFINISHED, true);
+    slot.arm(UNFINISHED, false);
     let silence = tokio::time::sleep(SILENCE);
     tokio::pin!(silence);
     std::future::poll_fn(|cx| {
@@ -47,6 +48,10 @@ pub async fn detect(worker: &Worker, side: &mut Side) -> Option<Kind> {
             }
             match side.poll_fill(cx) {
                 Poll::Ready(Ok(count)) if count > 0 => continue,
+                // Whoever says so little and then listens speaks no HTTP.
+                Poll::Ready(Ok(_)) if !side.buffer.is_empty() => {
+                    return Poll::Ready(Some(Kind::Opaque));
+                }
                 Poll::Ready(_) => return Poll::Ready(None),
                 Poll::Pending => {}
             }
@@ -82,5 +87,3 @@ pub fn judge(bytes: &[u8]) -> Option<Kind> {
         _ => Some(Kind::Opaque),
     }
 }
-
-use std::future::Future as _;

@@ -2,11 +2,13 @@
 //!
 //! Goes in: what [`Loader`] publishes on the control thread. Comes out: on any thread and without
 //! a lock the cell of a service, or that there is none; or, for a service nobody called yet, a
-//! bounded wait until the control plane has answered. Invariant: a cell that can be found has a
-//! table whose clusters are all loaded (make before break). How answers become tables is
-//! `loader`'s; the wire is `control`'s.
+//! bounded wait until the control plane has answered. Where a caller has nothing but an address,
+//! `addresses` says which service that is. Invariant: a cell that can be found has a table whose
+//! clusters are all loaded (make before break). How answers become tables is `loader`'s; the wire
+//! is `control`'s.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,14 +22,17 @@ use crate::resource::{self, OutboundMode};
 
 use super::cluster::ClusterCell;
 use super::service::ServiceTable;
-use waiting::{Full, Waiting};
+use addresses::Addresses;
+use waiting::{Bounds, Waiter, Waiting};
 
+mod addresses;
 mod loader;
 mod slot;
 #[cfg(test)]
 mod tests;
 mod waiting;
 
+pub use addresses::Answering;
 pub use loader::{Effect, Fault, Loader, Ticket};
 
 /// The bounds of a directory.
@@ -39,11 +44,14 @@ pub struct Limits {
     pub waiters: usize,
     /// How many names are known at a time, those that are no service included.
     pub names: usize,
+    /// How many addresses are known at a time, those outside of the mesh included.
+    pub addresses: usize,
 }
 
 impl Limits {
     /// What DESIGN.md promises: 1 s and 64 requests per name.
-    pub const STANDARD: Self = Self { patience: Duration::from_secs(1), waiters: 64, names: 8192 };
+    pub const STANDARD: Self =
+        Self { patience: Duration::from_secs(1), waiters: 64, names: 8192, addresses: 1024 };
 }
 
 /// What is known of a name right now.
@@ -122,7 +130,8 @@ pub struct Directory {
     clusters: Mutex<HashMap<ServiceName, Arc<ClusterCell>>>,
     mesh: ArcSwap<MeshSettings>,
     workload: ArcSwap<resource::Workload>,
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Waiting<ServiceName>>,
+    addresses: Addresses,
     wanted: Notify,
     /// Whole seconds since the control thread began; coarse on purpose.
     clock: AtomicU32,
@@ -145,6 +154,7 @@ impl Directory {
             mesh: ArcSwap::from_pointee(mesh),
             workload: ArcSwap::from_pointee(workload),
             waiting: Mutex::default(),
+            addresses: Addresses::default(),
             wanted: Notify::new(),
             clock: AtomicU32::new(0),
             generation: AtomicU64::new(0),
@@ -172,20 +182,33 @@ impl Directory {
     /// # Errors
     /// [`Miss`], which says whether asking again makes sense.
     pub async fn wait_service(&self, name: &ServiceName) -> Result<Arc<ServiceCell>, Miss> {
-        if let Some(answer) = answered(self.service(name)) {
+        let bounds = Bounds { waiters: self.limits.waiters, names: self.limits.names };
+        self.wait(&self.waiting, name, bounds, || answered(self.service(name))).await
+    }
+
+    /// What `look` finds; asks for `name` where it finds nothing, and waits.
+    async fn wait<K: Clone + Eq + Hash + Ord, T>(
+        &self,
+        queue: &Mutex<Waiting<K>>,
+        name: &K,
+        bounds: Bounds,
+        look: impl Fn() -> Option<Result<T, Miss>>,
+    ) -> Result<T, Miss> {
+        if let Some(answer) = look() {
             return answer;
         }
-        let Some(waiter) = self.enter(name) else { return Err(Miss::Pending) };
+        let waiter = Waiter::enter(queue, name, bounds, || self.wanted.notify_one());
+        let Ok(waiter) = waiter else { return Err(Miss::Pending) };
         let arrived = waiter.notify.notified();
         tokio::pin!(arrived);
         arrived.as_mut().enable();
         // The answer may have come between the look and the entry.
-        if let Some(answer) = answered(self.service(name)) {
+        if let Some(answer) = look() {
             return answer;
         }
         // The outcome is read from the directory, so a lost race with the deadline does no harm.
         let _ = tokio::time::timeout(self.limits.patience, arrived).await;
-        answered(self.service(name)).unwrap_or(Err(Miss::Pending))
+        look().unwrap_or(Err(Miss::Pending))
     }
 
     /// Asks for `names` before anybody calls them.
@@ -231,7 +254,7 @@ impl Directory {
         names
     }
 
-    /// Returns when somebody asked for a name since the last call of [`Directory::take_wanted`].
+    /// Returns when somebody asked for a name or an address since it was last taken.
     pub async fn wanted(&self) {
         self.wanted.notified().await;
     }
@@ -239,32 +262,6 @@ impl Directory {
     /// The names asked for since the last call.
     pub fn take_wanted(&self) -> Vec<ServiceName> {
         self.waiting.lock().take_wanted()
-    }
-
-    fn enter(&self, name: &ServiceName) -> Option<Waiter<'_>> {
-        let entered = self.waiting.lock().enter(name, self.limits);
-        match entered {
-            Ok((notify, first)) => {
-                if first {
-                    self.wanted.notify_one();
-                }
-                Some(Waiter { directory: self, name: name.clone(), notify })
-            }
-            Err(Full) => None,
-        }
-    }
-}
-
-/// A request that waits; leaves the queue however it ends.
-struct Waiter<'a> {
-    directory: &'a Directory,
-    name: ServiceName,
-    notify: Arc<Notify>,
-}
-
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        self.directory.waiting.lock().leave(&self.name, &self.notify);
     }
 }
 

@@ -82,6 +82,8 @@ pub struct Exchange<'a> {
     scanned: usize,
     relay: Option<Pump>,
     interim: bool,
+    /// The client was told that its connection is kept.
+    kept: bool,
 }
 
 impl<'a> Exchange<'a> {
@@ -102,6 +104,7 @@ impl<'a> Exchange<'a> {
             scanned: 0,
             relay: None,
             interim: false,
+            kept: false,
         }
     }
 
@@ -143,8 +146,8 @@ impl<'a> Exchange<'a> {
         if self.client.slot.poll_fired(cx).is_ready() {
             let reason = Reason::RequestTimeout;
             return Poll::Ready(Err(match &self.relay {
-                Some(_) if !self.interim => self.mid_answer(reason),
-                _ => Failure::BeforeAnswer(reason),
+                Some(_) => self.mid_answer(reason),
+                None => Failure::BeforeAnswer(reason),
             }));
         }
         self.client.slot.arm(SILENCE, false);
@@ -181,7 +184,7 @@ impl<'a> Exchange<'a> {
                 Ok(Some(_)) => {
                     let parsed = self.client.head.parse(bytes, self.terms.method);
                     return Poll::Ready(match parsed {
-                        Ok(()) => self.check_switch(),
+                        Ok(()) => self.check_switch(cx),
                         Err(malformed) => {
                             tracing::warn!(detail = malformed.detail, "an answer breaks HTTP");
                             Err(protocol)
@@ -201,13 +204,15 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// A switch of protocols must have been asked for, and what the client sent before it was
-    /// granted belongs to neither protocol.
-    fn check_switch(&self) -> Result<(), Failure> {
+    /// A switch of protocols must have been asked for, by all of the request, and what the client
+    /// sent before it was granted belongs to neither protocol.
+    fn check_switch(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
         if self.client.head.status != 101 {
             Ok(())
-        } else if !self.terms.upgrade || self.client.head.upgrade.is_none() {
+        } else if !self.terms.upgrade || self.client.head.upgrade.is_none() || !self.uploaded {
             Err(Failure::BeforeAnswer(Reason::UpstreamProtocol))
+        } else if self.client_gone(cx) {
+            Err(Failure::Client(Reason::ClientGone))
         } else if !self.client.side.buffer.is_empty() {
             Err(Failure::Client(Reason::BadRequest))
         } else {
@@ -221,13 +226,14 @@ impl<'a> Exchange<'a> {
         let mut out = std::mem::take(&mut self.client.out);
         out.clear();
         let framing = self.client_framing();
+        self.kept = self.client_may_stay(framing);
         // Interim answers are for those who know them (RFC 9110 §15.2).
         if !self.interim || self.terms.http11 {
             let plan = write::ResponsePlan {
                 edits: self.terms.edits,
                 framing,
                 http11: self.terms.http11,
-                keep_alive: self.client_may_stay(framing),
+                keep_alive: self.kept,
             };
             write::response(&mut out, &self.client.head, self.upstream.side.buffer.filled(), &plan);
         }
@@ -248,8 +254,10 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// An answer that comes before the end of the request is the last of its connection, and says
+    /// so: a client that is told no by 417 need not send the body, so nobody knows what comes next.
     fn client_may_stay(&self, framing: Framing) -> bool {
-        self.terms.keep_alive && framing != Framing::UntilClose && !self.upload_broken
+        self.terms.keep_alive && framing != Framing::UntilClose && self.uploaded
     }
 
     fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Answered>, Failure>> {
@@ -260,6 +268,7 @@ impl<'a> Exchange<'a> {
         };
         match done {
             Ok(()) if self.interim => {
+                self.client.head.status = 0;
                 self.client.out = self.relay.take().map(Pump::into_room).unwrap_or_default();
                 Poll::Ready(Ok(None))
             }
@@ -281,7 +290,7 @@ impl<'a> Exchange<'a> {
             upstream_kept: self.client.head.keep_alive
                 && self.uploaded
                 && self.upstream.side.buffer.is_empty(),
-            client_kept: self.client_may_stay(self.client_framing()) && self.uploaded,
+            client_kept: self.kept,
             upgraded: self.client.head.status == 101,
             body_bytes,
         }

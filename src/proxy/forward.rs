@@ -108,10 +108,10 @@ pub async fn send(
     };
     let mut avoid = None;
     let mut fresh = false;
-    // Tells whoever gives up on this future whether an answer has begun.
-    client.head.status = 0;
     client.tried = None;
     loop {
+        // Tells whoever gives up on this future whether an answer is on its way.
+        client.head.status = 0;
         let Some(endpoint) = decision.pool.pick(avoid) else {
             return Sent::failed(Reason::NoEndpoints);
         };
@@ -185,7 +185,8 @@ async fn acquire(
                 alpn: Alpn::Http1,
                 service: decision.target(),
             };
-            connect::open(worker, endpoint, terms).await
+            // Boxed: what is rare must not make every idle connection larger.
+            Box::pin(connect::open(worker, endpoint, terms)).await
         }
     }
 }

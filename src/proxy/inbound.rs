@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::server::Acceptor;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
@@ -27,14 +28,14 @@ use crate::proxy::{h2, tcp};
 use crate::resource::MtlsMode;
 use crate::telemetry::reason::Reason;
 
+#[cfg(test)]
+mod tests;
+
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// How much is looked at to recognize the mesh's own TLS.
 const MAX_HELLO: usize = 16 * 1024;
-
-/// How long to wait for the rest of a hello that came in parts.
-const HELLO_PAUSE: Duration = Duration::from_millis(5);
 
 /// Where requests to our application go.
 ///
@@ -52,20 +53,42 @@ pub fn decide(worker: &Worker) -> Result<Decision, Refusal> {
     })
 }
 
+/// A connection that got in.
+struct Arrived {
+    side: Side,
+    alpn: Alpn,
+    identity: Option<Identity>,
+    life: Duration,
+}
+
 /// Serves a connection that arrived at the inbound listener.
 pub async fn serve(worker: Rc<Worker>, tcp: TcpStream) {
-    let (mode, protocol) = demands(&worker);
+    // Boxed: what is over soon must not make every idle connection larger.
+    let Some(arrived) = Box::pin(arrive(&worker, tcp)).await else { return };
+    let Arrived { side, alpn, identity, life } = arrived;
+    let protocol = match alpn {
+        Alpn::Http1 => Protocol::Http,
+        Alpn::Http2 => Protocol::Http2,
+        Alpn::Tcp => Protocol::Tcp,
+    };
+    let origin = Origin::Inbound(Caller::new(&worker, identity, protocol));
+    match alpn {
+        Alpn::Http1 => serve::serve(worker, side, origin, life).await,
+        Alpn::Http2 => Box::pin(h2::serve(worker, side, origin, life)).await,
+        Alpn::Tcp => Box::pin(tcp::serve_inbound(worker, side, origin)).await,
+    }
+}
+
+/// Lets a connection in; `None` where it is refused or has gone.
+async fn arrive(worker: &Worker, tcp: TcpStream) -> Option<Arrived> {
+    let (mode, protocol) = demands(worker);
     let encrypted = match mode {
-        MtlsMode::Strict => Ok(Ok(true)),
-        MtlsMode::Permissive => tokio::time::timeout(HANDSHAKE, is_mesh(&tcp)).await,
+        MtlsMode::Strict => true,
+        MtlsMode::Permissive => tokio::time::timeout(HANDSHAKE, is_mesh(&tcp)).await.ok()?.ok()?,
     };
     match encrypted {
-        Ok(Ok(true)) => handshake(worker, tcp, protocol).await,
-        Ok(Ok(false)) => {
-            let side = Side::new(Stream::Plain(tcp));
-            plaintext(worker, side, protocol).await;
-        }
-        Ok(Err(_)) | Err(_) => {}
+        true => handshake(worker, tcp, protocol).await,
+        false => plaintext(worker, Side::new(Stream::Plain(tcp)), protocol).await,
     }
 }
 
@@ -79,34 +102,42 @@ fn demands(worker: &Worker) -> (MtlsMode, Protocol) {
     }
 }
 
-async fn handshake(worker: Rc<Worker>, tcp: TcpStream, protocol: Protocol) {
+/// Whether a caller that was let in may go on: nobody without an identity once mTLS is strict.
+pub fn is_still_welcome(worker: &Worker, caller: &Caller) -> bool {
+    caller.identity.is_some() || demands(worker).0 == MtlsMode::Permissive
+}
+
+async fn handshake(worker: &Worker, tcp: TcpStream, protocol: Protocol) -> Option<Arrived> {
     let acceptor = TlsAcceptor::from(Arc::clone(&worker.duties.server));
     let accepted = match tokio::time::timeout(HANDSHAKE, acceptor.accept(tcp)).await {
         Ok(accepted) => accepted,
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     };
+    let refuse = |reason| {
+        record::handshake_refused(worker, reason);
+        None
+    };
     let stream = match accepted {
         Ok(stream) => stream,
         Err(error) => {
             tracing::debug!(%error, "handshake refused");
-            record::handshake_refused(&worker, tls_reason(&error));
-            return;
+            return refuse(tls_reason(&error));
         }
     };
     let session = stream.get_ref().1;
     let chain = session.peer_certificates();
     let identity = chain.and_then(peer_identity);
     let alpn = session.alpn_protocol().and_then(Alpn::from_bytes);
-    let life = remaining(&worker, chain.and_then(tls::peer_not_after));
+    let life = remaining(worker, chain.and_then(tls::peer_not_after));
     let (Some(identity), Some(alpn)) = (identity, alpn) else {
-        return record::handshake_refused(&worker, Reason::ProtocolMismatch);
+        return refuse(Reason::ProtocolMismatch);
     };
     if alpn == Alpn::Tcp && protocol.is_http() {
         tracing::debug!(%identity, "opaque bytes to a port that is declared HTTP");
-        return record::handshake_refused(&worker, Reason::ProtocolMismatch);
+        return refuse(Reason::ProtocolMismatch);
     }
     let side = Side::new(Stream::Accepted(Box::new(stream)));
-    dispatch(worker, side, alpn, Some(identity), life).await;
+    Some(Arrived { side, alpn, identity: Some(identity), life })
 }
 
 /// How long a connection may live: to the end of either certificate.
@@ -116,57 +147,45 @@ fn remaining(worker: &Worker, peer: Option<SystemTime>) -> Duration {
     end.duration_since(SystemTime::now()).unwrap_or_default().min(MAX_AGE)
 }
 
-async fn plaintext(worker: Rc<Worker>, mut side: Side, protocol: Protocol) {
+async fn plaintext(worker: &Worker, mut side: Side, protocol: Protocol) -> Option<Arrived> {
     let alpn = match protocol {
         Protocol::Http => Alpn::Http1,
         Protocol::Http2 | Protocol::Grpc => Alpn::Http2,
         Protocol::Tcp => Alpn::Tcp,
-        Protocol::Detect => match detect::detect(&worker, &mut side).await {
-            Some(Kind::Http1) => Alpn::Http1,
-            Some(Kind::Http2) => Alpn::Http2,
+        Protocol::Detect => match detect::detect(worker, &mut side).await? {
+            Kind::Http1 => Alpn::Http1,
+            Kind::Http2 => Alpn::Http2,
             // Nobody but the application can know what a silent client wants.
-            Some(Kind::Opaque | Kind::Silent) => Alpn::Tcp,
-            None => return,
+            Kind::Opaque | Kind::Silent => Alpn::Tcp,
         },
     };
-    dispatch(worker, side, alpn, None, MAX_AGE).await;
-}
-
-async fn dispatch(
-    worker: Rc<Worker>,
-    side: Side,
-    alpn: Alpn,
-    identity: Option<Identity>,
-    life: Duration,
-) {
-    let protocol = match alpn {
-        Alpn::Http1 => Protocol::Http,
-        Alpn::Http2 => Protocol::Http2,
-        Alpn::Tcp => Protocol::Tcp,
-    };
-    let origin = Origin::Inbound(Caller::new(&worker, identity, protocol));
-    match alpn {
-        Alpn::Http1 => serve::serve(worker, side, origin, life).await,
-        Alpn::Http2 => h2::serve(worker, side, origin, life).await,
-        Alpn::Tcp => tcp::serve_inbound(worker, side, origin).await,
-    }
+    Some(Arrived { side, alpn, identity: None, life: MAX_AGE })
 }
 
 /// Whether what begins is TLS with one of our protocols; nothing is taken from the socket.
 async fn is_mesh(tcp: &TcpStream) -> io::Result<bool> {
     let mut seen = vec![0; MAX_HELLO];
+    let mut known = 0;
     loop {
+        let ready = tcp.ready(Interest::READABLE).await?;
         let count = tcp.peek(&mut seen).await?;
-        let Some(hello) = seen.get(..count) else { return Ok(false) };
-        match hello.first() {
-            Some(0x16) => {}
-            _ => return Ok(false),
+        if count > known {
+            known = count;
+            let hello = seen.get(..count).unwrap_or_default();
+            if hello.first() != Some(&0x16) {
+                return Ok(false);
+            }
+            match offers_mesh(hello) {
+                Some(answer) => return Ok(answer),
+                None if count == MAX_HELLO => return Ok(false),
+                None => {}
+            }
+        } else if ready.is_read_closed() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        match offers_mesh(hello) {
-            Some(answer) => return Ok(answer),
-            None if count == MAX_HELLO => return Ok(false),
-            None => tokio::time::sleep(HELLO_PAUSE).await,
-        }
+        // What was seen stays in the socket: from here on only more of it is news.
+        let news = || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into());
+        let _ = tcp.try_io(Interest::READABLE, news);
     }
 }
 

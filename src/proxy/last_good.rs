@@ -5,7 +5,10 @@
 //! a protobuf [`Saved`]. A file with a wrong checksum, of another proxy, identity or trust domain
 //! is refused and said, never used in part.
 
+use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -55,6 +58,12 @@ struct Saved {
     /// What was accepted.
     #[prost(message, repeated, tag = "5")]
     resources: Vec<SavedResource>,
+    /// Those of `services` that are none.
+    #[prost(string, repeated, tag = "6")]
+    not_services: Vec<String>,
+    /// Addresses outside of the mesh, `ip:port`.
+    #[prost(string, repeated, tag = "7")]
+    outside: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -76,6 +85,10 @@ pub struct LastGood {
     pub control_plane: String,
     /// The services that were in use.
     pub services: Vec<ServiceName>,
+    /// Names that are no service.
+    pub not_services: Vec<ServiceName>,
+    /// Addresses that are outside of the mesh.
+    pub outside: Vec<SocketAddr>,
     /// What was accepted; services before the clusters that they point to.
     pub resources: Vec<(Resource, Encoded)>,
 }
@@ -139,10 +152,15 @@ pub fn load(
         resources.push(read(resource).map_err(|what| content_error(&what))?);
     }
     resources.sort_by_key(|(_, encoded)| order(encoded.key.kind));
-    let services = saved.services.iter().map(|name| name.parse::<ServiceName>());
-    let services =
-        services.collect::<Result<_, _>>().map_err(|error| content_error(&error.to_string()))?;
-    Ok(Some(LastGood { control_plane: saved.control_plane, services, resources }))
+    let services = parsed(&saved.services).map_err(|what| content_error(&what))?;
+    let not_services = parsed(&saved.not_services).map_err(|what| content_error(&what))?;
+    let outside = parsed(&saved.outside).map_err(|what| content_error(&what))?;
+    let control_plane = saved.control_plane;
+    Ok(Some(LastGood { control_plane, services, not_services, outside, resources }))
+}
+
+fn parsed<T: FromStr<Err: fmt::Display>>(texts: &[String]) -> Result<Vec<T>, String> {
+    texts.iter().map(|text| text.parse().map_err(|error: T::Err| error.to_string())).collect()
 }
 
 fn read(saved: SavedResource) -> Result<(Resource, Encoded), String> {
@@ -162,6 +180,17 @@ fn order(kind: Kind) -> u8 {
     }
 }
 
+/// What was called.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The services in use, also those that are none.
+    pub services: Vec<ServiceName>,
+    /// Those of them that are none.
+    pub not_services: Vec<ServiceName>,
+    /// Addresses outside of the mesh.
+    pub outside: Vec<SocketAddr>,
+}
+
 /// Collects what was accepted and says when it is to be written.
 #[derive(Debug)]
 pub struct Keeper {
@@ -169,7 +198,7 @@ pub struct Keeper {
     proxy: ProxyId,
     identity: Identity,
     control_plane: String,
-    services: Vec<ServiceName>,
+    names: Names,
     accepted: Accepted,
     changed: bool,
     next: Instant,
@@ -207,7 +236,7 @@ impl Keeper {
             proxy,
             identity,
             control_plane: String::new(),
-            services: Vec::new(),
+            names: Names::default(),
             accepted,
             changed: false,
             next: now,
@@ -240,12 +269,9 @@ impl Keeper {
         }
     }
 
-    /// What is to be written at `now`, with the services in use; [`Keeper::written`] must follow.
-    pub fn due(&mut self, services: Vec<ServiceName>, now: Instant) -> Option<Write> {
-        if self.services != services {
-            self.services = services;
-            self.changed = true;
-        }
+    /// What is to be written at `now`, with the names in use; [`Keeper::written`] must follow.
+    pub fn due(&mut self, names: Names, now: Instant) -> Option<Write> {
+        self.called(names);
         if !self.changed || self.writing || now < self.next {
             return None;
         }
@@ -261,9 +287,18 @@ impl Keeper {
         self.changed |= outcome.is_err();
     }
 
-    /// Whether something is not on disk yet, and no write is under way.
-    pub fn rest(&mut self) -> Option<Write> {
+    /// What is not on disk yet at the end, with the names in use; nothing while a write is under
+    /// way.
+    pub fn rest(&mut self, names: Names) -> Option<Write> {
+        self.called(names);
         (std::mem::take(&mut self.changed) && !self.writing).then(|| self.write())
+    }
+
+    fn called(&mut self, names: Names) {
+        if self.names != names {
+            self.names = names;
+            self.changed = true;
+        }
     }
 
     fn write(&self) -> Write {
@@ -278,8 +313,10 @@ impl Keeper {
             proxy: self.proxy.to_string(),
             identity: self.identity.to_string(),
             control_plane: self.control_plane.clone(),
-            services: self.services.iter().map(ServiceName::to_string).collect(),
+            services: self.names.services.iter().map(ServiceName::to_string).collect(),
             resources: resources.collect(),
+            not_services: self.names.not_services.iter().map(ServiceName::to_string).collect(),
+            outside: self.names.outside.iter().map(SocketAddr::to_string).collect(),
         };
         let body = saved.encode_to_vec();
         let content = [MAGIC, digest(&SHA256, &body).as_ref(), &body].concat();

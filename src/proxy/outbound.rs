@@ -51,8 +51,9 @@ impl fmt::Display for Called {
 /// Serves a connection of our application to the outbound listener: HTTP, as to a proxy or with
 /// the service as `Host`.
 pub async fn serve(worker: Rc<Worker>, mut side: Side) {
-    match detect::detect(&worker, &mut side).await {
-        Some(Kind::Http2) => h2::serve(worker, side, Origin::Outbound, MAX_AGE).await,
+    // Boxed: what is rare or over soon must not make every idle connection larger.
+    match Box::pin(detect::detect(&worker, &mut side)).await {
+        Some(Kind::Http2) => Box::pin(h2::serve(worker, side, Origin::Outbound, MAX_AGE)).await,
         // Whatever else it is, the codec says what is wrong with it.
         Some(_) => serve::serve(worker, side, Origin::Outbound, Duration::MAX / 2).await,
         None => {}
@@ -69,6 +70,9 @@ pub async fn resolve(worker: &Rc<Worker>, authority: &str, port: u16) -> Result<
     }
     let (host, named) = split_authority(authority).ok_or(Reason::BadRequest)?;
     let port = named.unwrap_or(port);
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return at_address(worker, SocketAddr::new(ip.to_canonical(), port)).await;
+    }
     let own = &worker.shared.service.namespace;
     let Some(name) = service_name(host, own) else {
         return Ok(Called::Outside(host.to_owned(), port));
@@ -76,7 +80,7 @@ pub async fn resolve(worker: &Rc<Worker>, authority: &str, port: u16) -> Result<
     let cell = match worker.shared.directory.service(&name) {
         Lookup::Ready(cell) => Ok(cell),
         Lookup::NotAService => Err(Miss::NotAService),
-        Lookup::Unknown => worker.shared.directory.wait_service(&name).await,
+        Lookup::Unknown => Box::pin(worker.shared.directory.wait_service(&name)).await,
     };
     match cell {
         Ok(cell) => {
@@ -84,6 +88,19 @@ pub async fn resolve(worker: &Rc<Worker>, authority: &str, port: u16) -> Result<
             Ok(Called::Service(cell, port))
         }
         Err(Miss::NotAService) => Ok(Called::Outside(host.to_owned(), port)),
+        Err(Miss::Pending) => Err(Reason::ConfigPending),
+    }
+}
+
+/// What is called by its address alone: the service that answers there, or what is outside. It is
+/// not remembered by its text, because another workload may have the address tomorrow.
+async fn at_address(worker: &Rc<Worker>, address: SocketAddr) -> Result<Called, Reason> {
+    if is_own(worker, address) {
+        return Err(Reason::Loop);
+    }
+    match worker.shared.directory.wait_service_at(address).await {
+        Ok((cell, port)) => Ok(Called::Service(cell, port)),
+        Err(Miss::NotAService) => Ok(Called::Outside(address.ip().to_string(), address.port())),
         Err(Miss::Pending) => Err(Reason::ConfigPending),
     }
 }
@@ -127,7 +144,7 @@ pub async fn decide(
     head: &impl Head,
 ) -> Result<Decision, Refusal> {
     match called {
-        Called::Outside(host, port) => outside(worker, host, *port).await,
+        Called::Outside(host, port) => Box::pin(outside(worker, host, *port)).await,
         Called::Service(cell, port) => {
             let table = cell.table.load();
             let found = table.port(*port).ok_or(Reason::NoRoute)?;
@@ -143,7 +160,7 @@ pub async fn decide(
 /// As [`decide`].
 pub async fn decide_opaque(worker: &Rc<Worker>, called: &Called) -> Result<Decision, Refusal> {
     match called {
-        Called::Outside(host, port) => outside(worker, host, *port).await,
+        Called::Outside(host, port) => Box::pin(outside(worker, host, *port)).await,
         Called::Service(cell, port) => {
             let table = cell.table.load();
             let found = table.port(*port).ok_or(Reason::NoRoute)?;
@@ -205,14 +222,19 @@ async fn outside(worker: &Rc<Worker>, host: &str, port: u16) -> Result<Decision,
     })
 }
 
-/// Whether an address is one of the proxy's own listeners.
+/// Whether an address leads to one of the proxy's own listeners, however it is written.
 fn is_own(worker: &Worker, address: SocketAddr) -> bool {
+    let ip = address.ip().to_canonical();
     worker.duties.listeners.iter().any(|own| {
+        let listens = own.ip().to_canonical();
         own.port() == address.port()
-            && (own.ip() == address.ip()
-                || own.ip().is_unspecified()
-                || address.ip().is_unspecified())
+            && (listens == ip || ip.is_unspecified() || listens.is_unspecified() && is_local(ip))
     })
+}
+
+/// Whether an address is this machine's: only to those can a socket be bound.
+fn is_local(ip: IpAddr) -> bool {
+    std::net::UdpSocket::bind((ip, 0)).is_ok()
 }
 
 #[cfg(test)]

@@ -4,10 +4,16 @@
 //! HTTP/2 connections are shared and opaque ones never come back.
 
 use std::collections::HashMap;
-use std::task::{Context, Poll, Waker};
+use std::pin::{Pin, pin};
+use std::task::{Context, Waker, ready};
 use std::time::Duration;
 
+use tokio::io::{AsyncRead as _, ReadBuf};
+
 use crate::proxy::stream::Side;
+
+#[cfg(test)]
+mod tests;
 
 /// Idle connections kept per endpoint.
 const MAX_IDLE_PER_ENDPOINT: usize = 256;
@@ -79,11 +85,15 @@ impl Upstream {
         if self.expires <= now || since + self.idle_limit <= now {
             return false;
         }
-        let mut cx = Context::from_waker(Waker::noop());
-        match self.side.stream.poll_readable(&mut cx) {
-            Poll::Pending => true,
+        let stream = &mut self.side.stream;
+        let mut byte = [0; 1];
+        let arrived = std::future::poll_fn(|cx| {
+            ready!(stream.poll_readable(cx));
             // Perhaps only stale readiness: a read tells. Session tickets leave nothing to read.
-            Poll::Ready(()) => self.side.poll_fill(&mut cx).is_pending(),
-        }
+            Pin::new(&mut *stream).poll_read(cx, &mut ReadBuf::new(&mut byte)).map(drop)
+        });
+        // A task that has used up its turn would be told that nothing has arrived.
+        let arrived = pin!(tokio::task::coop::unconstrained(arrived));
+        arrived.poll(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 }

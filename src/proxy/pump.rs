@@ -59,9 +59,10 @@ impl Pump {
         self.out
     }
 
-    /// Whether the whole message has been read from the sender.
+    /// Whether the whole message has been read from the sender; one without a body is from the
+    /// beginning.
     pub fn is_complete(&self) -> bool {
-        self.ended
+        self.ended || (self.decoder.is_done() && self.pass == 0)
     }
 
     /// Whether nothing has been written.

@@ -23,9 +23,15 @@ use crate::proxy::{inbound, tcp};
 use crate::telemetry::reason::Reason;
 
 mod parting;
+#[cfg(test)]
+pub(crate) mod tests;
 
 /// How long a connection may be idle between requests.
 const IDLE: Duration = Duration::from_secs(300);
+
+/// How much longer than its life an idle connection stays: whoever dialed it counts the same time,
+/// and is to close it first.
+const AFTER_LIFE: Duration = Duration::from_secs(5);
 
 /// How long a head may take from its first byte.
 const HEAD: Duration = Duration::from_secs(10);
@@ -59,6 +65,9 @@ enum Next {
     Request,
     /// The end, after which what the client still sends is read and dropped.
     Close,
+    /// The end, which must not look like that of the answer: nothing else tells a client of
+    /// HTTP/1.0 that it was cut short.
+    Abort,
     /// Another protocol, of which the connection is the caller's.
     Tunnel(Box<tcp::Tunnel>),
     /// `CONNECT` was granted.
@@ -66,90 +75,124 @@ enum Next {
 }
 
 /// Serves a client that speaks HTTP/1.1, for `life` at most (and to the end of a request).
+///
+/// What is rare is boxed in here: its state would otherwise be part of every idle connection.
 pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duration) {
-    let slot = worker.slots.take();
-    let connection = Connection {
-        expires: worker.slots.now() + life,
-        worker,
-        client: Client::new(side, slot),
-        origin,
-        head: RequestHead::default(),
-        upload_room: Vec::new(),
-    };
-    connection.run().await;
+    let mut connection = Connection::new(worker, side, origin, life);
+    while connection.wait().await {
+        match connection.read_head().await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(malformed) => return Box::pin(connection.refuse_malformed(malformed)).await,
+        }
+        if let Origin::Inbound(caller) = &connection.origin
+            && !inbound::is_still_welcome(&connection.worker, caller)
+        {
+            return Box::pin(connection.linger()).await;
+        }
+        match connection.request().await {
+            Next::Request => {}
+            Next::Close => return Box::pin(connection.linger()).await,
+            Next::Abort => return connection.client.side.stream.abort(),
+            Next::Tunnel(tunnel) => {
+                let Connection { worker, client, .. } = connection;
+                return Box::pin(tunnel.run(worker, client.side)).await;
+            }
+            Next::Connected(called) => {
+                let Connection { worker, client, .. } = connection;
+                return Box::pin(tcp::serve_called(worker, client.side, called)).await;
+            }
+        }
+    }
 }
 
 impl Connection {
-    async fn run(mut self) {
-        while self.wait().await {
-            match self.read_head().await {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(malformed) => {
-                    self.refuse_malformed(malformed).await;
-                    return self.linger().await;
-                }
-            }
-            match self.request().await {
-                Next::Request => {}
-                Next::Close => return self.linger().await,
-                Next::Tunnel(tunnel) => return tunnel.run(self.worker, self.client.side).await,
-                Next::Connected(called) => {
-                    return Box::pin(tcp::serve_called(self.worker, self.client.side, called))
-                        .await;
-                }
-            }
+    fn new(worker: Rc<Worker>, side: Side, origin: Origin, life: Duration) -> Self {
+        let client = Client::new(side, worker.slots.take());
+        Self {
+            expires: worker.slots.now().saturating_add(life),
+            worker,
+            client,
+            origin,
+            head: RequestHead::default(),
+            upload_room: Vec::new(),
         }
     }
 
-    /// Waits for the first byte of a request without holding a buffer; `false`: it is over.
+    /// Waits for the first byte of a request without holding a buffer or a room; `false`: it is
+    /// over.
     async fn wait(&mut self) -> bool {
-        if self.client.side.buffer.is_empty() {
-            self.worker.give_block(std::mem::take(&mut self.client.side.buffer));
-            self.client.slot.arm(IDLE, true);
-            let ready = std::future::poll_fn(|cx| {
-                if self.client.slot.poll_fired(cx).is_ready() {
-                    return Poll::Ready(false);
-                }
-                self.client.side.stream.poll_readable(cx).map(|()| true)
-            });
-            if !ready.await {
-                return false;
-            }
-            self.client.side.buffer = self.worker.take_block();
+        if !self.client.side.buffer.is_empty() {
+            return true;
         }
-        self.client.slot.disarm();
-        true
+        self.give_rooms();
+        self.client.slot.arm(self.patience(), true);
+        let (slot, side) = (&self.client.slot, &self.client.side);
+        let ready = std::future::poll_fn(|cx| {
+            // What has come already is answered, also when the time is over.
+            if side.stream.poll_readable(cx).is_ready() {
+                return Poll::Ready(true);
+            }
+            slot.poll_fired(cx).map(|_| false)
+        });
+        if ready.await {
+            self.take_rooms();
+            return true;
+        }
+        false
     }
 
-    /// Reads and parses a head; `false` where the client closed instead.
+    /// An idle connection holds no memory that another one could use.
+    fn give_rooms(&mut self) {
+        self.worker.give_block(std::mem::take(&mut self.client.side.buffer));
+        self.worker.give_room(std::mem::take(&mut self.client.out));
+        self.worker.give_room(std::mem::take(&mut self.upload_room));
+    }
+
+    fn take_rooms(&mut self) {
+        self.client.side.buffer = self.worker.take_block();
+        self.client.out = self.worker.take_room();
+        self.upload_room = self.worker.take_room();
+    }
+
+    /// How long to wait for a request: not beyond the life of the connection.
+    fn patience(&self) -> Duration {
+        let life = self.expires.saturating_sub(self.worker.slots.now());
+        IDLE.min(life.saturating_add(AFTER_LIFE))
+    }
+
+    /// Reads and parses a head; `false` where the client closed instead, or nothing came after all.
     async fn read_head(&mut self) -> Result<bool, Malformed> {
         let mut scanned = 0;
-        let mut armed = false;
+        // From the first byte on, be it only an empty line, the head's own time runs.
+        let mut begun = !self.client.side.buffer.is_empty();
+        if begun {
+            self.client.slot.arm(HEAD, false);
+        }
         loop {
             // An empty line before a request is ignored (RFC 9112 §2.2).
-            while scanned == 0 && self.client.side.buffer.filled().starts_with(b"\r\n") {
+            while self.client.side.buffer.filled().starts_with(b"\r\n") {
                 self.client.side.buffer.consume(2);
+                scanned = 0;
             }
             if head_end(self.client.side.buffer.filled(), &mut scanned)?.is_some() {
                 self.client.slot.disarm();
                 self.head.parse(self.client.side.buffer.filled())?;
                 return Ok(true);
             }
-            if !armed && !self.client.side.buffer.is_empty() {
-                self.client.slot.arm(HEAD, false);
-                armed = true;
-            }
             let (slot, side) = (&self.client.slot, &mut self.client.side);
-            let count = std::future::poll_fn(|cx| {
-                if slot.poll_fired(cx).is_ready() {
-                    return Poll::Ready(None);
-                }
-                side.poll_fill(cx).map(|read| Some(read.unwrap_or(0)))
+            let count = std::future::poll_fn(|cx| match side.poll_fill(cx) {
+                Poll::Ready(read) => Poll::Ready(Some(read.unwrap_or(0))),
+                Poll::Pending => slot.poll_fired(cx).map(|_| None),
             });
             match count.await {
                 Some(0) => return Ok(false),
-                Some(_) => {}
+                Some(_) if begun => {}
+                Some(_) => {
+                    begun = true;
+                    self.client.slot.arm(HEAD, false);
+                }
+                None if !begun => return Ok(false),
                 None => {
                     let reason = Reason::HeadTimeout;
                     return Err(Malformed { reason, detail: "the head did not arrive in time" });
@@ -167,7 +210,7 @@ impl Connection {
         let started = Instant::now();
         let view = self.head.view(self.client.side.buffer.filled());
         if self.head.target == Target::Authority {
-            return self.connect(started).await;
+            return Box::pin(self.connect(started)).await;
         }
         let decision = match &self.origin {
             Origin::Inbound(_) => inbound::decide(&self.worker),
@@ -179,7 +222,7 @@ impl Connection {
         };
         match decision {
             Ok(decision) => self.forward(decision, started).await,
-            Err(refusal) => self.refuse(refusal, started).await,
+            Err(refusal) => Box::pin(self.refuse(refusal, started)).await,
         }
     }
 
@@ -214,7 +257,7 @@ impl Connection {
             (Some(one), Some(other)) => one.min(other),
             (one, other) => one.or(other).unwrap_or(Duration::MAX),
         };
-        match tokio::time::timeout(limit, send).await {
+        match Box::pin(tokio::time::timeout(limit, send)).await {
             Ok(sent) => sent,
             Err(_) => self.timed_out(),
         }
@@ -223,7 +266,7 @@ impl Connection {
     fn timed_out(&self) -> Sent {
         let reason = Reason::RequestTimeout;
         match self.client.head.status {
-            0..200 => Sent::failed(reason),
+            0 => Sent::failed(reason),
             status => Sent { result: Err(Failure::MidAnswer { status, reason }), tunnel: None },
         }
     }
@@ -263,7 +306,7 @@ impl Connection {
             }
             Err(Failure::MidAnswer { status, reason }) => {
                 outcome = Outcome { status, reason: Some(reason), ..outcome };
-                Next::Close
+                if outgoing.http11 { Next::Close } else { Next::Abort }
             }
         };
         self.upload_room = outgoing.upload.into_room();
@@ -288,14 +331,14 @@ impl Connection {
             Ok(called) => called,
             Err(reason) => return self.refuse(reason.into(), started).await,
         };
-        // Bytes sent before the answer belong to nobody (CVE-style request smuggling by CONNECT).
-        if self.client.side.buffer.len() > self.head.length {
-            return self.refuse(Reason::BadRequest.into(), started).await;
-        }
         if let Err(refusal) = outbound::decide_opaque(&self.worker, &called).await
             && refusal.reason != Reason::NoRoute
         {
             return self.refuse(refusal, started).await;
+        }
+        // Bytes sent before the answer belong to nobody: the client cannot know yet who gets them.
+        if self.client.side.buffer.len() > self.head.length || self.client.side.has_more().await {
+            return self.refuse(Reason::BadRequest.into(), started).await;
         }
         self.client.side.buffer.consume(self.head.length);
         match self.write(b"HTTP/1.1 200 Connection established\r\n\r\n").await {

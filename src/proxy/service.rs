@@ -220,8 +220,10 @@ fn decode_form(text: &str) -> Cow<'_, str> {
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
-        let digits = after.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
-        let decoded = digits.and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        // Checked, because a number may also be written with a sign.
+        let digits = after.get(..2).filter(|pair| pair.iter().all(u8::is_ascii_hexdigit));
+        let text = digits.and_then(|pair| std::str::from_utf8(pair).ok());
+        let decoded = text.and_then(|pair| u8::from_str_radix(pair, 16).ok());
         match (byte, decoded) {
             (b'%', Some(decoded)) => {
                 out.push(decoded);

@@ -16,7 +16,7 @@ pub const SWEEP: Duration = Duration::from_millis(500);
 pub enum Fired {
     /// The deadline is over.
     Deadline,
-    /// The proxy drains, and the connection was idle.
+    /// The proxy is about to end, and the connection was idle.
     Drain,
 }
 
@@ -36,6 +36,7 @@ pub struct Slots {
     started: Instant,
     now: Cell<Duration>,
     draining: Cell<bool>,
+    closing: Cell<bool>,
 }
 
 impl Slots {
@@ -47,6 +48,7 @@ impl Slots {
             started: Instant::now(),
             now: Cell::new(Duration::ZERO),
             draining: Cell::new(false),
+            closing: Cell::new(false),
         })
     }
 
@@ -77,7 +79,11 @@ impl Slots {
 
     /// Wakes those whose deadline is over.
     pub fn sweep(&self) {
-        let now = self.started.elapsed();
+        self.advance(self.started.elapsed());
+    }
+
+    /// Wakes those whose deadline is over at `now`.
+    pub(super) fn advance(&self, now: Duration) {
         self.now.set(now);
         for entry in self.entries.borrow_mut().iter_mut() {
             if entry.deadline.is_some_and(|deadline| deadline <= now) {
@@ -86,9 +92,16 @@ impl Slots {
         }
     }
 
-    /// Wakes every idle connection, now and from now on.
+    /// From now on every answer is the last of its connection. Those that are idle stay for the
+    /// moment: a caller that has not heard of it yet may be using one right now.
     pub fn drain(&self) {
         self.draining.set(true);
+    }
+
+    /// Wakes every idle connection, now and from now on.
+    pub fn close(&self) {
+        self.draining.set(true);
+        self.closing.set(true);
         for entry in self.entries.borrow_mut().iter_mut().filter(|entry| entry.idle) {
             entry.fire(Fired::Drain);
         }
@@ -114,14 +127,14 @@ pub struct Slot {
 
 impl Slot {
     /// The wait that begins now ends after `limit` at the latest; an idle one also when the proxy
-    /// drains.
+    /// is about to end.
     pub fn arm(&self, limit: Duration, idle: bool) {
         let deadline = self.slots.now() + limit;
         self.with(|entry| {
             *entry = Entry {
                 deadline: Some(deadline),
                 idle,
-                fired: (idle && self.slots.is_draining()).then_some(Fired::Drain),
+                fired: (idle && self.slots.closing.get()).then_some(Fired::Drain),
                 waker: entry.waker.take(),
             };
         });

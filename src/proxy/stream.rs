@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -37,6 +38,12 @@ impl Stream {
             Self::Accepted(tls) => !tls.get_ref().1.wants_read(),
             Self::Dialed(tls) => !tls.get_ref().1.wants_read(),
         }
+    }
+
+    /// Makes the end a reset: for what was cut short where a plain end would look whole.
+    pub fn abort(&self) {
+        // A socket that refuses the option is closed all the same.
+        let _ = socket2::SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO));
     }
 
     /// Waits until there is something to read (or the end), without a buffer.
@@ -128,6 +135,11 @@ impl Side {
     /// Reads once into the buffer; 0 is the end.
     pub async fn fill(&mut self) -> io::Result<usize> {
         std::future::poll_fn(|cx| self.poll_fill(cx)).await
+    }
+
+    /// Whether something (the end included) can be read at once.
+    pub async fn has_more(&mut self) -> bool {
+        std::future::poll_fn(|cx| Poll::Ready(self.poll_fill(cx).is_ready())).await
     }
 
     /// Writes once.

@@ -27,6 +27,9 @@ use crate::proxy::{h2, inbound, record};
 use crate::telemetry::metrics::Edge;
 use crate::telemetry::reason::Reason;
 
+#[cfg(test)]
+mod tests;
+
 /// How long a tunnel may be silent in both directions where no policy says.
 const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
 
@@ -171,9 +174,15 @@ async fn dial(worker: &Rc<Worker>, called: &Called) -> Option<Dialed> {
 
 /// Connects to an endpoint, to another one if the first does not answer.
 async fn open(worker: &Rc<Worker>, decision: &Decision) -> Result<(Upstream, InFlight), Reason> {
-    let mut avoid = None;
+    let mut failed: Option<(u64, Reason)> = None;
     loop {
+        let avoid = failed.map(|(id, _)| id);
         let endpoint = decision.pool.pick(avoid).ok_or(Reason::NoEndpoints)?;
+        if let Some((id, reason)) = failed
+            && id == endpoint.id
+        {
+            return Err(reason);
+        }
         let flight = InFlight::begin(Arc::clone(&endpoint));
         let terms = connect::Terms {
             timeout: decision.pool.connect_timeout(),
@@ -183,8 +192,8 @@ async fn open(worker: &Rc<Worker>, decision: &Decision) -> Result<(Upstream, InF
         };
         match connect::open(worker, &endpoint, terms).await {
             Ok(upstream) => return Ok((upstream, flight)),
-            Err(Reason::ConnectFailure | Reason::ConnectTimeout) if avoid.is_none() => {
-                avoid = Some(endpoint.id);
+            Err(reason @ (Reason::ConnectFailure | Reason::ConnectTimeout)) if failed.is_none() => {
+                failed = Some((endpoint.id, reason));
             }
             Err(reason) => return Err(reason),
         }
@@ -226,6 +235,11 @@ async fn carry(slot: &Slot, idle: Duration, client: &mut Side, upstream: &mut Si
         }
         let failed = results.iter().any(|result| matches!(result, Poll::Ready(Err(_))));
         let ended = results.iter().all(Poll::is_ready);
+        if failed {
+            // Whoever still reads must not take what was cut off for the end.
+            client.stream.abort();
+            upstream.stream.abort();
+        }
         if failed || ended || slot.poll_fired(cx).is_ready() {
             return Poll::Ready(());
         }

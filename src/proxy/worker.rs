@@ -23,6 +23,12 @@ use crate::telemetry::span::SpanQueue;
 /// Blocks kept for reuse.
 const MAX_BLOCKS: usize = 64;
 
+/// Rooms kept for reuse.
+const MAX_ROOMS: usize = 128;
+
+/// The largest room that is worth keeping, bytes.
+const MAX_ROOM: usize = 32 * 1024;
+
 /// Names of services kept with their cells; over it the cache starts anew.
 const MAX_TARGETS: usize = 1_024;
 
@@ -83,6 +89,7 @@ pub struct Worker {
     metrics: WorkerMetrics,
     edges: RefCell<HashMap<(u64, u64, u64), Arc<Edge>>>,
     blocks: RefCell<Vec<Vec<u8>>>,
+    rooms: RefCell<Vec<Vec<u8>>>,
     outside: RefCell<HashMap<SocketAddr, Arc<Endpoint>>>,
     /// This proxy's service and identity as labels of metrics.
     pub labels: Labels,
@@ -119,6 +126,7 @@ impl Worker {
             connections,
             edges: RefCell::default(),
             blocks: RefCell::default(),
+            rooms: RefCell::default(),
             outside: RefCell::default(),
             labels,
         })
@@ -142,16 +150,30 @@ impl Worker {
         self.shared.directory.mesh().sampling_ppm
     }
 
-    /// A room to read or write into; holds nothing of before.
+    /// A block to read into; holds nothing of before.
     pub fn take_block(&self) -> Buffer {
         self.blocks.borrow_mut().pop().map_or_else(Buffer::empty, Buffer::from_block)
     }
 
-    /// Takes back a room, once nothing in it is needed.
+    /// Takes back a block, once nothing in it is needed.
     pub fn give_block(&self, buffer: Buffer) {
         let mut blocks = self.blocks.borrow_mut();
         if buffer.has_standard_block() && blocks.len() < MAX_BLOCKS {
             blocks.push(buffer.into_block());
+        }
+    }
+
+    /// A room to write a message into.
+    pub fn take_room(&self) -> Vec<u8> {
+        self.rooms.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes back a room, once what was in it is written.
+    pub fn give_room(&self, mut room: Vec<u8>) {
+        let mut rooms = self.rooms.borrow_mut();
+        if (1..=MAX_ROOM).contains(&room.capacity()) && rooms.len() < MAX_ROOMS {
+            room.clear();
+            rooms.push(room);
         }
     }
 

@@ -10,7 +10,6 @@ use crate::mesh::{HttpRoute, Object, Service};
 use crate::names::ServiceName;
 use crate::rules::codes::{self, Code};
 use crate::rules::problems::MAX_PROBLEMS;
-use crate::rules::tree::Position;
 use crate::rules::{Diagnostic, Parsed, ParsedObject, Severity, service};
 
 /// Compares objects with one another; gives warnings. `exists` says whether the mesh has a service
@@ -37,13 +36,13 @@ pub fn cross_check(
                 references(object, route, &declared, exists, &mut found);
             }
             Object::TrafficPolicy(policy) => {
-                for target in &policy.targets {
+                for (index, target) in policy.targets.iter().enumerate() {
                     if let Some(first) = policies.get(&target.service) {
                         let message = format!(
                             "service `{}` has a policy already: `{}` at {}:{}",
                             target.service, first.reference, first.file, first.line
                         );
-                        let field = "spec.targetRefs".to_owned();
+                        let field = format!("spec.targetRefs[{index}]");
                         found.push(warning(object, codes::SAME_TARGET, field, message));
                     } else {
                         policies.insert(&target.service, object);
@@ -120,17 +119,16 @@ pub(super) fn headless_parents(parsed: &mut Parsed) {
     parsed.diagnostics.extend(found);
 }
 
-/// A warning at a reference of an object, else at the beginning of its document.
+/// A warning at a field of an object's document.
 fn warning(object: &ParsedObject, code: &Code, field: String, message: String) -> Diagnostic {
-    let start = Position { line: object.line, column: 1 };
-    let Position { line, column } = object.places.find(&field).unwrap_or(start);
+    let at = object.positions.get(&field);
     Diagnostic {
         severity: Severity::Warning,
         code: code.code.to_owned(),
         message,
         file: object.file.clone(),
-        line,
-        column,
+        line: at.line,
+        column: at.column,
         field,
         help: code.help.to_owned(),
     }

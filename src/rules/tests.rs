@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Document, Options, Parsed, Severity, UnknownKinds, cross_check, from_value, parse};
+use super::{
+    Document, Options, Parsed, Severity, UnknownKinds, cross_check, default_config, from_value,
+    parse, resolved,
+};
 use crate::mesh::{Object, TargetPort};
 use crate::names::{Namespace, Protocol};
 use crate::resource::{LoadBalancer, MtlsMode, PathMatch, ValueMatch};
@@ -116,6 +119,48 @@ fn stored_documents_keep_their_namespace_and_take_their_revision() {
 }
 
 #[test]
+fn defaults_are_written_out_and_what_is_off_is_not() {
+    let parsed = read(
+        "apiVersion: meshctl.dev/v1alpha1\nkind: TrafficPolicy\nmetadata: {name: a}\n\
+         spec: {targetRefs: [{kind: Service, name: a}]}\n---\n\
+         {apiVersion: v1, kind: Service, metadata: {name: a}, spec: {clusterIP: 10.0.0.1, ports: [{port: 80}]}}\n",
+    );
+    let spec = |index: usize| {
+        resolved(&parsed.objects[index].source, &parsed.objects[index].object)["spec"].take()
+    };
+    assert_eq!(
+        spec(0),
+        json!({
+            "targetRefs": [{"group": "", "kind": "Service", "name": "a"}],
+            "timeouts": {"connect": "1s"},
+            "loadBalancer": {"algorithm": "least-request"},
+        })
+    );
+    assert_eq!(
+        spec(1),
+        json!({
+            "clusterIP": "10.0.0.1",
+            "type": "ClusterIP",
+            "sessionAffinity": "None",
+            "internalTrafficPolicy": "Cluster",
+            "ports": [{"port": 80, "targetPort": 80, "protocol": "TCP"}],
+        })
+    );
+    let config = default_config();
+    assert_eq!(
+        config["spec"],
+        json!({
+            "mtls": "Strict",
+            "certificates": {"lifetime": "24h"},
+            "tracing": {"sampling": "1%"},
+            "outbound": "AllowAny",
+        })
+    );
+    let read_back = from_value(&config, 0, 0);
+    assert_eq!(read_back, Ok(Object::MeshConfig(std::sync::Arc::default())));
+}
+
+#[test]
 fn the_same_object_in_two_files_names_both_places() {
     let file = |name: &str| Document { source: name.to_owned(), text: ROUTE.to_owned() };
     let options = Options {
@@ -151,6 +196,18 @@ fn missing_backends_and_second_policies_are_warned_of() {
     let parent = ROUTE.replace("name: reviews, port: 80}", "name: v1, port: 80}");
     let parent = cross_check(&read(&[&parent, service].concat()).objects, None);
     assert_eq!(parent[0].code, "MC0407");
+    let at = |found: &[super::Diagnostic]| -> Vec<(usize, usize, String)> {
+        found.iter().map(|d| (d.line, d.column, d.field.clone())).collect()
+    };
+    assert_eq!(
+        at(&warnings),
+        [
+            (11, 19, "spec.rules[0].backendRefs[0]".to_owned()),
+            (14, 19, "spec.rules[1].backendRefs[0]".to_owned()),
+            (29, 21, "spec.targetRefs[0]".to_owned()),
+        ]
+    );
+    assert_eq!(at(&parent)[0], (6, 48, "spec.parentRefs[0].port".to_owned()));
     let known = cross_check(&parsed.objects, Some(&|_| false));
     assert_eq!(known.len(), 4);
     assert!(known.iter().any(|d| d.message.contains("there is no service `other/v2`")));

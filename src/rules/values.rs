@@ -4,7 +4,7 @@
 //! Each reader takes the place of the value, reports what is wrong with it there, and gives back
 //! the value in the type that [`crate::mesh`] wants.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ use crate::rules::tree::Value;
 #[cfg(test)]
 mod tests;
 
+/// The largest number in a duration (GEP-2257).
+const MAX_NUMBER: u128 = 99_999;
 /// The longest regular expression, in bytes.
 const MAX_REGEX: usize = 1_024;
 /// The largest compiled program of one regular expression, in bytes.
@@ -97,14 +99,25 @@ pub(super) fn duration_within(
     None
 }
 
-/// A duration as rules write it.
+/// A duration as rules write it, so that it can be read back.
 pub(super) fn show(duration: Duration) -> String {
-    let millis = duration.as_millis();
-    let units = [("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
-    let whole = units.iter().find(|(_, size)| millis >= *size && millis.is_multiple_of(*size));
-    match whole {
-        Some((unit, size)) => format!("{}{unit}", millis / size),
-        None => format!("{millis}ms"),
+    let mut millis = duration.as_millis();
+    let units = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+    let whole = |(_, size): &&(&str, u128)| millis >= *size && millis.is_multiple_of(*size);
+    match units.iter().find(whole) {
+        None => "0s".to_owned(),
+        Some((unit, size)) if millis / size <= MAX_NUMBER => format!("{}{unit}", millis / size),
+        Some(_) => {
+            let mut text = String::new();
+            for (unit, size) in units {
+                if millis >= size {
+                    // Writing to a `String` cannot fail.
+                    let _ = write!(text, "{}{unit}", millis / size);
+                    millis %= size;
+                }
+            }
+            text
+        }
     }
 }
 
@@ -156,6 +169,15 @@ fn parse_percent(text: &str) -> Option<u32> {
     let units: u32 = units.parse().ok()?;
     let decimals: u32 = format!("{decimals:0<4}").parse().ok()?;
     Some(units * 10_000 + decimals).filter(|ppm| *ppm <= crate::resource::PARTS_PER_MILLION)
+}
+
+/// Parts per million as rules write them, `0.5%`.
+pub(super) fn show_percent(ppm: u32) -> String {
+    let (units, decimals) = (ppm / 10_000, format!("{:04}", ppm % 10_000));
+    match decimals.trim_end_matches('0') {
+        "" => format!("{units}%"),
+        decimals => format!("{units}.{decimals}%"),
+    }
 }
 
 /// A regular expression that compiles, matched as a whole later. It comes back as written.

@@ -90,7 +90,7 @@ pub struct HelloPort {
     /// The port to dial.
     #[prost(uint32, tag = "2")]
     pub dial_port: u32,
-    /// The port of the service that it answers for.
+    /// The port of the service that it answers for; 0 where nobody said.
     #[prost(uint32, tag = "3")]
     pub service_port: u32,
     /// `detect`, `http`, `http2`, `grpc` or `tcp`.

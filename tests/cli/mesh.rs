@@ -67,18 +67,34 @@ fn rules_come_change_and_go() {
     let tried = mesh.feed("apply -f - --dry-run=server", ROUTE);
     assert_eq!(tried.stdout, "httproute/reviews created (dry run)\n", "{tried:?}");
     assert!(tried.stderr.contains("there is no service `default/reviews-v1`"), "{tried:?}");
+    assert!(tried.stderr.contains("-:7:19"), "at the backend itself: {tried:?}");
     mesh.run("get all -o name").is(0, "", "");
     mesh.run("get all").is(0, "", "no rules found\n");
     let done = mesh.feed("apply -f - --wait", ROUTE);
     assert_eq!((done.code, done.stdout.as_str()), (0, "httproute/reviews created\n"), "{done:?}");
     assert!(done.stderr.ends_with("no proxy subscribes to what changed\n"), "{done:?}");
-    assert_eq!(mesh.feed("apply -f -", ROUTE).stdout, "httproute/reviews unchanged\n");
+    let again = mesh.feed("apply -f - -o json", ROUTE);
+    let again: serde_json::Value = serde_json::from_str(&again.stdout).expect("JSON");
+    assert_eq!(
+        (&again["kind"], &again["objects"][0]["action"]),
+        (&"ApplyResult".into(), &"unchanged".into())
+    );
+    assert_eq!(again["warnings"][0]["line"], 7, "{again:#}");
     let moved = ROUTE.replace("weight: 90", "weight: 0");
     assert_eq!(mesh.feed("apply -f -", &moved).stdout, "httproute/reviews configured\n");
 
     let route = mesh.json("get httproute reviews -o json");
     assert_eq!(route["kind"], "HTTPRoute");
     assert_eq!(route["spec"]["rules"][0]["backendRefs"][0]["weight"], 0);
+    let first = "/spec/rules/0/matches/0/path/type";
+    assert_eq!(route.pointer(first), None, "as it was applied");
+    let route = mesh.json("get httproute reviews --resolved -o json");
+    assert_eq!(route.pointer(first), Some(&"PathPrefix".into()), "{route:#}");
+    assert_eq!(route["metadata"]["generation"], 2);
+    assert_eq!(mesh.run("get meshconfig default -o json").code, 1);
+    let config = mesh.json("get meshconfig default --resolved -o json");
+    assert_eq!(config["spec"]["mtls"], "Strict", "{config:#}");
+    mesh.run("get all --resolved -o name").is(0, "httproute/reviews\nmeshconfig/default\n", "");
     let described = mesh.run("describe httproute/reviews");
     assert_eq!(described.code, 0, "{described:?}");
     assert!(described.stdout.starts_with("HTTPRoute/default/reviews\n"), "{described:?}");
@@ -95,6 +111,7 @@ fn rules_come_change_and_go() {
     let gone = mesh.run("delete httproute other --yes");
     assert_eq!(gone.code, 1, "{gone:?}");
     mesh.run("delete httproute other --yes --ignore-not-found").is(0, "", "");
+    mesh.run("delete httproute reviews --dry-run=server -o name").is(0, "httproute/reviews\n", "");
     mesh.run("delete httproute reviews --yes").is(0, "httproute/reviews deleted\n", "");
     mesh.run("get httproute reviews").is(
         1,

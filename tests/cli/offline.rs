@@ -1,5 +1,7 @@
 //! Commands that need no control plane: validate, apply's own check, version, install's dry run.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::process::Stdio;
 
 use super::binary::{command, meshctl, meshctl_in};
@@ -190,4 +192,23 @@ fn without_any_home_the_way_out_is_named() {
             || stderr.contains("there is no home directory"),
         "{stderr}"
     );
+}
+
+#[test]
+fn rules_are_fetched_from_a_url_and_named_by_it() {
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/r.yaml", server.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        let (mut stream, _) = server.accept().expect("a connection");
+        let mut head = [0; 4096];
+        assert!(stream.read(&mut head).expect("a request") > 0);
+        let answer = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nkind: 1\n";
+        stream.write_all(answer.as_bytes()).expect("sent");
+    });
+    let run = meshctl(&["validate", "-f", &url, "-o", "json"]);
+    assert_eq!((run.code, run.stderr.as_str()), (3, ""), "{run:?}");
+    assert!(run.stdout.contains(&format!("\"file\": \"{url}\"")), "{run:?}");
+    let gone = meshctl(&["validate", "-f", &url]);
+    assert_eq!((gone.code, gone.stdout.as_str()), (1, ""), "{gone:?}");
+    assert!(gone.stderr.starts_with(&format!("error: cannot fetch `{url}`\n")), "{gone:?}");
 }

@@ -3,6 +3,8 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 use super::binary::command;
 use super::generated::offered_in;
@@ -116,9 +118,36 @@ fn a_rule_reaches_the_proxies_that_use_it_and_all_of_it_is_seen() {
     assert!(drawn.stdout.starts_with(&format!("trace {TRACE}: ")), "{drawn:?}");
     assert!(drawn.stdout.contains("default/web → default/reviews  GET /x"), "{drawn:?}");
 
+    let follow = follow(&mesh);
+    let next = TRACE.replace("4bf9", "5bf9");
+    assert_eq!(request(web.address("outbound"), &next), "HTTP/1.1 200 OK");
+    let line = follow.1.recv_timeout(Duration::from_secs(30)).expect("the trace comes");
+    assert_eq!(line, format!("trace/{next}"), "and not those that were there before");
+
     let check = mesh.run("check --proxy --wait");
     assert_eq!(check.code, 0, "{check:?}");
     assert!(check.stdout.ends_with("\nall is well\n"), "{check:?}");
+}
+
+/// `trace --follow` that has begun to look, and the lines that it prints.
+fn follow(mesh: &Mesh) -> (Killed, Receiver<String>) {
+    let mut command = command(&mesh.home());
+    command.args(["trace", "--follow", "-o", "name"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
+    let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
+    let stdout = BufReader::new(child.stdout.take().expect("piped"));
+    let mut began = String::new();
+    stderr.read_line(&mut began).expect("readable");
+    assert_eq!(began, "waiting for traces, Ctrl-C ends\n");
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in stdout.lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    (Killed(child), lines)
 }
 
 #[test]

@@ -1,140 +1,132 @@
-//! Tables for people: aligned columns, three spaces between them, cut with `…` to fit a terminal.
+//! Tables for people, drawn by `comfy-table`: no lines, columns three spaces apart, numbers right.
 //!
-//! Numbers lean right. Columns marked wide appear only under `-o wide`. When a table is broader
-//! than the terminal the broadest columns give way first. Widths are counted in characters.
+//! Columns marked wide appear only under `-o wide`. A row is one line: what does not fit the
+//! terminal is cut with `…`, the broadest columns first. Colours are always in the text; the
+//! printer takes them out where they are not wanted.
 
-use std::fmt::Write as _;
+use std::sync::Once;
 
-use anstyle::{AnsiColor, Style};
+use comfy_table::{
+    Attribute, CellAlignment, Color, ColumnConstraint, ContentArrangement, Row, presets,
+};
 
 /// Between two columns.
-const GAP: usize = 3;
-/// A column is not cut below this.
-const NARROWEST: usize = 8;
+const GAP: u16 = 3;
+/// No terminal is taken to be so narrow that a column has less than this.
+const NARROWEST: usize = 4;
+/// No text has it, so that a cell that is too broad is cut where it ends and not between words.
+const NO_DELIMITER: char = '\u{0}';
 
 /// One field, perhaps coloured.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Cell {
-    text: String,
-    style: Style,
-}
+#[derive(Debug, Clone)]
+pub(crate) struct Cell(comfy_table::Cell);
 
 impl Cell {
     /// Green: as it should be.
     pub(crate) fn good(text: impl Into<String>) -> Self {
-        Self { text: text.into(), style: AnsiColor::Green.on_default() }
+        Self::styled(text, Color::DarkGreen)
     }
 
     /// Yellow: worth a look.
     pub(crate) fn warn(text: impl Into<String>) -> Self {
-        Self { text: text.into(), style: AnsiColor::Yellow.on_default() }
+        Self::styled(text, Color::DarkYellow)
     }
 
     /// Red: broken.
     pub(crate) fn bad(text: impl Into<String>) -> Self {
-        Self { text: text.into(), style: AnsiColor::Red.on_default() }
+        Self::styled(text, Color::DarkRed)
+    }
+
+    fn styled(text: impl Into<String>, color: Color) -> Self {
+        let text = text.into();
+        // A style around nothing would keep the spaces before it at the end of a line.
+        match text.is_empty() {
+            true => Self::from(text),
+            false => Self(comfy_table::Cell::new_owned(text).fg(color)),
+        }
     }
 }
 
 impl<T: Into<String>> From<T> for Cell {
     fn from(text: T) -> Self {
-        Self { text: text.into(), style: Style::new() }
+        Self(comfy_table::Cell::new_owned(text.into()))
     }
 }
 
-#[derive(Debug, Clone)]
-struct Column {
-    title: &'static str,
-    wide: bool,
-    right: bool,
-}
-
 /// Rows under titles.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Table {
-    columns: Vec<Column>,
-    rows: Vec<Vec<Cell>>,
+    table: comfy_table::Table,
+    /// For each column whether it is for `-o wide` only.
+    wide: Vec<bool>,
 }
 
 impl Table {
     /// A table with these titles. A title that starts with `>` leans right, one with `+` is wide.
     pub(crate) fn new(titles: &[&'static str]) -> Self {
-        let column = |title: &&'static str| match (title.strip_prefix('>'), title.strip_prefix('+'))
-        {
-            (Some(title), _) => Column { title, wide: false, right: true },
-            (_, Some(title)) => Column { title, wide: true, right: false },
-            _ => Column { title, wide: false, right: false },
+        static COLORS: Once = Once::new();
+        COLORS.call_once(|| crossterm::style::force_color_output(true));
+        let mut table = comfy_table::Table::new();
+        let title = |title: &&str| {
+            comfy_table::Cell::new(title.trim_start_matches(['>', '+']))
+                .add_attribute(Attribute::Bold)
         };
-        Self { columns: titles.iter().map(column).collect(), rows: Vec::new() }
+        table
+            .load_style(presets::NOTHING)
+            .force_no_tty()
+            .enforce_styling()
+            .set_delimiter(NO_DELIMITER)
+            .set_header(line(titles.iter().map(title)))
+            .style_text_only();
+        for (column, title) in table.column_iter_mut().zip(titles) {
+            column.set_padding((0, GAP));
+            if title.starts_with('>') {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        Self { table, wide: titles.iter().map(|title| title.starts_with('+')).collect() }
     }
 
     /// Adds a row, as many cells as there are titles, wide ones included.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
-        self.rows.push(cells.into_iter().collect());
+        self.table.add_row(line(cells.into_iter().map(|cell| cell.0)));
     }
 
     /// Whether there are no rows.
     pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.table.is_empty()
     }
 
     /// The table as text, at most `fit` characters broad where that is possible.
     pub(crate) fn render(&self, wide: bool, fit: Option<usize>) -> String {
-        let shown = |column: &Column| wide || !column.wide;
-        let columns: Vec<&Column> = self.columns.iter().filter(|c| shown(c)).collect();
-        let rows: Vec<Vec<&Cell>> = self
-            .rows
-            .iter()
-            .map(|row| {
-                let pairs = row.iter().zip(&self.columns);
-                pairs.filter(|(_, column)| shown(column)).map(|(cell, _)| cell).collect()
-            })
-            .collect();
-        let mut widths: Vec<usize> = columns.iter().map(|c| c.title.chars().count()).collect();
-        for row in &rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.text.chars().count());
+        let mut table = self.table.clone();
+        let mut shown = 0;
+        let mut last = None;
+        for (column, &only_wide) in table.column_iter_mut().zip(&self.wide) {
+            if only_wide && !wide {
+                column.set_constraint(ColumnConstraint::Hidden);
+            } else {
+                shown += 1;
+                last = Some(column);
             }
         }
+        if let Some(column) = last {
+            column.set_padding((0, 0));
+        }
         if let Some(fit) = fit {
-            shrink(&mut widths, fit.saturating_sub(GAP * columns.len().saturating_sub(1)));
+            let fit = fit.max(shown * (NARROWEST + usize::from(GAP)));
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+            table.set_width(u16::try_from(fit).unwrap_or(u16::MAX));
         }
-        let titles: Vec<Cell> = columns
-            .iter()
-            .map(|c| Cell { text: c.title.to_owned(), style: Style::new().bold() })
-            .collect();
-        let mut text = String::new();
-        line(&mut text, &columns, &widths, &titles.iter().collect::<Vec<_>>());
-        for row in &rows {
-            line(&mut text, &columns, &widths, row);
-        }
-        text
+        table.trim_fmt() + "\n"
     }
 }
 
-/// Takes from the broadest column, one by one, until the sum fits or none can give.
-fn shrink(widths: &mut [usize], fit: usize) {
-    while widths.iter().sum::<usize>() > fit {
-        match widths.iter_mut().filter(|width| **width > NARROWEST).max() {
-            Some(width) => *width -= 1,
-            None => return,
-        }
-    }
-}
-
-fn line(text: &mut String, columns: &[&Column], widths: &[usize], cells: &[&Cell]) {
-    let last = cells.len().saturating_sub(1);
-    for (index, ((column, &width), cell)) in columns.iter().zip(widths).zip(cells).enumerate() {
-        let shown = cut(&cell.text, width);
-        let pad = width - shown.chars().count();
-        let (before, after) = if column.right { (pad, 0) } else { (0, pad) };
-        let after = if index == last { 0 } else { after + GAP };
-        let style = cell.style;
-        let _ = write!(text, "{:before$}{style}{shown}{style:#}{:after$}", "", "");
-    }
-    let kept = text.trim_end_matches(' ').len();
-    text.truncate(kept);
-    text.push('\n');
+/// Cells as one line, however much is in them.
+fn line(cells: impl Iterator<Item = comfy_table::Cell>) -> Row {
+    let mut row = Row::from(cells.collect::<Vec<_>>());
+    row.max_height(1);
+    row
 }
 
 /// The text, or its beginning and `…`, in at most `width` characters.

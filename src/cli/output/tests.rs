@@ -34,9 +34,24 @@ fn columns_align_and_wide_ones_wait_for_wide() {
 fn a_table_fits_the_terminal_by_cutting_its_broadest_column() {
     let text = plain(&sample().render(false, Some(30)));
     assert!(text.lines().all(|line| line.chars().count() <= 30), "{text}");
-    assert!(text.contains("no endpoint …"), "{text}");
+    assert!(text.contains("reviews   12.5   no endpoint …"), "{text}");
     let text = plain(&sample().render(false, Some(5)));
-    assert!(text.contains("reviews"), "what cannot give is left: {text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 21), "{text}");
+    assert!(text.contains("12.5"), "what is narrow is left: {text}");
+}
+
+#[test]
+fn a_row_is_one_line_without_spaces_at_its_end_styled_or_not() {
+    let mut table = sample();
+    table.row(["two\nlines".into(), Cell::good(""), "".into(), Cell::warn("")]);
+    for fit in [None, Some(30), Some(80)] {
+        let styled = table.render(true, fit);
+        assert!(styled.contains('\u{1b}'), "styled whatever the environment says");
+        let text = plain(&styled);
+        assert_eq!(text.lines().count(), 4, "{text}");
+        assert!(text.lines().all(|line| line.trim_end() == line), "{text:?}");
+        assert!(text.ends_with('\n'));
+    }
 }
 
 #[test]

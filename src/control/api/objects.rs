@@ -17,6 +17,7 @@ use crate::control::plane::Plane;
 use crate::control::store::Stored;
 use crate::mesh::{MeshConfig, ObjectKind, ObjectRef, service_name};
 use crate::names::Namespace;
+use crate::rules;
 
 /// Which objects.
 #[derive(Debug, Deserialize)]
@@ -27,27 +28,61 @@ pub(super) struct Selection {
     name: Option<String>,
 }
 
+/// Which objects, and how.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listing {
+    kind: Option<String>,
+    namespace: Option<String>,
+    name: Option<String>,
+    /// With their defaults, and the mesh-wide settings even where nobody has written any.
+    #[serde(default)]
+    resolved: bool,
+}
+
 pub(super) async fn list(
     State(plane): State<Arc<Plane>>,
-    selection: Result<Query<Selection>, QueryRejection>,
+    listing: Result<Query<Listing>, QueryRejection>,
 ) -> Result<Json<ObjectList>, Refusal> {
-    let Query(selection) = selection?;
-    let kind = selection.kind.as_deref().map(kind).transpose()?;
+    let Query(listing) = listing?;
+    let kind = listing.kind.as_deref().map(kind).transpose()?;
     let view = plane.view.load_full();
-    let board = plane.board.lock();
-    let judge = Judge::new(&view.snapshot, &view.unreadable, board.programmed());
-    let chosen = view.objects.values().filter(|object| {
-        let reference = &object.reference;
+    let chosen = |reference: &ObjectRef| {
         kind.is_none_or(|kind| kind == reference.kind)
-            && selection.name.as_deref().is_none_or(|name| name == reference.name.as_str())
-            && selection.namespace.as_deref().is_none_or(|namespace| {
+            && listing.name.as_deref().is_none_or(|name| name == reference.name.as_str())
+            && listing.namespace.as_deref().is_none_or(|namespace| {
                 // Cluster-scoped objects are of no namespace that one could choose by.
                 reference.kind == ObjectKind::MeshConfig
                     || namespace == reference.namespace.as_str()
             })
-    });
-    let items = chosen.map(|object| document(object, &judge)).collect();
-    Ok(Json(ObjectList { api_version: API_VERSION.to_owned(), kind: "List".to_owned(), items }))
+    };
+    let mut items = Vec::new();
+    {
+        let board = plane.board.lock();
+        let judge = Judge::new(&view.snapshot, &view.unreadable, board.programmed());
+        let objects = view.objects.values().filter(|object| chosen(&object.reference));
+        items.extend(objects.map(|object| (object, document(object, &judge))));
+    }
+    if !listing.resolved {
+        return Ok(Json(listed(items.into_iter().map(|(_, document)| document).collect())));
+    }
+    let with_defaults = |(object, document): (&Arc<Stored>, Value)| {
+        // One that this version cannot read has no defaults; its status says so.
+        match rules::from_value(&object.document, object.generation, object.created_ms) {
+            Ok(meant) => rules::resolved(&document, &meant),
+            Err(_) => document,
+        }
+    };
+    let mut items: Vec<Value> = items.into_iter().map(with_defaults).collect();
+    let config = MeshConfig::reference();
+    if !view.objects.contains_key(&config) && chosen(&config) {
+        items.push(rules::default_config());
+    }
+    Ok(Json(listed(items)))
+}
+
+fn listed(items: Vec<Value>) -> ObjectList {
+    ObjectList { api_version: API_VERSION.to_owned(), kind: "List".to_owned(), items }
 }
 
 /// The document as written, with what only the mesh knows.

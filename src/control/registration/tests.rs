@@ -39,14 +39,24 @@ fn survives_being_kept() {
 }
 
 #[test]
+fn a_service_port_of_zero_was_not_said() {
+    let mut hello = hello("reviews-v1-0", "reviews");
+    let said = |hello: &Hello| Registration::from_hello(hello).expect("valid").ports[0].service;
+    assert_eq!(said(&hello), Some(80));
+    hello.ports[0].service_port = 0;
+    assert_eq!(said(&hello), None);
+}
+
+#[test]
 fn what_is_no_name_port_or_address_is_refused_with_its_field() {
     type Case = (&'static str, fn(&mut Hello));
-    let cases: [Case; 6] = [
+    let cases: [Case; 7] = [
         ("name", |hello| hello.name = "../x".to_owned()),
         ("service", |hello| hello.service = "Reviews".to_owned()),
         ("addresses", |hello| hello.addresses = vec!["localhost".to_owned()]),
         ("addresses", |hello| hello.addresses.clear()),
         ("app port", |hello| hello.ports[0].app_port = 70_000),
+        ("service port", |hello| hello.ports[0].service_port = 70_000),
         ("labels", |hello| drop(hello.labels.insert("a\n".to_owned(), "b".to_owned()))),
     ];
     for (field, change) in cases {

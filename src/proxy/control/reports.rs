@@ -46,8 +46,8 @@ pub struct Serves {
     pub app: SocketAddr,
     /// Where the proxy listens for it.
     pub inbound: u16,
-    /// The port of the service.
-    pub service_port: u16,
+    /// The port of the service; `None` leaves it to the service's declaration.
+    pub service_port: Option<u16>,
     /// What the application speaks.
     pub protocol: Protocol,
 }
@@ -58,7 +58,7 @@ impl Registration {
         let port = |serves: Serves| HelloPort {
             app_port: serves.app.port().into(),
             dial_port: serves.inbound.into(),
-            service_port: serves.service_port.into(),
+            service_port: serves.service_port.unwrap_or_default().into(),
             protocol: serves.protocol.as_str().into(),
         };
         let started = self.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -14,6 +14,9 @@ use super::{Arrival, Phase, Role, Seat};
 use crate::net::accept::Acceptor;
 use crate::net::descriptors;
 
+#[cfg(test)]
+mod tests;
+
 /// Connections that wait in the kernel.
 const BACKLOG: i32 = 4_096;
 
@@ -98,7 +101,9 @@ async fn hand_over(stream: tokio::net::TcpStream, role: Role, seats: &Seats) {
     // A socket that refuses the option still works, only slower.
     let _ = stream.set_nodelay(true);
     let Ok(stream) = stream.into_std() else { return };
-    let Some(seat) = seats.seats.iter().min_by_key(|seat| load(seat)) else { return };
+    // A worker that could not run, or has ended, has no load and takes nothing.
+    let open = seats.seats.iter().filter(|seat| !seat.sender.is_closed());
+    let Some(seat) = open.min_by_key(|seat| load(seat)) else { return };
     // Counted here, so that a burst is spread before the workers wake up.
     seat.load.fetch_add(1, Ordering::Relaxed);
     if seat.sender.send(Arrival { stream, role }).await.is_err() {

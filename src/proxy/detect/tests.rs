@@ -1,6 +1,10 @@
 //! Detection: the first bytes tell TLS, HTTP/1, HTTP/2 and what is none of them apart.
 
+use tokio::io::AsyncWriteExt as _;
+
 use super::*;
+use crate::proxy::serve::tests::rig::{pair, run, soon, worker};
+use crate::proxy::stream::Stream;
 
 #[test]
 fn first_bytes_tell() {
@@ -26,4 +30,35 @@ fn first_bytes_tell() {
     ] {
         assert_eq!(judge(bytes), kind, "{}", bytes.escape_ascii());
     }
+}
+
+#[test]
+fn a_drain_does_not_make_http_opaque() {
+    run(async {
+        let worker = worker(None, Vec::new());
+        worker.slots.close();
+        let (mut client, accepted) = pair().await;
+        let mut side = Side::new(Stream::Plain(accepted));
+        let sent = async {
+            tokio::task::yield_now().await;
+            client.write_all(b"GET / HTTP/1.1\r\n").await.expect("sent");
+        };
+        let (kind, ()) = soon(async { tokio::join!(detect(&worker, &mut side), sent) }).await;
+        assert_eq!(kind, Some(Kind::Http1));
+    });
+}
+
+#[test]
+fn few_words_before_an_end_are_carried() {
+    run(async {
+        let worker = worker(None, Vec::new());
+        for (words, kind) in [(b"PING".as_slice(), Some(Kind::Opaque)), (b"", None)] {
+            let (mut client, accepted) = pair().await;
+            let mut side = Side::new(Stream::Plain(accepted));
+            client.write_all(words).await.expect("sent");
+            client.shutdown().await.expect("closed");
+            assert_eq!(soon(detect(&worker, &mut side)).await, kind);
+            assert_eq!(side.buffer.filled(), words);
+        }
+    });
 }

@@ -16,8 +16,10 @@ use super::{Directory, Known, MeshSettings, ServiceCell, ServiceTable};
 use crate::names::ServiceName;
 use crate::proxy::cluster::ClusterCell;
 use crate::resource::{self, Key, Resource, Service};
+use addresses::Addresses;
 use pools::Pools;
 
+mod addresses;
 mod idle;
 mod pools;
 
@@ -62,6 +64,7 @@ pub struct Loader {
     directory: Arc<Directory>,
     slots: HashMap<ServiceName, Slot>,
     pools: Pools,
+    addresses: Addresses,
     known: HashMap<ServiceName, Known>,
     /// Names whose entry in `known` changed since it was last published.
     changed: BTreeSet<ServiceName>,
@@ -79,6 +82,7 @@ impl Loader {
             directory,
             slots: HashMap::new(),
             pools: Pools::default(),
+            addresses: Addresses::default(),
             known: HashMap::new(),
             changed: BTreeSet::new(),
             replaced: Vec::new(),
@@ -107,14 +111,15 @@ impl Loader {
             Resource::Workload(workload) => self.offer_workload(workload, ticket),
             Resource::Cluster(cluster) => self.offer_cluster(&cluster, ticket, now),
             Resource::Service(service) => self.offer_service(service, ticket, now),
-            Resource::Address(_) => {
-                self.answer(ticket, Err(Fault::new("", "it was not asked for")));
-            }
+            Resource::Address(address) => self.offer_address(address, ticket, now),
         }
     }
 
     /// A resource is gone or was never there.
     pub fn gone(&mut self, key: &Key, now: Instant) {
+        if key.kind == resource::Kind::Address {
+            return self.address_gone(&key.name, now);
+        }
         let (name, consumer) = match key.name.split_once('@') {
             Some((name, consumer)) => (name, Some(consumer)),
             None => (&*key.name, None),
@@ -139,6 +144,7 @@ impl Loader {
 
     /// Publishes what changed and hands out what is to be done.
     pub fn take_effects(&mut self) -> Vec<Effect> {
+        self.publish_addresses();
         if !self.changed.is_empty() {
             // The old map is freed here, on the control thread.
             drop(self.directory.known.swap(Arc::new(self.known.clone())));

@@ -10,7 +10,10 @@ use crate::resource::{
     RouteMatch, Rule, Service, ServicePort, Timeouts, Workload,
 };
 
-const QUICK: Limits = Limits { patience: Duration::from_millis(80), waiters: 2, names: 3 };
+mod addresses;
+
+const QUICK: Limits =
+    Limits { patience: Duration::from_millis(80), waiters: 2, names: 3, addresses: 2 };
 
 struct Rig {
     directory: Arc<Directory>,
@@ -44,6 +47,7 @@ impl Rig {
 
     fn tick(&mut self, after: Duration) -> Vec<Effect> {
         self.loader.tick(self.start + after);
+        self.loader.let_go_idle(self.start + after);
         self.loader.take_effects()
     }
 

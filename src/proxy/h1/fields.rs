@@ -1,6 +1,10 @@
 //! Fields of a head as byte ranges, and the few names that the codec itself must know.
 
-use super::Range;
+use super::{MAX_FIELDS, Malformed, Range};
+
+/// The most names in all `Connection` fields: each is looked for among the fields, and there are
+/// not more of those.
+const MAX_NAMED: usize = MAX_FIELDS;
 
 /// A field: where its name and value are, and whether the codec treats it specially.
 #[derive(Debug, Clone, Copy)]
@@ -70,8 +74,15 @@ pub(super) struct ConnectionOptions {
 }
 
 /// Reads every `Connection` field; other fields that they name become [`Known::HopByHop`].
-pub(super) fn connection_options(head: &[u8], fields: &mut [FieldRange]) -> ConnectionOptions {
+///
+/// # Errors
+/// More than [`MAX_NAMED`] names.
+pub(super) fn connection_options(
+    head: &[u8],
+    fields: &mut [FieldRange],
+) -> Result<ConnectionOptions, Malformed> {
     let mut options = ConnectionOptions::default();
+    let mut named = 0;
     for index in 0..fields.len() {
         let Some(field) = fields.get(index).copied() else { break };
         if field.known != Known::Connection {
@@ -85,12 +96,15 @@ pub(super) fn connection_options(head: &[u8], fields: &mut [FieldRange]) -> Conn
                 options.keep_alive = true;
             } else if token.eq_ignore_ascii_case(b"upgrade") {
                 options.upgrade = true;
-            } else {
+            } else if named == MAX_NAMED {
+                return Err(Malformed::bad("too many connection options"));
+            } else if !token.is_empty() {
+                named += 1;
                 drop_named(head, fields, token);
             }
         }
     }
-    options
+    Ok(options)
 }
 
 /// A field that `Connection` names ends here; those with a meaning of their own keep it.

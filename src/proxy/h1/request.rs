@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use super::fields::{ConnectionOptions, classify, connection_options};
 use super::{FieldRange, Framing, Known, MAX_FIELDS, Malformed, Range, malformed};
-use crate::proxy::head::{Head, is_valid_authority};
+use crate::proxy::head::{Head, is_valid_authority, split_authority};
 use crate::proxy::path;
 use crate::telemetry::reason::Reason;
 
@@ -88,7 +88,7 @@ impl RequestHead {
     }
 
     fn read_fields(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
-        let options = connection_options(bytes, &mut self.fields);
+        let options = connection_options(bytes, &mut self.fields)?;
         self.keep_alive = !options.close && (self.http11 || options.keep_alive);
         let mut host = None;
         let mut length = None;
@@ -121,7 +121,7 @@ impl RequestHead {
             }
         }
         self.framing = request_framing(length, chunked, self.http11)?;
-        self.upgrade = self.wanted_upgrade(options);
+        self.upgrade = self.wanted_upgrade(bytes, options);
         if host.is_none() && self.http11 {
             return Err(Malformed::bad("no host"));
         }
@@ -130,11 +130,12 @@ impl RequestHead {
     }
 
     /// An upgrade counts only on a request without a body: bytes behind the head then belong to
-    /// the next request or to the new protocol, never to both.
-    fn wanted_upgrade(&self, options: ConnectionOptions) -> Option<Range> {
-        let offered = options.upgrade && self.http11 && self.framing.is_empty();
+    /// the next request or to the new protocol, never to both. One to another HTTP never counts:
+    /// what came through it would be requests that nobody here routed or authorized.
+    fn wanted_upgrade(&self, bytes: &[u8], options: ConnectionOptions) -> Option<Range> {
         let field = self.fields.iter().find(|field| field.known == Known::Upgrade)?;
-        offered.then_some(field.value)
+        let offered = options.upgrade && self.http11 && self.framing.is_empty();
+        (offered && !offers_http(field.value.bytes(bytes))).then_some(field.value)
     }
 
     fn read_target(&mut self, method: &str, target: &str, bytes: &[u8]) -> Result<(), Malformed> {
@@ -161,6 +162,9 @@ impl RequestHead {
             resource
         };
         let authority = self.authority.bytes(bytes);
+        if self.target == Target::Authority && !names_port(authority) {
+            return Err(Malformed::bad("CONNECT without a port"));
+        }
         if !(is_valid_authority(authority) || authority.is_empty() && !self.http11) {
             return Err(Malformed::bad("an invalid host"));
         }
@@ -199,6 +203,12 @@ impl RequestHead {
     }
 }
 
+/// Whether an authority says its port, as that of `CONNECT` must (RFC 9110 §9.3.6).
+fn names_port(authority: &[u8]) -> bool {
+    let text = std::str::from_utf8(authority).unwrap_or_default();
+    split_authority(text).is_some_and(|(_, port)| port.is_some())
+}
+
 /// `http://` in any case.
 fn strip_http(target: &str) -> Option<&str> {
     let (scheme, rest) = target.split_at_checked(7)?;
@@ -233,6 +243,14 @@ fn lists_trailers(value: &[u8]) -> bool {
     value.split(|&b| b == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
+/// Whether one of the protocols offered is HTTP again, or TLS, inside of which it would be.
+fn offers_http(value: &[u8]) -> bool {
+    value.split(|&b| b == b',').any(|token| {
+        let name = token.trim_ascii().split(|&b| b == b'/').next().unwrap_or_default();
+        [b"h2c".as_slice(), b"h2", b"http", b"tls"].iter().any(|of| name.eq_ignore_ascii_case(of))
+    })
+}
+
 /// A head with its bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestView<'a> {
@@ -245,6 +263,21 @@ impl<'a> RequestView<'a> {
     /// The bytes of a range of this head.
     pub fn bytes_of(&self, range: Range) -> &'a [u8] {
         range.bytes(self.bytes)
+    }
+
+    /// The values of a field as the endpoint will see them: what ends here, and what nobody is to
+    /// believe, is not there; the host is the canonical authority.
+    fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let Self { head, bytes } = *self;
+        head.fields.iter().filter_map(move |field| {
+            let named = field.name.bytes(bytes).eq_ignore_ascii_case(name.as_bytes());
+            match field.known {
+                _ if !named => None,
+                Known::HopByHop | Known::Connection | Known::ClientCert => None,
+                Known::Host => Some(head.authority.bytes(bytes)),
+                _ => Some(field.value.bytes(bytes)),
+            }
+        })
     }
 }
 
@@ -269,19 +302,12 @@ impl Head for RequestView<'_> {
     }
 
     fn header(&self, name: &str) -> Option<&[u8]> {
-        let named = |field: &&FieldRange| {
-            field.name.bytes(self.bytes).eq_ignore_ascii_case(name.as_bytes())
-        };
-        Some(self.head.fields.iter().find(named)?.value.bytes(self.bytes))
+        self.values(name).next()
     }
 
     fn header_joined(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         let mut joined: Option<Cow<'_, [u8]>> = None;
-        for field in &self.head.fields {
-            if !field.name.bytes(self.bytes).eq_ignore_ascii_case(name.as_bytes()) {
-                continue;
-            }
-            let value = field.value.bytes(self.bytes);
+        for value in self.values(name) {
             joined = Some(match joined {
                 None => Cow::Borrowed(value),
                 Some(before) => Cow::Owned([&before, b", ".as_slice(), value].concat()),

@@ -59,7 +59,7 @@ impl ResponseHead {
     }
 
     fn read_fields(&mut self, bytes: &[u8], method: &str, http11: bool) -> Result<(), Malformed> {
-        let options = connection_options(bytes, &mut self.fields);
+        let options = connection_options(bytes, &mut self.fields)?;
         for field in &self.fields {
             let value = field.value.bytes(bytes);
             match field.known {

@@ -16,6 +16,7 @@ use super::{
     CONNECTION_WINDOW, DATA_FRAME_BUDGET, MAX_HEADER_LIST, MAX_STREAMS, RESET_MEMORY, SEND_BUFFER,
     STREAM_WINDOW, stream,
 };
+use crate::proxy::inbound;
 use crate::proxy::serve::Origin;
 use crate::proxy::slots::{Fired, Slot};
 use crate::proxy::stream::Side;
@@ -138,6 +139,11 @@ impl Serving {
         loop {
             match self.connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
+                    if let Origin::Inbound(caller) = &self.client.origin
+                        && !inbound::is_still_welcome(&self.client.worker, caller)
+                    {
+                        return Poll::Ready(());
+                    }
                     let stream = stream::serve(Rc::clone(&self.client), request, respond);
                     self.streams.spawn_local(stream);
                     // A task that was just added has not told the set to wake this one.

@@ -33,8 +33,12 @@ fn saved() -> tempfile::TempDir {
     let mut keeper = keeper(directory.path(), now);
     keeper.accepted(codec::encode(&mesh(7)));
     keeper.moved("127.0.0.1:1");
-    let services = vec!["default/reviews".parse().unwrap()];
-    keeper.due(services, now).expect("it changed").run().unwrap();
+    let names = Names {
+        services: vec!["default/reviews".parse().unwrap(), "com/example".parse().unwrap()],
+        not_services: vec!["com/example".parse().unwrap()],
+        outside: vec!["192.0.2.1:80".parse().unwrap(), "[2001:db8::1]:443".parse().unwrap()],
+    };
+    keeper.due(names, now).expect("it changed").run().unwrap();
     directory
 }
 
@@ -47,7 +51,11 @@ fn what_was_saved_is_what_is_loaded() {
     let directory = saved();
     let loaded = load_from(directory.path()).unwrap().unwrap();
     assert_eq!(loaded.control_plane, "127.0.0.1:1");
-    assert_eq!(loaded.services, ["default/reviews".parse().unwrap()]);
+    let [reviews, outside] = ["default/reviews", "com/example"].map(|name| name.parse().unwrap());
+    assert_eq!(loaded.services, [reviews, outside]);
+    assert_eq!(loaded.not_services, ["com/example".parse().unwrap()]);
+    let addresses = ["192.0.2.1:80", "[2001:db8::1]:443"].map(|it| it.parse().unwrap());
+    assert_eq!(loaded.outside, addresses);
     let encoded = codec::encode(&mesh(7));
     assert_eq!(loaded.resources, [(mesh(7), encoded)]);
 }
@@ -109,7 +117,7 @@ fn it_is_written_when_it_changed_at_most_every_second_and_one_at_a_time() {
     let start = Instant::now();
     let mut keeper = keeper(directory.path(), start);
     let due = |keeper: &mut Keeper, millis| {
-        keeper.due(Vec::new(), start + Duration::from_millis(millis)).is_some()
+        keeper.due(Names::default(), start + Duration::from_millis(millis)).is_some()
     };
     assert!(!due(&mut keeper, 0), "nothing has changed");
     keeper.accepted(codec::encode(&mesh(1)));

@@ -27,9 +27,6 @@ use crate::telemetry::collector::Collector;
 use crate::telemetry::logging::LogLevel;
 use crate::telemetry::span::SpanQueue;
 
-/// The service's port where nobody says another.
-const DEFAULT_SERVICE_PORT: u16 = 80;
-
 /// How long a fresh proxy waits for the mesh's settings before it says that it is ready.
 const FIRST_CONFIGURATION: Duration = Duration::from_secs(5);
 
@@ -67,7 +64,6 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
     };
     let joined = certificate(&applicant).await?;
     let identity = joined.credentials.identity().clone();
-    let last_good = recalled(&place, &identity);
     let namespace = place.proxy.namespace.clone();
     let bare = bare_workload(&place, identity.clone());
     let directory = Arc::new(Directory::new(namespace, bare, Limits::STANDARD));
@@ -97,7 +93,7 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
         refusal,
     };
     let mut control = Control::new(parts, now);
-    if let Some(last_good) = last_good {
+    if let Some(last_good) = recalled(&place, &identity) {
         control.restore(last_good, now);
     }
     let running = bound.data_plane.start(&Arc::new(Shared {
@@ -219,7 +215,7 @@ fn registration(config: &Config, place: &Place, addresses: &Addresses) -> Regist
     let serves = config.app.map(|app| Serves {
         app,
         inbound: addresses.inbound.port(),
-        service_port: config.service_port.unwrap_or(DEFAULT_SERVICE_PORT),
+        service_port: config.service_port,
         protocol: config.protocol,
     });
     Registration {

@@ -1,9 +1,11 @@
 //! The proxy's own answers on a connection, and its end.
 
+use std::io;
+use std::pin::{Pin, pin};
 use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
 
 use super::{Connection, Next, Origin};
 use crate::names::Protocol;
@@ -13,15 +15,19 @@ use crate::proxy::record::{self, Outcome};
 use crate::proxy::reply;
 use crate::proxy::trace::Trace;
 
+/// How long a client may take to receive an answer of the proxy's own.
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// How long what a client still sends is read, so that it sees the answer before the reset.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How much of it is read.
-const MAX_LINGER: usize = 256 * 1024;
+/// How much of it is read: more than the buffers of two sockets hold, so that a client that stops
+/// when it sees the answer (curl does on 413) does see it.
+const MAX_LINGER: usize = 16 * 1024 * 1024;
 
 impl Connection {
-    /// Answers what is no request.
-    pub(super) async fn refuse_malformed(&mut self, malformed: Malformed) {
+    /// Answers what is no request, and closes.
+    pub(super) async fn refuse_malformed(mut self, malformed: Malformed) {
         let Malformed { reason, detail } = malformed;
         tracing::debug!(reason = reason.as_str(), detail, "malformed request refused");
         match &self.origin {
@@ -32,6 +38,7 @@ impl Connection {
             _ => record::refused(&self.worker, "", Protocol::Http, reason, Instant::now()),
         }
         self.answer(&reason.into(), false, false).await;
+        self.linger().await;
     }
 
     /// Writes the proxy's own answer.
@@ -44,22 +51,39 @@ impl Connection {
         if keep && written.is_ok() { Next::Request } else { Next::Close }
     }
 
-    pub(super) async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.client.side.stream.write_all(bytes).await?;
-        self.client.side.stream.flush().await
+    /// Writes to the client, which must take it in time.
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.client.slot.arm(ANSWER, false);
+        let (slot, stream) = (&self.client.slot, &mut self.client.side.stream);
+        let mut write = pin!(async {
+            stream.write_all(bytes).await?;
+            stream.flush().await
+        });
+        let written = std::future::poll_fn(|cx| match write.as_mut().poll(cx) {
+            Poll::Ready(written) => Poll::Ready(written),
+            Poll::Pending => slot.poll_fired(cx).map(|_| Err(io::ErrorKind::TimedOut.into())),
+        });
+        let written = written.await;
+        slot.disarm();
+        written
     }
 
     /// Closes in two steps (RFC 9112 §9.6): a reset could destroy the answer on its way.
     pub(super) async fn linger(mut self) {
-        if self.client.side.stream.shutdown().await.is_err() {
-            return;
-        }
         self.client.slot.arm(LINGER, false);
         let mut left = MAX_LINGER;
+        let mut closed = false;
         std::future::poll_fn(|cx| {
             loop {
                 if self.client.slot.poll_fired(cx).is_ready() || left == 0 {
                     return Poll::Ready(());
+                }
+                if !closed {
+                    // Over TLS this writes, which a client that reads nothing could hold up.
+                    match ready!(Pin::new(&mut self.client.side.stream).poll_shutdown(cx)) {
+                        Ok(()) => closed = true,
+                        Err(_) => return Poll::Ready(()),
+                    }
                 }
                 self.client.side.buffer.consume(self.client.side.buffer.len());
                 match ready!(self.client.side.poll_fill(cx)) {

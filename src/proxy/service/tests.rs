@@ -131,3 +131,12 @@ fn what_cannot_be_honoured_is_refused_with_its_field() {
     };
     assert_eq!(build(&service).unwrap_err().field, "ports[0].matches[0].rule");
 }
+
+#[test]
+fn forms_are_decoded_as_servers_do() {
+    for (text, decoded) in
+        [("a+b", "a b"), ("%41%2b", "A+"), ("%", "%"), ("%4", "%4"), ("%+1", "% 1"), ("%zz", "%zz")]
+    {
+        assert_eq!(decode_form(text), decoded, "{text}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{parse_duration, parse_percent, path_fault, show};
+use super::{parse_duration, parse_percent, path_fault, show, show_percent};
 use crate::rules::scalar::{Scalar, resolve, whole};
 
 #[test]
@@ -34,7 +34,7 @@ fn durations_follow_gep_2257() {
 
 #[test]
 fn durations_are_shown_in_the_largest_whole_unit() {
-    for text in ["250ms", "90s", "2m", "24h", "1500ms", "0ms"] {
+    for text in ["250ms", "90s", "2m", "24h", "1500ms", "0s", "2m3s456ms", "27h46m41s"] {
         assert_eq!(show(parse_duration(text).expect("valid")), text);
     }
 }
@@ -108,5 +108,12 @@ fn whole_numbers_are_plain_digits() {
     assert_eq!(whole("80"), Some(80));
     for bad in ["", "08", "+8", "-8", "8.0", "8_0", "0o17", "99999999999999999999"] {
         assert_eq!(whole(bad), None, "{bad}");
+    }
+}
+
+#[test]
+fn percentages_are_shown_as_they_are_read() {
+    for text in ["0%", "1%", "0.5%", "100%", "0.0001%", "12.0305%"] {
+        assert_eq!(show_percent(parse_percent(text).expect("valid")), text);
     }
 }

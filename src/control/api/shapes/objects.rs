@@ -144,7 +144,7 @@ pub struct ObjectList {
     /// `List`.
     pub kind: String,
     /// Each as it was applied, with `metadata.generation`, `metadata.creationTimestamp` and
-    /// `status` added.
+    /// `status` added; under `resolved=true` with its defaults too.
     pub items: Vec<serde_json::Value>,
 }
 

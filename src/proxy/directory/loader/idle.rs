@@ -9,22 +9,23 @@ use super::{Known, Loader, Slot};
 use crate::names::ServiceName;
 use crate::resource::Key;
 
-/// A service that nobody called for so long is let go. Whoever keeps its cell sees that it is
+/// A service or address that nobody called for so long is let go. Whoever keeps its cell sees that it is
 /// retired; connections under way keep the endpoint that they have.
-const IDLE: Duration = Duration::from_secs(10 * 60);
+pub(super) const IDLE: Duration = Duration::from_secs(10 * 60);
 
-/// The same for a name that is no service, or about which nothing has been answered.
-const IDLE_NOTHING: Duration = Duration::from_secs(60);
+/// The same for one that is no service, or about which nothing has been answered.
+pub(super) const IDLE_NOTHING: Duration = Duration::from_secs(60);
 
 /// Tables out of use that are waited for; beyond it the last worker frees its own.
 const MAX_REPLACED: usize = 1024;
 
 impl Loader {
     /// Does what is due at `now`; to be called every few hundred milliseconds.
+    ///
+    /// What is idle is not let go here but by [`Loader::let_go_idle`].
     pub fn tick(&mut self, now: Instant) {
         self.directory.clock.store(self.seconds(now), Ordering::Relaxed);
         self.refuse_overdue(now);
-        self.let_go_idle(now);
         self.replaced.retain(|table| Arc::strong_count(table) > 1);
         let surplus = self.replaced.len().saturating_sub(MAX_REPLACED);
         self.replaced.drain(..surplus);
@@ -33,6 +34,16 @@ impl Loader {
     /// The services somebody uses, in order; what a restart asks for at once.
     pub fn services(&self) -> Vec<ServiceName> {
         let mut names: Vec<_> = self.slots.keys().cloned().collect();
+        names.sort();
+        names
+    }
+
+    /// The names that are known to be no service, in order.
+    pub fn not_services(&self) -> Vec<ServiceName> {
+        let nothing = |(name, known): (&ServiceName, &Known)| {
+            matches!(known, Known::Nothing(_)).then(|| name.clone())
+        };
+        let mut names: Vec<_> = self.known.iter().filter_map(nothing).collect();
         names.sort();
         names
     }
@@ -53,7 +64,10 @@ impl Loader {
         }
     }
 
-    fn let_go_idle(&mut self, now: Instant) {
+    /// Lets go of what nobody called for long. Not for times without a control plane: what is let
+    /// go then could not be asked for again.
+    pub fn let_go_idle(&mut self, now: Instant) {
+        self.let_go_idle_addresses(now);
         let idle: Vec<_> =
             self.slots.keys().filter(|name| self.is_idle(name, now)).cloned().collect();
         for name in idle {

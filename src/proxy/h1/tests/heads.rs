@@ -37,6 +37,8 @@ fn smuggling_and_ambiguity_are_refused() {
         "GET * HTTP/1.1\r\nHost: a\r\n\r\n",
         "G(T / HTTP/1.1\r\nHost: a\r\n\r\n",
         "CONNECT a:80 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n",
+        "CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n",
+        "CONNECT [::1] HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
     ] {
         assert!(parse(text.as_bytes()).is_err(), "{text:?}");
@@ -69,6 +71,32 @@ fn hop_by_hop_fields_end_here_and_host_is_canonical() {
 }
 
 #[test]
+fn rules_read_what_the_endpoint_will_read() {
+    let (head, bytes) = parse(
+        b"GET http://reviews/ HTTP/1.1\r\nHost: other\r\nConnection: x-drop\r\nX-Drop: 1\r\n\
+          X-Forwarded-Client-Cert: URI=forged\r\nX-Keep: 2\r\nx-keep: 3\r\n\r\n",
+    )
+    .unwrap();
+    let view = head.view(&bytes);
+    for gone in ["x-drop", "x-forwarded-client-cert", "connection"] {
+        assert_eq!((view.header(gone), view.header_joined(gone)), (None, None), "{gone}");
+    }
+    assert_eq!(view.header("host"), Some(b"reviews".as_slice()));
+    assert_eq!(view.header("x-keep"), Some(b"2".as_slice()));
+    assert_eq!(view.header_joined("x-keep").as_deref(), Some(b"2, 3".as_slice()));
+}
+
+#[test]
+fn the_work_for_connection_is_bounded() {
+    let head = |named: usize| {
+        let names = "a, ".repeat(named);
+        format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: {names}close\r\n\r\n")
+    };
+    assert!(!parse(head(MAX_FIELDS - 1).as_bytes()).unwrap().0.keep_alive);
+    assert_eq!(parse(head(10_000).as_bytes()).unwrap_err().reason, Reason::BadRequest);
+}
+
+#[test]
 fn connection_cannot_take_away_framing_or_host() {
     let text = "POST / HTTP/1.1\r\nHost: a\r\nConnection: content-length, host\r\nContent-Length: 3\r\n\r\n";
     assert_eq!(forwarded(text), "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\n");
@@ -86,6 +114,17 @@ fn upgrade_needs_connection_and_no_body() {
     ] {
         assert!(parse(text.as_bytes()).unwrap().0.upgrade.is_none(), "{text}");
         assert!(!forwarded(text).contains("upgrade"), "{text}");
+    }
+}
+
+#[test]
+fn no_upgrade_to_another_http() {
+    for protocol in ["h2c", "H2C", "websocket, h2c", "HTTP/2.0", "TLS/1.2"] {
+        let text = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\n\
+             Upgrade: {protocol}\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
+        );
+        assert_eq!(forwarded(&text), "GET / HTTP/1.1\r\nhost: a\r\n\r\n", "{protocol}");
     }
 }
 

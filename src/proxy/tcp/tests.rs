@@ -1,0 +1,72 @@
+//! Tunnels: both directions, each end on its own, and no end that is none.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::proxy::cluster::Endpoint;
+use crate::proxy::decide::Endpoints;
+use crate::proxy::serve::tests::rig::{Rig, pair, read_until, run, soon};
+use crate::proxy::slots::Slots;
+use crate::proxy::stream::Stream;
+
+/// The outer ends of a tunnel: client and endpoint.
+async fn tunnel() -> (TcpStream, TcpStream) {
+    let ((client, inner), (endpoint, outer)) = (pair().await, pair().await);
+    let mut near = Side::new(Stream::Plain(inner));
+    let mut far = Side::new(Stream::Plain(outer));
+    let slot = Slots::new().take();
+    tokio::task::spawn_local(async move {
+        carry(&slot, Duration::from_secs(60), &mut near, &mut far).await;
+    });
+    (client, endpoint)
+}
+
+#[test]
+fn each_direction_ends_on_its_own() {
+    run(async {
+        let (mut client, mut endpoint) = tunnel().await;
+        client.write_all(b"last words").await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut heard = String::new();
+        soon(endpoint.read_to_string(&mut heard)).await.unwrap();
+        assert_eq!(heard, "last words");
+        endpoint.write_all(b"answer").await.unwrap();
+        drop(endpoint);
+        let mut heard = String::new();
+        soon(client.read_to_string(&mut heard)).await.unwrap();
+        assert_eq!(heard, "answer");
+    });
+}
+
+#[test]
+fn a_failure_is_passed_on_as_one() {
+    run(async {
+        let (mut client, mut endpoint) = tunnel().await;
+        endpoint.write_all(b"half").await.unwrap();
+        read_until(&mut client, "half").await;
+        Stream::Plain(endpoint).abort();
+        let ended = soon(client.read(&mut [0; 8])).await;
+        assert!(ended.is_err(), "{ended:?}");
+    });
+}
+
+#[test]
+fn the_only_endpoint_is_tried_once() {
+    run(async {
+        let Rig { worker, app } = Rig::new().await;
+        // It accepts, and then never answers the handshake.
+        let endpoint = Endpoint {
+            identity: Some("spiffe://cluster.local/ns/shop/sa/other".parse().unwrap()),
+            ..Endpoint::plain("other-0".parse().unwrap(), app.local_addr().unwrap())
+        };
+        let pool = Endpoints::App(Arc::new(endpoint));
+        let decision = Decision { pool, ..inbound::decide(&worker).unwrap() };
+        assert_eq!(soon(open(&worker, &decision)).await.err(), Some(Reason::ConnectTimeout));
+        soon(app.accept()).await.unwrap();
+        let again = tokio::time::timeout(Duration::from_millis(50), app.accept()).await;
+        assert!(again.is_err(), "tried twice");
+    });
+}

@@ -1,0 +1,125 @@
+//! The `spec` of an `HTTPRoute`, every reference with its kind and namespace, every match with its type.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::put;
+use crate::mesh::{BackendRef, HttpRoute, Parent, RouteMatch, RouteRule};
+use crate::names::ServiceName;
+use crate::resource::{Field, FieldMatch, HeaderEdit, PathMatch, ValueMatch};
+use crate::rules::values::show;
+
+pub(super) fn spec(route: &HttpRoute) -> Map<String, Json> {
+    let rules = route.rules.iter().enumerate();
+    let mut spec = Map::new();
+    put(&mut spec, "parentRefs", route.parents.iter().map(parent).collect::<Vec<_>>());
+    put(&mut spec, "rules", rules.map(|(index, it)| rule(index, it)).collect::<Vec<_>>());
+    spec
+}
+
+fn parent(parent: &Parent) -> Json {
+    let mut fields = reference(&parent.service);
+    if let Some(port) = parent.port {
+        put(&mut fields, "port", port);
+    }
+    Json::Object(fields)
+}
+
+fn reference(service: &ServiceName) -> Map<String, Json> {
+    let mut fields = Map::new();
+    put(&mut fields, "group", "");
+    put(&mut fields, "kind", "Service");
+    put(&mut fields, "namespace", service.namespace.as_str());
+    put(&mut fields, "name", service.name.as_str());
+    fields
+}
+
+fn rule(index: usize, rule: &RouteRule) -> Json {
+    let mut fields = Map::new();
+    // The last part of the id is the rule's name, or its index where it has none.
+    let id = rule.id.to_string();
+    let name = id.rsplit('/').next().filter(|name| *name != index.to_string());
+    if let Some(name) = name {
+        put(&mut fields, "name", name);
+    }
+    put(&mut fields, "matches", rule.matches.iter().map(conditions).collect::<Vec<_>>());
+    let filters = filters(&rule.request_headers, &rule.response_headers);
+    if !filters.is_empty() {
+        put(&mut fields, "filters", filters);
+    }
+    put(&mut fields, "backendRefs", rule.backends.iter().map(backend).collect::<Vec<_>>());
+    let mut timeouts = Map::new();
+    // Left out the service's policy holds; zero is no limit.
+    if let Some(request) = rule.request_timeout {
+        put(&mut timeouts, "request", show(request.unwrap_or_default()));
+    }
+    let one = rule.backend_request_timeout.unwrap_or(Duration::ZERO);
+    put(&mut timeouts, "backendRequest", show(one));
+    put(&mut fields, "timeouts", timeouts);
+    Json::Object(fields)
+}
+
+fn backend(backend: &BackendRef) -> Json {
+    let mut fields = reference(&backend.service);
+    put(&mut fields, "port", backend.port);
+    put(&mut fields, "weight", backend.weight);
+    let filters = filters(&backend.request_headers, &backend.response_headers);
+    if !filters.is_empty() {
+        put(&mut fields, "filters", filters);
+    }
+    Json::Object(fields)
+}
+
+fn conditions(one: &RouteMatch) -> Json {
+    let (kind, value) = match &one.path {
+        PathMatch::Exact(value) => ("Exact", value),
+        PathMatch::Prefix(value) => ("PathPrefix", value),
+        PathMatch::Regex(value) => ("RegularExpression", value),
+    };
+    let mut fields = Map::new();
+    put(&mut fields, "path", json!({"type": kind, "value": value}));
+    if let Some(method) = &one.method {
+        put(&mut fields, "method", method.as_str());
+    }
+    for (key, conditions) in [("headers", &one.headers), ("queryParams", &one.query)] {
+        if !conditions.is_empty() {
+            put(&mut fields, key, conditions.iter().map(condition).collect::<Vec<_>>());
+        }
+    }
+    Json::Object(fields)
+}
+
+fn condition(condition: &FieldMatch) -> Json {
+    let (kind, value) = match &condition.value {
+        ValueMatch::Exact(value) => ("Exact", value),
+        ValueMatch::Regex(value) => ("RegularExpression", value),
+    };
+    json!({"type": kind, "name": condition.name, "value": value})
+}
+
+fn filters(request: &HeaderEdit, response: &HeaderEdit) -> Vec<Json> {
+    let filter = |edit: &HeaderEdit, kind, key: &str| {
+        let mut fields = Map::new();
+        put(&mut fields, "type", kind);
+        put(&mut fields, key, changes(edit));
+        (!edit.is_empty()).then_some(Json::Object(fields))
+    };
+    let request = filter(request, "RequestHeaderModifier", "requestHeaderModifier");
+    let response = filter(response, "ResponseHeaderModifier", "responseHeaderModifier");
+    request.into_iter().chain(response).collect()
+}
+
+fn changes(edit: &HeaderEdit) -> Map<String, Json> {
+    let field = |field: &Field| json!({"name": field.name, "value": field.value});
+    let mut fields = Map::new();
+    for (key, list) in [("set", &edit.set), ("add", &edit.add)] {
+        if !list.is_empty() {
+            put(&mut fields, key, list.iter().map(field).collect::<Vec<_>>());
+        }
+    }
+    if !edit.remove.is_empty() {
+        put(&mut fields, "remove", edit.remove.clone());
+    }
+    fields
+}

@@ -1,0 +1,9 @@
+//! Behaviour of a whole mesh on real sockets: what applications at both ends see, byte by byte.
+
+mod http1;
+mod neighbours;
+mod resilience;
+mod routing;
+mod security;
+mod tcp;
+mod telemetry;
