@@ -32,6 +32,8 @@ pub(crate) struct Client {
 pub(crate) enum Fault {
     /// Nothing listens there.
     NotRunning,
+    /// This user may not connect.
+    Forbidden,
     /// It answered, and refused.
     Refused(StatusCode, Box<shapes::Failure>),
     /// Anything else.
@@ -72,7 +74,12 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, Failure> {
-        self.tell(path, body).map_err(|fault| self.failure(fault))
+        self.tell(path, body).map_err(|fault| match fault {
+            Fault::Other(error) => Failure::from(error)
+                .context("the control plane was asked, and gave no answer that could be used")
+                .help("it may have done it or not: look, or do the same again"),
+            fault => self.failure(fault),
+        })
     }
 
     /// `GET` for those who look at the fault.
@@ -95,9 +102,14 @@ impl Client {
 
     fn send<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Fault> {
         self.runtime.block_on(async {
-            let answer = request.send().await.map_err(|error| match error.is_connect() {
-                true => Fault::NotRunning,
-                false => Fault::Other(error.without_url().into()),
+            let answer = request.send().await.map_err(|error| {
+                if !error.is_connect() {
+                    return Fault::Other(error.without_url().into());
+                }
+                match is_forbidden(&error) {
+                    true => Fault::Forbidden,
+                    false => Fault::NotRunning,
+                }
             })?;
             let status = answer.status();
             let body = answer.bytes().await.map_err(|e| Fault::Other(e.without_url().into()))?;
@@ -126,6 +138,11 @@ impl Client {
                 Failure::new(format!("no control plane is running in `{}`", self.home.display()))
                     .help("start it with `meshctl install`")
             }
+            Fault::Forbidden => {
+                let home = self.home.display();
+                Failure::new(format!("the control plane in `{home}` belongs to another user"))
+                    .help("run as that user, or name another mesh with `--home`")
+            }
             Fault::Refused(_, failure) => {
                 let told = Failure::new(failure.error).help(failure.help);
                 told.with_detail(diagnostics::render(&failure.diagnostics, &[]))
@@ -135,6 +152,13 @@ impl Client {
                 .help("see how it is with `meshctl check`"),
         }
     }
+}
+
+/// Whether the system refused the connection because of who asks.
+fn is_forbidden(error: &reqwest::Error) -> bool {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |it| it.source());
+    let denied = |it: &std::io::Error| it.kind() == std::io::ErrorKind::PermissionDenied;
+    causes.filter_map(|it| it.downcast_ref()).any(denied)
 }
 
 /// Says who does the cryptography of this process.

@@ -101,22 +101,24 @@ fn rules(query: &[(&str, &str)]) -> Option<Vec<String>> {
     Some(list.items.iter().filter_map(name).collect())
 }
 
-/// Services, those of the default namespace without it.
-pub(super) fn services() -> Vec<CompletionCandidate> {
-    let short = |namespace: &str, name: &str| match namespace {
+/// `name`, or `namespace/name` outside of the default namespace, as `status` shows it.
+fn short(namespace: &str, name: &str) -> String {
+    match namespace {
         DEFAULT_NAMESPACE => name.to_owned(),
         _ => format!("{namespace}/{name}"),
-    };
+    }
+}
+
+/// Services, those of the default namespace without it.
+pub(super) fn services() -> Vec<CompletionCandidate> {
     let all = status().map(|it| it.services);
     candidates(all.map(|all| all.iter().map(|it| short(&it.namespace, &it.name)).collect()))
 }
 
-/// Proxies as `namespace/name`.
+/// Proxies, those of the default namespace without it.
 pub(super) fn proxies() -> Vec<CompletionCandidate> {
     let all = status().map(|it| it.proxies);
-    candidates(
-        all.map(|all| all.iter().map(|it| format!("{}/{}", it.namespace, it.name)).collect()),
-    )
+    candidates(all.map(|all| all.iter().map(|it| short(&it.namespace, &it.name)).collect()))
 }
 
 /// Proxies and services.

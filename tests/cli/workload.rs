@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use super::binary::command;
+use super::generated::offered_in;
 use super::installed::{Mesh, eventually};
 
 const RULES: &str = "\
@@ -178,6 +179,7 @@ fn a_proxy_is_asked_and_its_certificate_renewed() {
             (&"meshctl.dev/v1alpha1".into(), &kind.into())
         );
     }
+    assert_eq!(offered_in(&mesh.home(), &["proxy", "config", "we"]), ["web-0"]);
     mesh.run("proxy log web-0 debug").is(0, "", "default/web-0 logs at `debug` now\n");
     let refused = mesh.run("proxy log web-0 a=[b");
     assert_eq!((refused.code, refused.stdout.as_str()), (1, ""), "{refused:?}");

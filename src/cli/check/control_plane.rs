@@ -30,6 +30,10 @@ pub(super) fn checks(home: &Path) -> Result<Found, Failure> {
             let message = format!("none runs in `{}`", home.display());
             return Ok((vec![Finding::failed(running, message, "meshctl install")], None));
         }
+        Err(Fault::Forbidden) => {
+            let message = format!("the one in `{}` belongs to another user", home.display());
+            return Ok((vec![Finding::failed(running, message, "run as that user")], None));
+        }
         Err(Fault::Refused(_, failure)) => {
             return Ok((vec![Finding::failed(running, failure.error, &failure.help)], None));
         }

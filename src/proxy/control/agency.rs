@@ -158,6 +158,6 @@ impl Control {
     pub(super) fn send(&mut self, message: Up) {
         let Some(link) = &self.link else { return };
         let sent = link.ups.try_send(message);
-        self.sent(sent);
+        self.sent(&sent);
     }
 }

@@ -69,7 +69,7 @@ impl Control {
 
     /// Ends the link where the control plane does not read. One that it has ended says so itself,
     /// with the reason, as its last message.
-    pub(super) fn sent<T>(&mut self, outcome: Result<(), TrySendError<T>>) {
+    pub(super) fn sent<T>(&mut self, outcome: &Result<(), TrySendError<T>>) {
         if matches!(outcome, Err(TrySendError::Full(_))) {
             self.subscription.end();
             self.lost("the control plane does not read", None);

@@ -130,7 +130,7 @@ impl Control {
     fn request(&mut self, request: DeltaRequest) {
         let Some(link) = &self.link else { return };
         let sent = link.requests.try_send(request);
-        self.sent(sent);
+        self.sent(&sent);
     }
 
     /// The control plane has spoken: what is in use is its newest word, not the last good one.

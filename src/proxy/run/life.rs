@@ -33,6 +33,17 @@ enum End {
     Broken(RunError),
 }
 
+impl End {
+    /// Says why the proxy ends, and how long it may take.
+    fn log(&self, within: Duration) {
+        match self {
+            Self::Told => tracing::info!(?within, "told to end: connections may end by themselves"),
+            Self::Application(code) => tracing::info!(code, ?within, "the application has ended"),
+            Self::Broken(error) => tracing::error!(%error, "the proxy is broken and ends"),
+        }
+    }
+}
+
 /// Says that the proxy is ready, starts the application, lives until told otherwise; the exit code.
 pub(super) async fn live(
     started: Started,
@@ -81,6 +92,7 @@ pub(super) async fn live(
     let serves = matches!(end, End::Told) && config.app.is_some();
     let heard = status.borrow().connected || running.connections() > 0;
     let last_calls = if serves && heard { LAST_CALLS } else { Duration::ZERO };
+    end.log(within);
     let code = tokio::select! {
         code = drained(running.drain(within, last_calls), &mut application, within) => code,
         () = told_again(&mut signals) => {
