@@ -24,5 +24,6 @@ mod run;
 pub mod session;
 pub mod status;
 pub mod store;
+mod stream;
 
 pub use run::{CertificateError, ControlPlaneConfig, DEFAULT_TRUST_DOMAIN, RunError, run};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
@@ -17,6 +17,7 @@ use crate::control::plane::Plane;
 use crate::control::propagation::Version;
 use crate::control::proxies::DiscoveryLink;
 use crate::control::session::{Limits, Refuse, Session};
+use crate::control::stream;
 use crate::names::{Identity, ProxyId};
 use crate::resource::{Key, Kind};
 use crate::xds::discovery::{DeltaRequest, DeltaResponse};
@@ -43,30 +44,16 @@ pub(super) fn serve(
     peer: Peer,
     inbound: Streaming<DeltaRequest>,
 ) -> Result<ReceiverStream<Result<DeltaResponse, Status>>, Status> {
-    let identity = peer
-        .identity
-        .ok_or_else(|| Status::unauthenticated("discovery is served over mutual TLS alone"))?;
-    let (out, outbound) = mpsc::channel(QUEUE);
-    let plane = Arc::clone(plane);
-    tokio::spawn(async move {
-        let stop = plane.stop.clone();
-        let ended = tokio::select! {
-            ended = drive(&plane, &identity, inbound, &out) => ended,
-            () = stop.cancelled() => Err(Status::unavailable("the control plane is about to end")),
-        };
-        if let Err(status) = ended {
-            // The proxy may have gone already.
-            let _ = out.try_send(Err(status));
-        }
-    });
-    Ok(ReceiverStream::new(outbound))
+    stream::serve(plane, peer, inbound, QUEUE, |plane, identity, inbound, out| async move {
+        drive(&plane, &identity, inbound, &out).await
+    })
 }
 
 async fn drive(
     plane: &Plane,
     identity: &Identity,
     mut inbound: Streaming<DeltaRequest>,
-    out: &mpsc::Sender<Result<DeltaResponse, Status>>,
+    out: &stream::Out<DeltaResponse>,
 ) -> Result<(), Status> {
     let first = tokio::time::timeout(FIRST, inbound.message()).await;
     let silent = |_| Status::deadline_exceeded("nothing was asked for");
@@ -160,7 +147,7 @@ impl<'a> Conversation<'a> {
         stream: u64,
         (first, mut inbound): (DeltaRequest, Streaming<DeltaRequest>),
         (wake, before): (&Notify, Vec<Key>),
-        out: &mpsc::Sender<Result<DeltaResponse, Status>>,
+        out: &stream::Out<DeltaResponse>,
     ) -> Result<(), Status> {
         self.request(first)?;
         let resubscribed = tokio::time::sleep(RESUBSCRIBE);

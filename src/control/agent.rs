@@ -19,6 +19,7 @@ use crate::control::hub::HubError;
 use crate::control::plane::Plane;
 use crate::control::proxies::{AgentLink, Ask, PROXIES_MAX};
 use crate::control::registration::Registration;
+use crate::control::stream;
 use crate::names::{Identity, ProxyId};
 use crate::xds::agent::{Command, Down, Hello, State, Up, Welcome, command, down, up};
 use crate::xds::grpc::Peer;
@@ -32,7 +33,7 @@ const ASKS: usize = 32;
 /// How long a proxy may take to say who it is.
 const FIRST: Duration = Duration::from_secs(10);
 
-type Out = mpsc::Sender<Result<Down, Status>>;
+type Out = stream::Out<Down>;
 
 /// Accepts a stream; it ends by itself.
 pub(super) fn serve(
@@ -40,23 +41,9 @@ pub(super) fn serve(
     peer: Peer,
     inbound: Streaming<Up>,
 ) -> Result<ReceiverStream<Result<Down, Status>>, Status> {
-    let identity = peer
-        .identity
-        .ok_or_else(|| Status::unauthenticated("agent streams are served over mutual TLS alone"))?;
-    let (out, outbound) = mpsc::channel(QUEUE);
-    let plane = Arc::clone(plane);
-    tokio::spawn(async move {
-        let stop = plane.stop.clone();
-        let ended = tokio::select! {
-            ended = drive(&plane, &identity, inbound, &out) => ended,
-            () = stop.cancelled() => Err(Status::unavailable("the control plane is about to end")),
-        };
-        if let Err(status) = ended {
-            // The proxy may have gone already.
-            let _ = out.try_send(Err(status));
-        }
-    });
-    Ok(ReceiverStream::new(outbound))
+    stream::serve(plane, peer, inbound, QUEUE, |plane, identity, inbound, out| async move {
+        drive(&plane, &identity, inbound, &out).await
+    })
 }
 
 async fn drive(

@@ -89,7 +89,7 @@ pub fn services(snapshot: &Snapshot, edges: &Edges, second: u64) -> Vec<ServiceS
             namespace: name.namespace.to_string(),
             breaker: "Closed".to_owned(),
             requests_per_second: figures.rate,
-            success_rate: figures.recent_success,
+            success_rate: figures.success,
             latency: latency(&figures),
         }
     });

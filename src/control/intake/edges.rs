@@ -69,8 +69,6 @@ pub struct Totals {
 pub struct EdgeFigures {
     /// Over the last [`RATE_WINDOW`] seconds.
     pub rate: f64,
-    /// 0 to 1 over the last [`RATE_WINDOW`] seconds.
-    pub recent_success: Option<f64>,
     /// 0 to 1 over the last [`RING`] seconds.
     pub success: Option<f64>,
     /// Milliseconds over the last [`RING`] seconds: median, 95 %, 99 %.
@@ -105,13 +103,13 @@ impl Edges {
 
     /// The figures of all edges together that `selects` picks.
     pub fn figures(&self, second: u64, selects: impl Fn(&Edge) -> bool) -> EdgeFigures {
-        let (mut all, mut recent) = (Sum::default(), Sum::default());
+        let (mut all, mut recent) = (Sum::default(), 0);
         let mut durations = Histogram::default();
         for (_, series) in self.edges.iter().filter(|(edge, _)| selects(edge)) {
             for slot in series.window(second, RING) {
                 all.add(slot);
                 if second.saturating_sub(slot.second) < RATE_WINDOW {
-                    recent.add(slot);
+                    recent += slot.requests;
                 }
                 for &(bucket, count) in &slot.durations {
                     durations.add(bucket as usize, count);
@@ -119,10 +117,10 @@ impl Edges {
             }
         }
         EdgeFigures {
-            rate: recent.requests as f64 / RATE_WINDOW as f64,
-            recent_success: recent.success(),
+            rate: recent as f64 / RATE_WINDOW as f64,
             success: all.success(),
-            latency: [0.5, 0.95, 0.99].map(|q| Some(durations.quantile(q)?.as_secs_f64() * 1e3)),
+            latency: [0.5, 0.95, 0.99]
+                .map(|q| Some(durations.quantile(q)?.as_micros() as f64 / 1e3)),
             requests: all.requests,
         }
     }

@@ -90,7 +90,7 @@ pub struct ServiceStatus {
     pub breaker: String,
     /// Over the last 10 s, as its callers saw it.
     pub requests_per_second: f64,
-    /// 0 to 1 over the last 10 s; `null` without traffic.
+    /// 0 to 1 over the last minute; `null` without traffic.
     pub success_rate: Option<f64>,
     /// Over the last minute.
     pub latency: Latency,

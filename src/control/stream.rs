@@ -1,0 +1,50 @@
+//! One stream with one proxy, driven in a task of its own until it, the proxy or the control plane
+//! ends. Who is at the other end comes from the certificate alone.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use crate::control::plane::Plane;
+use crate::names::Identity;
+use crate::xds::grpc::Peer;
+
+/// Where the messages to the proxy go.
+pub(super) type Out<R> = mpsc::Sender<Result<R, Status>>;
+
+/// Accepts a stream, which `drive` serves; what it ends with is the last that the proxy hears. At
+/// most `queue` messages wait, so that a slow proxy holds up its own stream only.
+pub(super) fn serve<Q, R, D, F>(
+    plane: &Arc<Plane>,
+    peer: Peer,
+    inbound: Streaming<Q>,
+    queue: usize,
+    drive: D,
+) -> Result<ReceiverStream<Result<R, Status>>, Status>
+where
+    Q: Send + 'static,
+    R: Send + 'static,
+    D: FnOnce(Arc<Plane>, Identity, Streaming<Q>, Out<R>) -> F,
+    F: Future<Output = Result<(), Status>> + Send + 'static,
+{
+    let identity = peer
+        .identity
+        .ok_or_else(|| Status::unauthenticated("proxies are served over mutual TLS alone"))?;
+    let (out, outbound) = mpsc::channel(queue);
+    let stop = plane.stop.clone();
+    let driven = drive(Arc::clone(plane), identity, inbound, out.clone());
+    tokio::spawn(async move {
+        let ended = tokio::select! {
+            ended = driven => ended,
+            () = stop.cancelled() => Err(Status::unavailable("the control plane is about to end")),
+        };
+        if let Err(status) = ended {
+            // The proxy may have gone already.
+            let _ = out.try_send(Err(status));
+        }
+    });
+    Ok(ReceiverStream::new(outbound))
+}
