@@ -1,6 +1,6 @@
 //! The local platform: the control plane as a background process of this user, without root.
 //!
-//! `install` starts a supervisor in a session of its own ([`start`]); the supervisor ([`supervise`])
+//! `install` starts a supervisor in a session of its own ([`start`]); the supervisor ([`fn@supervise`])
 //! runs `control-plane run` and starts it again when it crashes. Who supervises is found out by the
 //! lock that the supervisor holds, never by a process id alone, so that no foreign process is ever
 //! signalled. What the control plane itself keeps in its home directory is none of this module's.

@@ -3,7 +3,7 @@
 //! One loop owns all of it; it never blocks the data plane, which reads the [`Directory`]. Goes in:
 //! names that requests asked for, messages of the control plane, [`Order`]s of `run`. Comes out:
 //! what is in use, acknowledged; reports; a renewed certificate. Without a control plane the loop
-//! goes on and tries again with full jitter up to [`LONGEST_RETRY`], longer only when asked to.
+//! goes on and tries again with full jitter up to `LONGEST_RETRY`, longer only when asked to.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};

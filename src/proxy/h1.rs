@@ -2,7 +2,7 @@
 //!
 //! A head is parsed once into byte ranges over the read buffer ([`RequestHead`], [`ResponseHead`]),
 //! validated and normalized there (RFC 9112, and SECURITY's stricter rules), and written again by
-//! [`write`]; framing and hop-by-hop fields are never copied. Bodies are decoded by [`body`].
+//! [`mod@write`]; framing and hop-by-hop fields are never copied. Bodies are decoded by [`body`].
 
 pub mod body;
 pub mod buffer;

@@ -1,8 +1,8 @@
 //! The last good configuration on disk: with it a proxy serves again at once, control plane or not.
 //!
 //! Goes in: every resource that was accepted, every name let go. Comes out: a file that is whole or
-//! not there, at most one write a second and one at a time. Layout: [`MAGIC`], SHA-256 of the rest,
-//! a protobuf [`Saved`]. A file with a wrong checksum, of another proxy, identity or trust domain
+//! not there, at most one write a second and one at a time. Layout: `MAGIC`, SHA-256 of the rest,
+//! a protobuf `Saved`. A file with a wrong checksum, of another proxy, identity or trust domain
 //! is refused and said, never used in part.
 
 use std::fmt;
