@@ -21,7 +21,7 @@ use crate::control::proxies::{AgentLink, Ask, PROXIES_MAX};
 use crate::control::registration::Registration;
 use crate::control::stream;
 use crate::names::{Identity, ProxyId};
-use crate::xds::agent::{Command, Down, Hello, State, Up, Welcome, command, down, up};
+use crate::xds::agent::{Command, Down, Hello, Noted, State, Up, Welcome, command, down, up};
 use crate::xds::grpc::Peer;
 
 /// Messages on their way out.
@@ -225,7 +225,7 @@ impl Stream<'_> {
                     let Some(Up { message }) = message? else { return Ok(()) };
                     // A kind of message of a later version is no reason to end.
                     let Some(message) = message else { continue };
-                    if self.take(message).await? {
+                    if self.take(message, out).await? {
                         return Ok(());
                     }
                 }
@@ -248,12 +248,15 @@ impl Stream<'_> {
     }
 
     /// Takes a message; whether it was the last.
-    async fn take(&mut self, message: up::Message) -> Result<bool, Status> {
+    async fn take(&mut self, message: up::Message, out: &Out) -> Result<bool, Status> {
         let plane = self.connected.plane;
         let id = self.connected.registration.proxy();
         match message {
             up::Message::Hello(_) => return Err(Status::invalid_argument("a second hello")),
-            up::Message::State(state) => self.state(state).await,
+            up::Message::State(state) => {
+                let ready = self.state(state).await;
+                send(out, down::Message::Noted(Noted { ready })).await?;
+            }
             up::Message::Metrics(metrics) => plane.intake.lock().metrics(metrics, plane.second()),
             up::Message::Spans(spans) => plane.intake.lock().spans(spans, &id),
             up::Message::Reply(reply) => {
@@ -280,7 +283,8 @@ impl Stream<'_> {
         Ok(false)
     }
 
-    async fn state(&mut self, state: State) {
+    /// Takes how the proxy is; whether the mesh now counts on it.
+    async fn state(&mut self, state: State) -> bool {
         let Connected { plane, registration, .. } = &mut self.connected;
         let id = registration.proxy();
         let ready = state.ready && !state.draining;
@@ -288,7 +292,7 @@ impl Stream<'_> {
             proxy.told = Some(state);
         });
         if registration.ready == ready {
-            return;
+            return ready;
         }
         registration.ready = ready;
         plane.board.lock().proxies.register(registration.clone(), Timestamp::now());
@@ -297,6 +301,7 @@ impl Stream<'_> {
             tracing::warn!(proxy = %id, %error, "the mesh does not take its state");
         }
         plane.store.register_soon(id, Some(registration.clone())).await;
+        ready
     }
 }
 

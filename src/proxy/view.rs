@@ -38,6 +38,8 @@ pub struct Status {
     pub last_good: bool,
     /// Both streams to the control plane are open.
     pub connected: bool,
+    /// The mesh knows that the workload takes requests.
+    pub announced: bool,
     /// The certificate has expired: nothing gets in or out.
     pub cert_expired: bool,
 }

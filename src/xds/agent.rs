@@ -287,7 +287,7 @@ pub struct Goodbye {}
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Down {
     /// What it says.
-    #[prost(oneof = "down::Message", tags = "1, 2")]
+    #[prost(oneof = "down::Message", tags = "1, 2, 3")]
     pub message: Option<down::Message>,
 }
 
@@ -302,7 +302,18 @@ pub mod down {
         /// Something to do.
         #[prost(message, tag = "2")]
         Command(super::Command),
+        /// The answer to [`State`](super::State).
+        #[prost(message, tag = "3")]
+        Noted(super::Noted),
     }
+}
+
+/// The mesh has taken a [`State`]: whoever asks from now on is told.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Noted {
+    /// The workload takes requests, as far as the mesh knows.
+    #[prost(bool, tag = "1")]
+    pub ready: bool,
 }
 
 /// The registration holds.

@@ -52,3 +52,18 @@ fn a_workload_that_names_no_port_is_reached_where_its_service_is_declared() {
         proxy.end().expect("it ends well");
     }
 }
+
+#[test]
+fn who_is_ready_is_called_at_once() {
+    let home = home();
+    let _control_plane = ControlPlane::start(home.path());
+    let web = Proxy::start(config(home.path(), "web"));
+    for service in ["a", "b", "c", "d", "e", "f"] {
+        // The caller exists already: only the mesh's knowledge of the new workload can be late.
+        let config = Config { app: Some(application()), ..serving(home.path(), service) };
+        let proxy = Proxy::start(config);
+        assert_eq!(status(&web, service), 200, "{service} said that it is ready");
+        proxy.end().expect("it ends well");
+    }
+    web.end().expect("it ends well");
+}

@@ -73,6 +73,11 @@ impl Control {
                     self.synced();
                 }
                 Some(down::Message::Command(command)) => self.on_command(command),
+                Some(down::Message::Noted(noted)) => {
+                    self.status.send_if_modified(|status| {
+                        std::mem::replace(&mut status.announced, noted.ready) != noted.ready
+                    });
+                }
                 None => tracing::debug!("a message of a kind that is not known was ignored"),
             },
             Message::Closed(status) => {

@@ -30,6 +30,9 @@ use crate::telemetry::span::SpanQueue;
 /// How long a fresh proxy waits for the mesh's settings before it says that it is ready.
 const FIRST_CONFIGURATION: Duration = Duration::from_secs(5);
 
+/// How long a fresh proxy waits until the mesh counts on it before it says that it is ready.
+const ANNOUNCEMENT: Duration = Duration::from_secs(1);
+
 /// Orders that wait for the control thread; there are three in a life.
 const ORDERS: usize = 4;
 
@@ -118,8 +121,16 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
         }
         tracing::warn!("no configuration yet: what is outside of the mesh is refused until then");
     }
+    announced(status.clone()).await;
     let ready = ready(config, &place, &identity, &addresses, bound.ready_admin);
     Ok(Started { ready, running, orders, control, admin, status, place })
+}
+
+/// Waits until the mesh counts on us: whoever sees the ready file calls at once. Without a control
+/// plane nobody new could learn of us.
+async fn announced(mut status: watch::Receiver<Status>) {
+    let announced = status.wait_for(|status| status.announced || !status.connected);
+    let _ = tokio::time::timeout(ANNOUNCEMENT, announced).await;
 }
 
 async fn bind(config: &Config, place: &Place) -> Result<Bound, RunError> {
