@@ -52,7 +52,6 @@ pub(super) async fn live(
     mut signals: mpsc::Receiver<Signal>,
     told: oneshot::Sender<Ready>,
 ) -> Result<u8, RunError> {
-    let _ = started.orders.send(Order::Serving).await;
     let file = config.ready_file.as_deref().map(|path| {
         ReadyFile::write(path, &started.ready)
             .map_err(|error| RunError::ReadyFile(path.to_owned(), error))

@@ -121,14 +121,15 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
         }
         tracing::warn!("no configuration yet: what is outside of the mesh is refused until then");
     }
-    announced(status.clone()).await;
+    announced(&orders, status.clone()).await;
     let ready = ready(config, &place, &identity, &addresses, bound.ready_admin);
     Ok(Started { ready, running, orders, control, admin, status, place })
 }
 
-/// Waits until the mesh counts on us: whoever sees the ready file calls at once. Without a control
-/// plane nobody new could learn of us.
-async fn announced(mut status: watch::Receiver<Status>) {
+/// Everything listens: waits until the mesh counts on us, because whoever sees the ready file calls
+/// at once. Without a control plane nobody new could learn of us.
+async fn announced(orders: &mpsc::Sender<Order>, mut status: watch::Receiver<Status>) {
+    let _ = orders.send(Order::Serving).await;
     let announced = status.wait_for(|status| status.announced || !status.connected);
     let _ = tokio::time::timeout(ANNOUNCEMENT, announced).await;
 }
