@@ -39,6 +39,17 @@ pub enum Called {
     Outside(String, u16),
 }
 
+impl Called {
+    /// Where what is found out about a destination may be kept: under the table of its service,
+    /// which another configuration replaces, and the port.
+    pub fn place(&self) -> Option<(u64, u16)> {
+        match self {
+            Self::Service(cell, port) => Some((cell.table.load().id, *port)),
+            Self::Outside(..) => None,
+        }
+    }
+}
+
 impl fmt::Display for Called {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

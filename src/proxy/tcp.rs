@@ -86,6 +86,9 @@ async fn find_out(
     side: &mut Side,
     called: &Called,
 ) -> Option<(Kind, Option<Dialed>)> {
+    if called.place().is_some_and(|place| worker.speaks_first(place)) {
+        return Some((Kind::Opaque, None));
+    }
     match detect::detect(worker, side).await? {
         Kind::Silent => {}
         kind => return Some((kind, None)),
@@ -98,6 +101,8 @@ async fn find_out(
         dialed.upstream.side.stream.poll_readable(cx).map(|()| true)
     });
     if server_first.await {
+        // The next client of this port need not be silent first.
+        called.place().into_iter().for_each(|place| worker.remember_speaks_first(place));
         return Some((Kind::Opaque, Some(dialed)));
     }
     match detect::detect(worker, side).await? {

@@ -2,7 +2,7 @@
 //! shared with another worker except what [`Shared`] holds, which is read only or atomic.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -90,6 +90,8 @@ pub struct Worker {
     edges: RefCell<HashMap<(u64, u64, u64), Arc<Edge>>>,
     blocks: RefCell<Vec<Vec<u8>>>,
     rooms: RefCell<Vec<Vec<u8>>>,
+    /// Ports where the server speaks first, by the table of the service.
+    server_first: RefCell<HashSet<(u64, u16)>>,
     outside: RefCell<HashMap<SocketAddr, Arc<Endpoint>>>,
     /// This proxy's service and identity as labels of metrics.
     pub labels: Labels,
@@ -127,6 +129,7 @@ impl Worker {
             edges: RefCell::default(),
             blocks: RefCell::default(),
             rooms: RefCell::default(),
+            server_first: RefCell::default(),
             outside: RefCell::default(),
             labels,
         })
@@ -205,6 +208,20 @@ impl Worker {
         }
         let fresh = || Arc::new(Endpoint::app(&self.shared.proxy, address));
         Arc::clone(outside.entry(address).or_insert_with(fresh))
+    }
+
+    /// Whether the server was heard first at a port of a service.
+    pub fn speaks_first(&self, place: (u64, u16)) -> bool {
+        self.server_first.borrow().contains(&place)
+    }
+
+    /// Remembers that the server was heard first: such a port is opaque.
+    pub fn remember_speaks_first(&self, place: (u64, u16)) {
+        let mut places = self.server_first.borrow_mut();
+        if places.len() >= MAX_TARGETS {
+            places.clear();
+        }
+        places.insert(place);
     }
 
     /// Remembers the service that an authority names.

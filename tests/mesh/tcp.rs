@@ -88,6 +88,22 @@ fn a_server_that_speaks_first_is_heard() {
 }
 
 #[test]
+fn a_port_where_the_server_was_heard_first_stays_opaque() {
+    let db = Origin::scripted(|conn, _| {
+        conn.send("220 ready\r\n");
+        let said = conn.rest();
+        conn.send(said);
+    });
+    let mesh = with(&db, Protocol::Detect);
+    mesh.call_upstream("web", "db").expect("220 ready\r\n");
+    // Read as HTTP this would be refused.
+    let mut conn = mesh.call_upstream("web", "db");
+    conn.send("GET / is not HTTP\r\n\r\n");
+    conn.finish();
+    assert_eq!(conn.rest(), b"220 ready\r\nGET / is not HTTP\r\n\r\n");
+}
+
+#[test]
 fn a_client_that_speaks_first_after_a_pause_is_heard() {
     for protocol in OPAQUE {
         let db = Origin::scripted(|conn, _| {
