@@ -8,6 +8,7 @@ pub mod accept;
 pub mod backoff;
 pub mod descriptors;
 pub mod file;
+pub mod ports;
 
 #[cfg(test)]
 mod tests;

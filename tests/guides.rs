@@ -42,7 +42,7 @@ fn script(guide: &Guide, page: &str) -> String {
     let held: Vec<TcpListener> = guide
         .ports
         .iter()
-        .map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has free ports"))
+        .map(|_| meshctl::net::ports::listen_quietly().expect("loopback has free ports"))
         .collect();
     let mut script = commands(page);
     for (port, listener) in guide.ports.iter().zip(&held) {

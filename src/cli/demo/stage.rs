@@ -265,8 +265,7 @@ impl Running {
 
 /// A port that nobody listens on at this moment.
 fn free_port() -> anyhow::Result<u16> {
-    let listener =
-        std::net::TcpListener::bind("127.0.0.1:0").context("loopback has no free port")?;
+    let listener = crate::net::ports::listen_quietly().context("loopback has no free port")?;
     Ok(listener.local_addr()?.port())
 }
 
