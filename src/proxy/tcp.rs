@@ -93,7 +93,7 @@ async fn find_out(
         Kind::Silent => {}
         kind => return Some((kind, None)),
     }
-    let mut dialed = dial(worker, called).await?;
+    let dialed = dial(worker, called).await?;
     let server_first = std::future::poll_fn(|cx| {
         if side.stream.poll_readable(cx).is_ready() {
             return Poll::Ready(false);
@@ -107,11 +107,8 @@ async fn find_out(
     }
     match detect::detect(worker, side).await? {
         kind @ (Kind::Http1 | Kind::Http2) => Some((kind, None)),
-        kind => {
-            // Its bytes are not HTTP: the connection that waits is the right one.
-            dialed.upstream.reused = false;
-            Some((kind, Some(dialed)))
-        }
+        // Its bytes are not HTTP: the connection that waits is the right one.
+        kind => Some((kind, Some(dialed))),
     }
 }
 
