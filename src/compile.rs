@@ -117,6 +117,7 @@ impl<'k> Subject<'k> {
                 let address = key.name.strip_prefix("address/")?.parse().ok()?;
                 (*key == Key::address(address)).then_some(Self::Address(address))
             }
+            Kind::Host => None,
         }
     }
 }

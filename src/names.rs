@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 mod identity;
 mod protocol;
+pub mod sidecar;
 #[cfg(test)]
 mod tests;
 

@@ -1,3 +1,4 @@
-//! Where the mesh runs: local (a background process) now, Kubernetes later.
+//! Where the mesh runs: local (a background process) or Kubernetes; and what both share, capture.
 
+pub mod kubernetes;
 pub mod local;

@@ -6,17 +6,19 @@
 //! resource refuses it (NACK).
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::names::{ProxyId, ServiceName};
 
 mod cluster;
+mod host;
 mod mesh;
 mod service;
 mod workload;
 
 pub use cluster::{Cluster, ClusterPolicy, ClusterPort, Endpoint, LoadBalancer, PortMapping};
+pub use host::Host;
 pub use mesh::{Mesh, OutboundMode, PARTS_PER_MILLION};
 pub use service::{
     Backend, Field, FieldMatch, HeaderEdit, PathMatch, RouteMatch, Rule, Service, ServicePort,
@@ -37,13 +39,15 @@ pub enum Kind {
     Cluster,
     /// Which service an address belongs to: `address/ip:port`.
     Address,
+    /// Which workload has an address of its own: `host/ip`.
+    Host,
 }
 
 impl Kind {
     /// Every kind, in the order in which a proxy wants them (make before break: clusters before
     /// the services that point to them).
-    pub const ALL: [Self; 5] =
-        [Self::Mesh, Self::Workload, Self::Cluster, Self::Service, Self::Address];
+    pub const ALL: [Self; 6] =
+        [Self::Mesh, Self::Workload, Self::Cluster, Self::Service, Self::Address, Self::Host];
 
     /// The type URL on the wire.
     pub fn type_url(self) -> &'static str {
@@ -53,6 +57,7 @@ impl Kind {
             Self::Service => "type.googleapis.com/meshctl.v1.Service",
             Self::Cluster => "type.googleapis.com/meshctl.v1.Cluster",
             Self::Address => "type.googleapis.com/meshctl.v1.Address",
+            Self::Host => "type.googleapis.com/meshctl.v1.Host",
         }
     }
 
@@ -101,6 +106,11 @@ impl Key {
     pub fn address(address: SocketAddr) -> Self {
         Self { kind: Kind::Address, name: format!("address/{address}").into() }
     }
+
+    /// The workload whose own address `ip` is.
+    pub fn host(ip: IpAddr) -> Self {
+        Self { kind: Kind::Host, name: format!("host/{ip}").into() }
+    }
 }
 
 impl fmt::Display for Key {
@@ -128,6 +138,8 @@ pub enum Resource {
     Cluster(Cluster),
     /// See [`Kind::Address`].
     Address(Address),
+    /// See [`Kind::Host`].
+    Host(Host),
 }
 
 impl Resource {
@@ -142,6 +154,7 @@ impl Resource {
             },
             Self::Cluster(cluster) => Key::cluster(&cluster.name),
             Self::Address(address) => Key::address(address.address),
+            Self::Host(host) => Key::host(host.ip),
         }
     }
 }

@@ -123,7 +123,7 @@ fn authorized(id: &ProxyId, key: &Key) -> bool {
             Some((_, consumer)) => consumer == id.namespace.as_str(),
             None => true,
         },
-        Kind::Mesh | Kind::Cluster | Kind::Address => true,
+        Kind::Mesh | Kind::Cluster | Kind::Address | Kind::Host => true,
     }
 }
 

@@ -196,24 +196,26 @@ impl Session {
     }
 
     fn line(&self, kind: Kind) -> &Line {
-        let [mesh, workload, cluster, service, address] = &self.lines;
+        let [mesh, workload, cluster, service, address, host] = &self.lines;
         match kind {
             Kind::Mesh => mesh,
             Kind::Workload => workload,
             Kind::Cluster => cluster,
             Kind::Service => service,
             Kind::Address => address,
+            Kind::Host => host,
         }
     }
 
     fn line_mut(&mut self, kind: Kind) -> &mut Line {
-        let [mesh, workload, cluster, service, address] = &mut self.lines;
+        let [mesh, workload, cluster, service, address, host] = &mut self.lines;
         match kind {
             Kind::Mesh => mesh,
             Kind::Workload => workload,
             Kind::Cluster => cluster,
             Kind::Service => service,
             Kind::Address => address,
+            Kind::Host => host,
         }
     }
 }

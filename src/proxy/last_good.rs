@@ -176,7 +176,7 @@ fn order(kind: Kind) -> u8 {
     match kind {
         Kind::Mesh | Kind::Workload => 0,
         Kind::Service => 1,
-        Kind::Cluster | Kind::Address => 2,
+        Kind::Cluster | Kind::Address | Kind::Host => 2,
     }
 }
 

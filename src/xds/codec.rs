@@ -19,6 +19,7 @@ use crate::resource::{Key, Kind, Resource};
 mod address;
 mod cluster;
 mod field;
+mod host;
 mod mesh;
 mod route;
 mod service;
@@ -82,6 +83,7 @@ pub fn encode(resource: &Resource) -> Encoded {
         Resource::Cluster(cluster) => cluster::encode(cluster),
         Resource::Service(service) => service::encode(service),
         Resource::Address(address) => address::encode(address),
+        Resource::Host(host) => host::encode(host),
     }
     .into();
     let hash = digest::digest(&digest::SHA256, &body);
@@ -100,6 +102,7 @@ pub fn decode(kind: Kind, name: &str, body: &[u8]) -> Result<Resource, DecodeErr
         Kind::Cluster => Resource::Cluster(cluster::decode(body)?),
         Kind::Service => Resource::Service(service::decode(body)?),
         Kind::Address => Resource::Address(address::decode(body)?),
+        Kind::Host => Resource::Host(host::decode(body)?),
     };
     let own = resource.key();
     if *own.name != *name {

@@ -112,6 +112,8 @@ impl Loader {
             Resource::Cluster(cluster) => self.offer_cluster(&cluster, ticket, now),
             Resource::Service(service) => self.offer_service(service, ticket, now),
             Resource::Address(address) => self.offer_address(address, ticket, now),
+            // Nobody asks for one yet.
+            Resource::Host(_) => {}
         }
     }
 
@@ -138,7 +140,7 @@ impl Loader {
                 self.proceed(&waiting, now);
             }
             // The last word on the mesh and on ourselves stays in force.
-            (resource::Kind::Mesh | resource::Kind::Workload | resource::Kind::Address, _) => {}
+            _ => {}
         }
     }
 

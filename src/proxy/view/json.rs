@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::names::ServiceName;
 use crate::resource::{
-    Address, Backend, Cluster, Endpoint, Field, FieldMatch, HeaderEdit, LoadBalancer, Mesh,
+    Address, Backend, Cluster, Endpoint, Field, FieldMatch, HeaderEdit, Host, LoadBalancer, Mesh,
     MtlsMode, OutboundMode, PathMatch, Resource, RouteMatch, Rule, Service, ServicePort,
     ValueMatch, Workload,
 };
@@ -20,7 +20,20 @@ pub(super) fn resource(resource: &Resource) -> Value {
         Resource::Address(Address { address, service, port }) => {
             json!({"address": address.to_string(), "service": service.to_string(), "port": port})
         }
+        Resource::Host(host) => of_host(host),
     }
+}
+
+fn of_host(host: &Host) -> Value {
+    let ports = host.ports.iter().map(|(port, protocol)| (port.to_string(), protocol.as_str()));
+    json!({
+        "address": host.ip.to_string(),
+        "service": host.service.to_string(),
+        "workload": host.workload.to_string(),
+        "identity": host.identity.as_ref().map(ToString::to_string),
+        "version": host.version,
+        "ports": ports.collect::<std::collections::BTreeMap<_, _>>(),
+    })
 }
 
 /// The sums of one edge.

@@ -206,6 +206,14 @@ fn address() -> impl Strategy<Value = Address> {
     })
 }
 
+fn host() -> impl Strategy<Value = Host> {
+    let ports = btree_map(port(), protocol(), 0..4);
+    let who = (service_name(), object_name(), option::of(identity()), "[a-z0-9.]{0,8}");
+    (any::<IpAddr>(), who, ports).prop_map(|(ip, (service, workload, identity, version), ports)| {
+        Host { ip, service, workload, identity, version, ports: ports.into_iter().collect() }
+    })
+}
+
 /// Any resource of any kind.
 pub(super) fn resource() -> impl Strategy<Value = Resource> {
     prop_oneof![
@@ -214,5 +222,6 @@ pub(super) fn resource() -> impl Strategy<Value = Resource> {
         cluster().prop_map(Resource::Cluster),
         service().prop_map(Resource::Service),
         address().prop_map(Resource::Address),
+        host().prop_map(Resource::Host),
     ]
 }

@@ -1,0 +1,4 @@
+//! The Kubernetes platform: the API server is the store, the scheduler and the source of endpoints.
+//!
+//! Nothing of it is built again. What lies in here knows the API's objects; what they mean for the
+//! mesh is said in the words of `mesh`. The control plane that uses it is in `control`.
