@@ -47,6 +47,9 @@ pub use read::{MAX_FILE_BYTES, MAX_TOTAL_BYTES, ReadError, read};
 pub use render::render;
 pub use resolved::{default_config, resolved};
 
+pub(crate) use problems::{alternatives, nearest, quoted};
+pub(crate) use scalar::{Scalar, resolve};
+
 use document::{Read, Revision};
 use positions::Positions;
 use problems::Problems;

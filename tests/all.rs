@@ -9,6 +9,7 @@ mod demo;
 mod docs;
 mod guides;
 mod h2;
+mod inject;
 mod install;
 mod mesh;
 mod rules;
