@@ -5,6 +5,7 @@ mod certs;
 mod cli;
 mod compile;
 mod control;
+mod crds;
 mod demo;
 mod docs;
 mod guides;

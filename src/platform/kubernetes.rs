@@ -4,3 +4,4 @@
 //! mesh is said in the words of `mesh`. The control plane that uses it is in `control`.
 
 pub mod client;
+pub mod crds;
