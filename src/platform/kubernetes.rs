@@ -5,3 +5,8 @@
 
 pub mod client;
 pub mod crds;
+pub mod manifests;
+pub mod objects;
+pub mod rights;
+pub mod rollout;
+pub mod versions;
