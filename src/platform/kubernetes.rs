@@ -4,3 +4,10 @@
 //! mesh is said in the words of `mesh`. The control plane that uses it is in `control`.
 
 pub mod discovery;
+pub mod client;
+pub mod crds;
+pub mod manifests;
+pub mod objects;
+pub mod rights;
+pub mod rollout;
+pub mod versions;
