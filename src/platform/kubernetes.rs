@@ -9,4 +9,5 @@ pub mod manifests;
 pub mod objects;
 pub mod rights;
 pub mod rollout;
+pub mod survey;
 pub mod versions;
