@@ -10,4 +10,5 @@ pub mod objects;
 pub mod rights;
 pub mod rollout;
 pub mod survey;
+pub mod trial;
 pub mod versions;
