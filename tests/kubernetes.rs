@@ -1,0 +1,8 @@
+//! The mesh on a real cluster: kubelet, containers, applications that know nothing of it.
+//!
+//! These tests are ignored where no cluster is. `.ci/kubernetes` makes one (or takes the one that
+//! `KUBECONFIG` names, with the image that `MESHCTL_TEST_IMAGE` names) and runs them. Each works in
+//! namespaces of its own; what is there once for the whole cluster is held by [`support::Mesh`].
+
+mod support;
+mod testbed;
