@@ -60,7 +60,7 @@ pub(super) fn run(args: &InstallArgs, context: &Context) -> Outcome {
     let address = &status.control_plane.address;
     context.printer.line(&format!("control plane {what}, version {CLIENT}, at {address}"))?;
     context.printer.note(&format!("data in {}", launch.home.display()));
-    Installation::Local.write(&launch.home)?;
+    Installation::Local.record(&launch.home)?;
     Ok(Exit::Done)
 }
 
