@@ -4,3 +4,13 @@
 //! mesh is said in the words of `mesh`. The control plane that uses it is in `control`.
 
 pub mod inject;
+pub mod client;
+pub mod crds;
+pub mod discovery;
+pub mod manifests;
+pub mod objects;
+pub mod rights;
+pub mod rollout;
+pub mod survey;
+pub mod trial;
+pub mod versions;

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::names::{ObjectName, Protocol, ServiceAccount, ServiceName};
+use crate::proxy::join::{Proof, TokenProof};
 
 /// How long a proxy drains where nothing else is said.
 pub const DRAIN: Duration = Duration::from_secs(30);
@@ -20,6 +21,8 @@ pub struct Config {
     /// The home directory of this machine's mesh: `join.sock` of the control plane lies in it, and
     /// the proxy's own directory under `proxies/NAMESPACE/NAME/`.
     pub home: PathBuf,
+    /// In a pod: its token, and where the control plane is.
+    pub token: Option<TokenProof>,
     /// The service that the workload registers under.
     pub service: ServiceName,
     /// The `version` label; with it the workload also makes the service `SERVICE-VERSION`.
@@ -148,6 +151,14 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// What proves who the workload is.
+    pub(super) fn proof(&self) -> Proof {
+        match &self.token {
+            Some(token) => Proof::Token(token.clone()),
+            None => Proof::SameUser(self.home.clone()),
+        }
     }
 
     /// All labels of the workload: `app`, `version`, and those given.
