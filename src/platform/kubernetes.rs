@@ -5,3 +5,11 @@
 
 pub mod client;
 pub mod crds;
+pub mod discovery;
+pub mod manifests;
+pub mod objects;
+pub mod rights;
+pub mod rollout;
+pub mod survey;
+pub mod trial;
+pub mod versions;
