@@ -36,7 +36,7 @@ pub(super) fn run(args: &InstallArgs, context: &Context) -> Outcome {
         context.printer.data(&local::unit(&launch))?;
         return Ok(Exit::Done);
     }
-    let client = Client::with_timeout(&launch.home, PROBE)?;
+    let client = Client::new(&launch.home)?.within(PROBE);
     let running = match client.ask::<MeshStatus>("/v1/status", &[]) {
         Ok(status) => Some(status),
         Err(Fault::NotRunning) => None,

@@ -27,7 +27,7 @@ pub(super) fn run(args: &UninstallArgs, context: &Context) -> Outcome {
         let what = format!("delete all of the mesh's data in `{}`", dir.display());
         confirm::confirm(args.confirm, context.printer, &what)?;
     }
-    let client = Client::with_timeout(dir, ANSWER)?;
+    let client = Client::new(dir)?.within(ANSWER);
     let proxies = connected(&client);
     match stop(&client, &home, args.timeout.timeout, context)? {
         true => context.printer.line("control plane stopped")?,
