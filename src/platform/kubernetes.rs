@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod crds;
+pub mod discovery;
 pub mod manifests;
 pub mod objects;
 pub mod rights;
