@@ -12,7 +12,7 @@ fn names(snapshot: &Snapshot) -> Vec<String> {
 
 fn endpoints(snapshot: &Snapshot, service: &str) -> Vec<String> {
     let endpoints = snapshot.endpoints_of(&name(service));
-    endpoints.iter().map(|workload| workload.proxy.name.to_string()).collect()
+    endpoints.iter().map(|endpoint| endpoint.name.to_string()).collect()
 }
 
 #[test]

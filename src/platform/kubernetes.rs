@@ -5,3 +5,9 @@
 
 pub mod client;
 pub mod crds;
+pub mod manifests;
+pub mod objects;
+pub mod rights;
+pub mod rollout;
+pub mod survey;
+pub mod versions;
