@@ -9,5 +9,6 @@ pub mod manifests;
 pub mod objects;
 pub mod rights;
 pub mod rollout;
+pub mod rules;
 pub mod survey;
 pub mod versions;
