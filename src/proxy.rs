@@ -33,6 +33,7 @@ pub mod pool;
 pub mod pump;
 pub mod ready;
 pub mod record;
+pub mod redirect;
 pub mod reply;
 pub mod run;
 pub mod serve;

@@ -12,6 +12,7 @@ mod docs;
 mod guides;
 mod h2;
 mod install;
+mod kubernetes;
 mod mesh;
 mod rules;
 mod support;

@@ -16,7 +16,7 @@ use meshctl::mesh::{
     Snapshot, TargetPort, TrafficPolicy, Workload, WorkloadPort,
 };
 use meshctl::names::{Protocol, ProxyId, RuleId, ServiceName, SliceName};
-use meshctl::resource::{HeaderEdit, Key, LoadBalancer, MtlsMode, PathMatch};
+use meshctl::resource::{HeaderEdit, Key, LoadBalancer, MtlsMode, PathMatch, Rewrite};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -270,7 +270,10 @@ fn route() -> impl Strategy<Value = HttpRoute> {
             name: name.name.as_str().parse().expect("a name"),
             generation: 1,
             created_ms,
-            parents: parents.into_iter().map(|(service, port)| Parent { service, port }).collect(),
+            parents: parents
+                .into_iter()
+                .map(|(service, port)| Parent { service, port, section: None })
+                .collect(),
             rules: rules.into_iter().map(rule).collect(),
         }
     })
@@ -289,12 +292,15 @@ fn rule(backends: Vec<(ServiceName, u16)>) -> RouteRule {
         weight: 1,
         request_headers: HeaderEdit::default(),
         response_headers: HeaderEdit::default(),
+        rewrite: Rewrite::default(),
     };
     RouteRule {
         id: RuleId("HTTPRoute/a/x/0".into()),
         matches: vec![everything],
         request_headers: HeaderEdit::default(),
         response_headers: HeaderEdit::default(),
+        redirect: None,
+        rewrite: Rewrite::default(),
         backends: backends.into_iter().map(backend).collect(),
         request_timeout: None,
         backend_request_timeout: None,

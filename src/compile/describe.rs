@@ -112,7 +112,7 @@ fn routes_view(
     port: &ServicePort,
     consumer: Option<&Namespace>,
 ) -> RoutesInForce {
-    let attached = snapshot.routes_on(name, port.port, consumer);
+    let attached = snapshot.routes_on(name, port, consumer);
     let routes = routes_in_force(snapshot, name, port, consumer);
     if attached.is_empty() {
         return RoutesInForce::Implicit(implicit_id(name));

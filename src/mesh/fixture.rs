@@ -9,7 +9,7 @@ use crate::mesh::{
     TrafficPolicy, Workload, WorkloadPort,
 };
 use crate::names::{Identity, Protocol, RuleId, ServiceName};
-use crate::resource::{HeaderEdit, LoadBalancer, PathMatch};
+use crate::resource::{HeaderEdit, LoadBalancer, PathMatch, Rewrite};
 
 pub(crate) fn empty() -> Snapshot {
     Snapshot::new("cluster.local".parse().expect("a trust domain"), Arc::default())
@@ -90,6 +90,8 @@ pub(crate) fn route(
         matches,
         request_headers: HeaderEdit::default(),
         response_headers: HeaderEdit::default(),
+        redirect: None,
+        rewrite: Rewrite::default(),
         backends: vec![backend_ref(backend, 80)],
         request_timeout: None,
         backend_request_timeout: None,
@@ -99,7 +101,7 @@ pub(crate) fn route(
         name: own.parse().expect("a name"),
         generation: 1,
         created_ms: 1,
-        parents: vec![Parent { service: name(parent), port: None }],
+        parents: vec![Parent { service: name(parent), port: None, section: None }],
         rules: rules.into_iter().enumerate().map(rule).collect(),
     }
 }
@@ -111,6 +113,7 @@ pub(crate) fn backend_ref(service: &str, port: u16) -> BackendRef {
         weight: 1,
         request_headers: HeaderEdit::default(),
         response_headers: HeaderEdit::default(),
+        rewrite: Rewrite::default(),
     }
 }
 

@@ -237,6 +237,7 @@ impl Connection {
         let trace = Trace::begin(traceparent, ppm, &view, server);
         let plan = RequestPlan {
             edits: decision.request_edits(),
+            target: decision.rewritten(view.path()),
             traceparent: trace.header(),
             client_cert: caller.and_then(|caller| caller.client_cert.as_deref()),
         };
@@ -351,19 +352,18 @@ impl Connection {
     async fn refuse(&mut self, refusal: Refusal, started: Instant) -> Next {
         let view = self.head.view(self.client.side.buffer.filled());
         tracing::debug!(reason = refusal.reason.as_str(), path = view.path(), "request refused");
+        let outcome = Outcome::refusal(&refusal);
         match &self.origin {
             Origin::Inbound(caller) => {
-                let outcome = Outcome::own(refusal.reason);
                 record::inbound(&self.worker, caller, &outcome, (Trace::Passed, started));
             }
             _ => {
-                let host = view.authority();
-                let destination = crate::telemetry::escape(host.as_bytes());
-                record::refused(
+                let destination = refusal.destination(view.authority());
+                record::not_passed_on(
                     &self.worker,
                     &destination,
                     Protocol::Http,
-                    refusal.reason,
+                    &outcome,
                     started,
                 );
             }

@@ -242,9 +242,7 @@ fn ready(
     loop {
         let state = cluster.wait_for(rollout::look(&cluster.connection, &values.namespace))?;
         let waiting = match state {
-            Rollout::Ready if cluster.wait_for(rollout::is_trusted(&cluster.connection))? => {
-                return Ok(());
-            }
+            Rollout::Ready if is_trusted(cluster)? => return Ok(()),
             Rollout::Ready => "waiting for its webhooks".to_owned(),
             Rollout::Absent => "waiting for the Deployment".to_owned(),
             Rollout::Waiting(what) => what,
@@ -266,4 +264,10 @@ fn ready(
         }
         std::thread::sleep(INTERVAL);
     }
+}
+
+/// Whether the control plane has told the API server by what to trust its webhooks.
+fn is_trusted(cluster: &OnCluster) -> Result<bool, Failure> {
+    let bundles = cluster.wait_for(rollout::bundles(&cluster.connection))?;
+    Ok(bundles.iter().all(|bundle| !bundle.is_empty()))
 }
