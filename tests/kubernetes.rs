@@ -6,6 +6,7 @@
 
 mod calls;
 mod figures;
+mod discovery;
 mod support;
 mod testbed;
 mod under_load;
