@@ -1,6 +1,7 @@
 //! The one test binary: every integration test is a module of it, because linking is what costs.
 
 mod agent;
+mod captured;
 mod certs;
 mod cli;
 mod compile;

@@ -213,7 +213,7 @@ impl Connection {
             return Box::pin(self.connect(started)).await;
         }
         let decision = match &self.origin {
-            Origin::Inbound(_) => inbound::decide(&self.worker),
+            Origin::Inbound(caller) => inbound::decide(&self.worker, caller),
             Origin::Upstream(called) => outbound::decide(&self.worker, called, &view).await,
             Origin::Outbound => match outbound::resolve(&self.worker, view.authority(), 80).await {
                 Ok(called) => outbound::decide(&self.worker, &called, &view).await,
@@ -356,16 +356,13 @@ impl Connection {
                 let outcome = Outcome::own(refusal.reason);
                 record::inbound(&self.worker, caller, &outcome, (Trace::Passed, started));
             }
-            _ => {
-                let host = view.authority();
-                let destination = crate::telemetry::escape(host.as_bytes());
-                record::refused(
-                    &self.worker,
-                    &destination,
-                    Protocol::Http,
-                    refusal.reason,
-                    started,
-                );
+            Origin::Upstream(called) => {
+                let called = called.to_string();
+                record::refused(&self.worker, &called, Protocol::Http, refusal.reason, started);
+            }
+            Origin::Outbound => {
+                let called = crate::telemetry::escape(view.authority().as_bytes());
+                record::refused(&self.worker, &called, Protocol::Http, refusal.reason, started);
             }
         }
         let is_head = view.method() == "HEAD";

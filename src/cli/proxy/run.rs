@@ -13,6 +13,7 @@ use clap_complete::engine::ArgValueCandidates;
 use super::super::args::{Context, NamespaceArgs};
 use super::super::exit::{Exit, Failure, Outcome};
 use super::super::{address, complete};
+use super::pod::PodArgs;
 use crate::control::registration::check_label;
 use crate::names::{ObjectName, Protocol, ServiceAccount, ServiceLabel, ServiceName};
 use crate::proxy::run::{AdminAddress, Config, RunError, Upstream};
@@ -90,8 +91,16 @@ pub(super) struct RunArgs {
     #[arg(long = "upstream", value_name = "NAME:PORT=LOCALPORT")]
     upstreams: Vec<String>,
     /// Where the proxy itself is asked: on loopback, or `unix:PATH`.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0", value_parser = admin)]
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:0",
+        default_value_if("captured", "true", "127.0.0.1:14700"),
+        value_parser = admin
+    )]
     admin: AdminAddress,
+    #[command(flatten)]
+    pod: PodArgs,
     /// How long connections may take to end after SIGTERM.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::super::duration::parse)]
     drain: Duration,
@@ -159,6 +168,7 @@ fn resolve(args: RunArgs, home: PathBuf) -> Result<Config, Failure> {
         Some(account) => account,
         None => args.service.as_str().parse()?,
     };
+    let probes = args.pod.probes(args.advertise)?;
     Ok(Config {
         home,
         service: ServiceName::new(namespace, args.service),
@@ -173,6 +183,8 @@ fn resolve(args: RunArgs, home: PathBuf) -> Result<Config, Failure> {
         inbound: args.inbound,
         outbound: args.outbound,
         admin: args.admin,
+        captured: args.pod.captured(),
+        probes,
         upstreams,
         workers: args.workers.unwrap_or_else(workers),
         ready_file: args.ready_file.map(std::path::absolute).transpose()?,

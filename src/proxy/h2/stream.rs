@@ -60,7 +60,7 @@ pub(super) async fn serve(
 async fn decide(client: &Client, head: &RequestHead) -> Result<Decision, Refusal> {
     let worker = &client.worker;
     let decision = match &client.origin {
-        Origin::Inbound(_) => inbound::decide(worker)?,
+        Origin::Inbound(caller) => inbound::decide(worker, caller)?,
         Origin::Upstream(called) => outbound::decide(worker, called, head).await?,
         Origin::Outbound => {
             let called = outbound::resolve(worker, head.authority(), DEFAULT_PORT).await?;
@@ -85,7 +85,8 @@ fn speaks(client: &Client, decision: &Decision) -> Protocol {
             let own = workload.ports.iter().find(|port| port.port == app.address.port());
             own.map(|port| port.protocol).unwrap_or_default()
         }
-        Endpoints::Outside(_) => Protocol::Detect,
+        // What they are declared to speak was looked at when the connection came.
+        Endpoints::Host(_) | Endpoints::Outside(_) => Protocol::Detect,
     }
 }
 
@@ -180,7 +181,10 @@ fn refused(client: &Client, authority: &str, reason: Reason, started: Instant) {
         Origin::Inbound(caller) => {
             record::inbound(worker, caller, &Outcome::own(reason), (Trace::Passed, started));
         }
-        _ => {
+        Origin::Upstream(called) => {
+            record::refused(worker, &called.to_string(), Protocol::Http2, reason, started);
+        }
+        Origin::Outbound => {
             let destination = crate::telemetry::escape(authority.as_bytes());
             record::refused(worker, &destination, Protocol::Http2, reason, started);
         }
