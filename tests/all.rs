@@ -11,6 +11,7 @@ mod demo;
 mod docs;
 mod guides;
 mod h2;
+mod inject;
 mod install;
 mod kubernetes;
 mod mesh;
