@@ -14,8 +14,6 @@ use super::output::{Color, Printer};
 /// Commands that come later.
 const LATER_COMMANDS: &[&str] = &[
     "upgrade",
-    "inject",
-    "uninject",
     "diff",
     "top",
     "tap",

@@ -6,6 +6,7 @@
 pub mod client;
 pub mod crds;
 pub mod discovery;
+pub mod inject;
 pub mod manifests;
 pub mod objects;
 pub mod rights;

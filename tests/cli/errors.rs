@@ -9,7 +9,7 @@ fn mistakes_are_named_with_a_remedy() {
         ("aply -f x", "there is no command `aply`".into(), "did you mean `apply`?"),
         ("proxy cnfig", "there is no command `cnfig`".into(), "did you mean `config`?"),
         ("frobnicate", "there is no command `frobnicate`".into(), "see `meshctl --help`"),
-        ("inject", format!("`meshctl inject` {later}"), "see `meshctl --help`"),
+        ("tap", format!("`meshctl tap` {later}"), "see `meshctl --help`"),
         ("status --edgs", "there is no flag `--edgs`".into(), "did you mean `--edges`?"),
         ("status --frobnicate", "there is no flag `--frobnicate`".into(), "see `meshctl status --help`"),
         ("validate -f x --against y", format!("`--against` {later}"), "see `meshctl validate --help`"),
