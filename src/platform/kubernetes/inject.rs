@@ -64,7 +64,7 @@ impl Default for Resources {
 
 /// The image of this version.
 pub fn default_image() -> String {
-    format!("meshctl:{}", env!("CARGO_PKG_VERSION"))
+    format!("{}:{}", super::manifests::IMAGE_REPOSITORY, env!("CARGO_PKG_VERSION"))
 }
 
 impl Settings {
