@@ -34,6 +34,9 @@ pub const METRICS_PORT: u16 = 14_715;
 /// The name of the control plane's Deployment, Services, ServiceAccount and field manager.
 pub const CONTROL_PLANE: &str = "meshctl";
 
+/// How the control plane signs its part of the status of a route (Gateway API `controllerName`).
+pub const CONTROLLER_NAME: &str = "meshctl.dev/control-plane";
+
 /// The audience of service-account tokens that are meant for the control plane.
 pub const AUDIENCE: &str = "meshctl";
 

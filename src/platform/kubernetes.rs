@@ -11,6 +11,7 @@ pub mod manifests;
 pub mod objects;
 pub mod rights;
 pub mod rollout;
+pub mod rules;
 pub mod survey;
 pub mod trial;
 pub mod versions;

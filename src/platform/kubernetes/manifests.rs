@@ -17,9 +17,9 @@ mod workload;
 
 pub use rbac::{Rule, control_plane_rules};
 pub use values::{Resources, Values, ValuesError};
-pub use workload::IMAGE_REPOSITORY;
 
-pub use crate::platform::kubernetes::inject::selectors::WEBHOOK_SERVICE;
+/// The Service of the webhooks. Their certificate is for `meshctl-webhook.NAMESPACE.svc`.
+pub const WEBHOOK_SERVICE: &str = "meshctl-webhook";
 
 /// The label by which everything that `install` made is found.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";

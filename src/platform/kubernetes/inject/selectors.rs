@@ -9,15 +9,13 @@
 use serde_json::{Value as Json, json};
 
 use crate::names::sidecar::INJECT_LABEL;
+use crate::platform::kubernetes::manifests::WEBHOOK_SERVICE;
 
 /// Namespaces of Kubernetes itself, whose pods are never injected.
 pub const SYSTEM_NAMESPACES: &[&str] = &["kube-system", "kube-public", "kube-node-lease"];
 
 /// Where the webhook is served; each entry has a path below it.
 pub const PATH: &str = "/inject";
-
-/// The Service of the webhooks. Their certificate is for `meshctl-webhook.NAMESPACE.svc`.
-pub const WEBHOOK_SERVICE: &str = "meshctl-webhook";
 
 /// The label that the API server puts on every namespace.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";

@@ -1,11 +1,11 @@
-//! The webhooks that put sidecars into pods; which of them asks about which pod is injection's
-//! business.
+//! The webhooks that put sidecars into pods. Which pods they ask about is decided in
+//! [`selectors`](crate::platform::kubernetes::inject::selectors).
 
 use serde_json::{Value, json};
 
 use super::Values;
 use crate::names::sidecar::CONTROL_PLANE;
-use crate::platform::kubernetes::inject::selectors;
+use crate::platform::kubernetes::inject::selectors::webhooks;
 
 /// `MutatingWebhookConfiguration`, without `caBundle`: the control plane owns that field.
 pub(super) fn configuration(values: &Values) -> Value {
@@ -13,6 +13,6 @@ pub(super) fn configuration(values: &Values) -> Value {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingWebhookConfiguration",
         "metadata": { "name": CONTROL_PLANE },
-        "webhooks": selectors::webhooks(values.namespace.as_str()),
+        "webhooks": webhooks(values.namespace.as_str()),
     })
 }
