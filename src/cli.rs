@@ -33,6 +33,7 @@ mod install;
 mod installation;
 mod kind;
 mod man;
+mod on_cluster;
 mod output;
 mod proxy;
 mod status;

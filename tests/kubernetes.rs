@@ -4,6 +4,10 @@
 //! `KUBECONFIG` names, with the image that `MESHCTL_TEST_IMAGE` names) and runs them. Each works in
 //! namespaces of its own; what is there once for the whole cluster is held by [`support::Mesh`].
 
+mod calls;
 mod discovery;
 mod support;
 mod testbed;
+mod under_load;
+mod uninstall;
+mod workloads;

@@ -207,10 +207,7 @@ impl Authority {
         }
         let key = ProvedKey::read(csr, identity)?;
         let uri = identity.to_string().try_into().map_err(SignError::Internal)?;
-        let usages = vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ];
+        let usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         self.issue(&key, vec![SanType::URI(uri)], usages, lifetime, now)
     }
 

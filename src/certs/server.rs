@@ -37,8 +37,7 @@ impl ServerCertificate {
         lifetime: Duration,
         now: SystemTime,
     ) -> Result<Self, SignError> {
-        let pair =
-            KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(SignError::Internal)?;
+        let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(SignError::Internal)?;
         let names = names.iter().map(|name| name.as_str().try_into().map(SanType::DnsName));
         let names = names.collect::<Result<_, _>>().map_err(SignError::Internal)?;
         let usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -70,11 +69,12 @@ impl ServerCertificate {
     /// A configuration that serves with whatever `current` holds at each handshake, and asks nobody
     /// for a certificate.
     pub fn server_config(current: Arc<ArcSwap<Self>>, alpn: &[&[u8]]) -> Arc<ServerConfig> {
-        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_protocol_versions(&[&TLS13])
-            .expect("the provider has suites of TLS 1.3")
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(Current(current)));
+        let mut config =
+            ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+                .with_protocol_versions(&[&TLS13])
+                .expect("the provider has suites of TLS 1.3")
+                .with_no_client_auth()
+                .with_cert_resolver(Arc::new(Current(current)));
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
         Arc::new(config)
     }

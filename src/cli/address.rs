@@ -32,7 +32,9 @@ pub(crate) fn connect(text: &str) -> Result<SocketAddr, String> {
 /// `https://HOST:PORT` of a control plane, as `host:port`.
 pub(crate) fn control_plane(text: &str) -> Result<String, String> {
     let wrong = || {
-        format!("`{text}` is not of the form `https://HOST:PORT`, write for example `https://meshctl.meshctl-system.svc:14712`")
+        format!(
+            "`{text}` is not of the form `https://HOST:PORT`, write for example `https://meshctl.meshctl-system.svc:14712`"
+        )
     };
     let uri: http::Uri = text.parse().map_err(|_| wrong())?;
     let bare = matches!(uri.path(), "" | "/") && uri.query().is_none();

@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::args::Context;
-use super::cluster::ClusterArgs;
 use super::exit::{Failure, Outcome};
 use super::wait::TimeoutArgs;
 use crate::names::{Namespace, TrustDomain};
@@ -49,8 +48,6 @@ pub(crate) struct InstallArgs {
     local: LocalArgs,
     #[command(flatten)]
     kubernetes: KubernetesArgs,
-    #[command(flatten)]
-    cluster: ClusterArgs,
 }
 
 #[derive(Debug, Args)]
@@ -106,19 +103,18 @@ pub(crate) enum Platform {
 }
 
 pub(crate) fn run(args: &InstallArgs, context: &Context) -> Outcome {
-    let platform = args.platform.unwrap_or(match args.cluster.is_given() {
-        true => Platform::Kubernetes,
-        false => Platform::Local,
+    let named = &context.cluster;
+    let platform = args.platform.unwrap_or(match (&named.context, &named.kubeconfig) {
+        (None, None) => Platform::Local,
+        _ => Platform::Kubernetes,
     });
     let foreign = |flag: &str, of: &str| {
         let text = format!("`{flag}` is for `--platform {of}`");
         Err(Failure::usage(text).help(format!("add `--platform {of}`, or leave `{flag}` out")))
     };
     match platform {
-        Platform::Local if args.cluster.context.is_some() => foreign("--context", "kubernetes"),
-        Platform::Local if args.cluster.kubeconfig.is_some() => {
-            foreign("--kubeconfig", "kubernetes")
-        }
+        Platform::Local if named.context.is_some() => foreign("--context", "kubernetes"),
+        Platform::Local if named.kubeconfig.is_some() => foreign("--kubeconfig", "kubernetes"),
         Platform::Local => match args.kubernetes.given() {
             Some(flag) => foreign(flag, "kubernetes"),
             None => local::run(args, context),

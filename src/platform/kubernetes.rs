@@ -10,4 +10,6 @@ pub mod manifests;
 pub mod objects;
 pub mod rights;
 pub mod rollout;
+pub mod survey;
+pub mod trial;
 pub mod versions;

@@ -180,8 +180,7 @@ impl Applicant {
                 tracing::info!(why, "waiting for the control plane");
                 waiting.send_replace(Some(why));
             }
-            let longest =
-                if error.is_transient() { LONGEST_RETRY } else { LONGEST_RETRY_REFUSED };
+            let longest = if error.is_transient() { LONGEST_RETRY } else { LONGEST_RETRY_REFUSED };
             tokio::time::sleep(backoff.fail(fastrand::u64(..)).min(longest)).await;
         }
     }

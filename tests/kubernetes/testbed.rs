@@ -7,7 +7,7 @@ use super::support::Cluster;
 fn an_application_serves_by_the_name_of_its_service() {
     let cluster = Cluster::reach();
     let shop = cluster.namespace("serves");
-    shop.apply(include_str!("testbed/web.yaml"));
+    shop.apply(include_str!("manifests/web.yaml"));
     shop.rolled_out(&["deployment/web", "deployment/client"]);
     let url = format!("http://web.{}.svc.cluster.local/", shop.name);
     let answer = shop.exec("deployment/client", &["curl", "--silent", "--fail", &url]).ok();
@@ -21,10 +21,10 @@ fn the_image_runs_under_restricted_pod_security_and_resolves_names() {
     let cluster = Cluster::reach();
     let labels = ["pod-security.kubernetes.io/enforce=restricted"];
     let shop = cluster.namespace("image");
-    shop.apply(include_str!("testbed/web.yaml"));
+    shop.apply(include_str!("manifests/web.yaml"));
     shop.rolled_out(&["deployment/web"]);
     shop.label(&labels);
-    shop.apply(include_str!("testbed/meshctl.yaml"));
+    shop.apply(include_str!("manifests/meshctl.yaml"));
     shop.wait("condition=Complete", &["job/version", "job/fetch"]);
     let said = shop.logs("job/version", &[]);
     assert!(said.contains(env!("CARGO_PKG_VERSION")), "{said}");

@@ -36,7 +36,9 @@ fn a_control_plane_is_a_url_with_host_and_port_alone() {
     for (text, expected) in good {
         assert_eq!(control_plane(text).as_deref(), Ok(expected));
     }
-    for text in ["http://a:1", "https://a", "a:1", "https://a:0", "https://u@a:1", "https://a:1/x", ""] {
+    for text in
+        ["http://a:1", "https://a", "a:1", "https://a:0", "https://u@a:1", "https://a:1/x", ""]
+    {
         assert!(control_plane(text).is_err(), "{text}");
     }
 }

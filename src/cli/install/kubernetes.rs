@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use super::InstallArgs;
 use crate::cli::args::Context;
-use crate::cli::cluster::Cluster;
 use crate::cli::diagnostics::plural;
 use crate::cli::exit::{Exit, Failure, Outcome};
-use crate::cli::installation::Installation;
+use crate::cli::installation::{Installation, Target};
+use crate::cli::on_cluster::OnCluster;
 use crate::cli::version::CLIENT;
 use crate::names::sidecar::CONTROL_PLANE;
 use crate::platform::kubernetes::manifests::{MANAGED_BY, VERSION_LABEL, Values, objects};
@@ -42,22 +42,33 @@ pub(super) fn run(args: &InstallArgs, context: &Context) -> Outcome {
         context.printer.data(&yaml(&manifests)?)?;
         return Ok(Exit::Done);
     }
-    let cluster = Cluster::connect(&args.cluster, context.printer)?;
+    let mut target = target(&values, context)?;
+    let cluster = OnCluster::connect(&target, context.printer)?;
     let home = context.home()?;
     new_enough(&cluster)?;
     may(&cluster, &values)?;
     let steps = look(&cluster, manifests)?;
     admissible(&cluster, &steps, &values)?;
-    let target = format!("namespace `{}`, {}", values.namespace, cluster.target());
-    context.printer.note(&format!("installing into {target}"));
+    let place = format!("namespace `{}`, {}", values.namespace, cluster.target());
+    context.printer.note(&format!("installing into {place}"));
     let changed = apply(&cluster, &steps, context)?;
     ready(&cluster, &values, args.timeout.timeout, context)?;
-    record(args, &cluster, &values, home)?;
+    // What was current is recorded by its name, so that it stays the one that is meant.
+    target.context = Some(cluster.connection.context.clone());
+    Installation::Kubernetes(target).record(home)?;
     context.printer.line(&match changed {
-        0 => format!("control plane runs already, version {CLIENT}, in {target}, nothing changed"),
-        _ => format!("control plane installed, version {CLIENT}, in {target}"),
+        0 => format!("control plane runs already, version {CLIENT}, in {place}, nothing changed"),
+        _ => format!("control plane installed, version {CLIENT}, in {place}"),
     })?;
     Ok(Exit::Done)
+}
+
+/// The cluster that is named, else the current one; never what was recorded.
+fn target(values: &Values, context: &Context) -> Result<Target, Failure> {
+    let named = &context.cluster;
+    let kubeconfig = named.kubeconfig.as_ref().map(std::path::absolute).transpose()?;
+    let namespace = values.namespace.clone();
+    Ok(Target { kubeconfig, context: named.context.clone(), namespace })
 }
 
 /// Defaults, the file, `--set`, and the flags, which win.
@@ -107,7 +118,7 @@ fn yaml(manifests: &[Value]) -> Result<String, Failure> {
     Ok(text)
 }
 
-fn new_enough(cluster: &Cluster) -> Result<(), Failure> {
+fn new_enough(cluster: &OnCluster) -> Result<(), Failure> {
     if let Err(version) = cluster.wait_for(versions::kubernetes(&cluster.connection))? {
         let (major, minor) = versions::OLDEST;
         return Err(Failure::new(format!("{} runs Kubernetes {version}", cluster.target()))
@@ -117,7 +128,7 @@ fn new_enough(cluster: &Cluster) -> Result<(), Failure> {
 }
 
 /// What of it is there already.
-fn look(cluster: &Cluster, manifests: Vec<Value>) -> Result<Vec<Step>, Failure> {
+fn look(cluster: &OnCluster, manifests: Vec<Value>) -> Result<Vec<Step>, Failure> {
     let mut steps = Vec::new();
     for object in manifests {
         let Some(place) = Place::of(&object) else {
@@ -130,7 +141,7 @@ fn look(cluster: &Cluster, manifests: Vec<Value>) -> Result<Vec<Step>, Failure> 
 }
 
 /// What is there is ours, of this version, with this trust domain and in this namespace.
-fn admissible(cluster: &Cluster, steps: &[Step], values: &Values) -> Result<(), Failure> {
+fn admissible(cluster: &OnCluster, steps: &[Step], values: &Values) -> Result<(), Failure> {
     for step in steps {
         let Some(before) = &step.before else { continue };
         let ours = before.labels().get(MANAGED_BY).is_some_and(|it| it == CONTROL_PLANE);
@@ -184,7 +195,7 @@ fn one_trust_domain(deployment: &DynamicObject, values: &Values) -> Result<(), F
 }
 
 /// Whoever installs may do all of it.
-fn may(cluster: &Cluster, values: &Values) -> Result<(), Failure> {
+fn may(cluster: &OnCluster, values: &Values) -> Result<(), Failure> {
     let missing = cluster.wait_for(rights::missing(&cluster.connection, rights::needed(values)))?;
     if missing.is_empty() {
         return Ok(());
@@ -197,7 +208,7 @@ fn may(cluster: &Cluster, values: &Values) -> Result<(), Failure> {
 }
 
 /// Applies in order; how many objects changed.
-fn apply(cluster: &Cluster, steps: &[Step], context: &Context) -> Result<usize, Failure> {
+fn apply(cluster: &OnCluster, steps: &[Step], context: &Context) -> Result<usize, Failure> {
     let mut changed = 0;
     for (at, step) in steps.iter().enumerate() {
         let Step { place, object, before } = step;
@@ -220,7 +231,7 @@ fn apply(cluster: &Cluster, steps: &[Step], context: &Context) -> Result<usize, 
 
 /// Waits until the control plane answers and the API server knows its webhooks.
 fn ready(
-    cluster: &Cluster,
+    cluster: &OnCluster,
     values: &Values,
     timeout: Duration,
     context: &Context,
@@ -231,9 +242,7 @@ fn ready(
     loop {
         let state = cluster.wait_for(rollout::look(&cluster.connection, &values.namespace))?;
         let waiting = match state {
-            Rollout::Ready if cluster.wait_for(rollout::is_trusted(&cluster.connection))? => {
-                return Ok(());
-            }
+            Rollout::Ready if is_trusted(cluster)? => return Ok(()),
             Rollout::Ready => "waiting for its webhooks".to_owned(),
             Rollout::Absent => "waiting for the Deployment".to_owned(),
             Rollout::Waiting(what) => what,
@@ -257,15 +266,8 @@ fn ready(
     }
 }
 
-/// Later commands find it without flags.
-fn record(
-    args: &InstallArgs,
-    cluster: &Cluster,
-    values: &Values,
-    home: &Path,
-) -> Result<(), Failure> {
-    let kubeconfig = args.cluster.kubeconfig.as_ref().map(std::path::absolute).transpose()?;
-    let context = cluster.connection.context.clone();
-    let namespace = values.namespace.clone();
-    Installation::Kubernetes { context, kubeconfig, namespace }.write(home)
+/// Whether the control plane has told the API server by what to trust its webhooks.
+fn is_trusted(cluster: &OnCluster) -> Result<bool, Failure> {
+    let bundles = cluster.wait_for(rollout::bundles(&cluster.connection))?;
+    Ok(bundles.iter().all(|bundle| !bundle.is_empty()))
 }

@@ -36,7 +36,7 @@ pub(super) fn run(args: &InstallArgs, context: &Context) -> Outcome {
         context.printer.data(&local::unit(&launch))?;
         return Ok(Exit::Done);
     }
-    let client = Client::with_timeout(&launch.home, PROBE)?;
+    let client = Client::new(&launch.home)?.within(PROBE);
     let running = match client.ask::<MeshStatus>("/v1/status", &[]) {
         Ok(status) => Some(status),
         Err(Fault::NotRunning) => None,
@@ -60,7 +60,7 @@ pub(super) fn run(args: &InstallArgs, context: &Context) -> Outcome {
     let address = &status.control_plane.address;
     context.printer.line(&format!("control plane {what}, version {CLIENT}, at {address}"))?;
     context.printer.note(&format!("data in {}", launch.home.display()));
-    Installation::Local.write(&launch.home)?;
+    Installation::Local.record(&launch.home)?;
     Ok(Exit::Done)
 }
 

@@ -22,6 +22,7 @@ const KINDS: &[(&str, &str, &str, &str, bool)] = &[
     ("", "v1", "ServiceAccount", "serviceaccounts", true),
     ("", "v1", "Service", "services", true),
     ("", "v1", "ConfigMap", "configmaps", true),
+    ("", "v1", "Secret", "secrets", true),
     ("apps", "v1", "Deployment", "deployments", true),
     ("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", false),
     ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", false),

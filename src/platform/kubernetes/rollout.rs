@@ -1,5 +1,6 @@
 //! How far the control plane's Deployment has come, in words: ready, on its way, or stuck and why.
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
@@ -80,17 +81,18 @@ pub async fn pods(to: &Connection, namespace: &Namespace) -> Result<Vec<Pod>, Re
     Ok(within(to, "list the control plane's pods", api.list(&params)).await?.items)
 }
 
-/// Whether each of our webhooks has the authority by which the API server trusts it: the control
-/// plane writes it as it starts.
+/// The certificate authorities by which the API server trusts our webhooks, one for each, PEM; empty
+/// ones where the control plane has not written them yet.
 ///
 /// # Errors
 /// [`RequestError`].
-pub async fn is_trusted(to: &Connection) -> Result<bool, RequestError> {
+pub async fn bundles(to: &Connection) -> Result<Vec<String>, RequestError> {
     let configurations: Api<MutatingWebhookConfiguration> = Api::all(to.client.clone());
     let request = configurations.get_opt(CONTROL_PLANE);
     let found = within(to, "read the webhooks", request).await?;
-    let mut webhooks = found.into_iter().flat_map(|it| it.webhooks.unwrap_or_default());
-    Ok(webhooks.all(|it| it.client_config.ca_bundle.is_some_and(|bundle| !bundle.0.is_empty())))
+    let webhooks = found.into_iter().flat_map(|it| it.webhooks.unwrap_or_default());
+    let bundle = |bundle: ByteString| String::from_utf8_lossy(&bundle.0).into_owned();
+    Ok(webhooks.map(|it| it.client_config.ca_bundle.map(bundle).unwrap_or_default()).collect())
 }
 
 /// As `kubectl rollout status` sees it.

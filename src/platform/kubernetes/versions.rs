@@ -1,6 +1,8 @@
-//! Which versions of Kubernetes and of the Gateway API are there.
+//! What a cluster runs: the version of Kubernetes, the kinds that it knows, its clock.
 
+use jiff::Timestamp;
 use kube::api::DynamicObject;
+use kube::client::Body;
 use serde_json::json;
 
 use super::client::Connection;
@@ -51,4 +53,19 @@ pub async fn definition(
         Some(place) => get(to, &place).await,
         None => Ok(None),
     }
+}
+
+/// What the API server's clock says, to the second (RFC 9110 §6.6.1); `None` where it does not tell.
+///
+/// # Errors
+/// [`RequestError`].
+pub async fn clock(to: &Connection) -> Result<Option<Timestamp>, RequestError> {
+    let request = http::Request::get("/version").body(Body::empty());
+    let request = async {
+        let request = request.map_err(kube::Error::HttpError)?;
+        to.client.send(request).await
+    };
+    let answer = within(to, "ask the API server for its time", request).await?;
+    let date = answer.headers().get(http::header::DATE).and_then(|it| it.to_str().ok());
+    Ok(date.and_then(|text| jiff::fmt::rfc2822::parse(text).ok()).map(|it| it.timestamp()))
 }

@@ -35,7 +35,10 @@ impl TokenProof {
     pub(super) async fn connect(&self) -> Result<(Client, TrustDomain), JoinError> {
         let roots = read(&self.roots_file).await?;
         let roots = Roots::from_pem(&roots).map_err(|error| {
-            JoinError::File(self.roots_file.clone(), io::Error::new(io::ErrorKind::InvalidData, error))
+            JoinError::File(
+                self.roots_file.clone(),
+                io::Error::new(io::ErrorKind::InvalidData, error),
+            )
         })?;
         let connecting = tokio::time::timeout(TRY, self.tls(roots));
         let connected = connecting.await.map_err(|_| JoinError::Timeout)?;
@@ -59,10 +62,13 @@ impl TokenProof {
         let name =
             ServerName::try_from("control-plane.meshctl-system").expect("the name is a DNS name");
         let connector = TlsConnector::from(to_control_plane(roots, &[b"h2"]));
-        let stream = connector.connect(name, stream).await.map_err(|error| match failure_of(&error) {
-            Some(failure) => io::Error::new(error.kind(), format!("{error} ({})", failure.as_str())),
-            None => error,
-        })?;
+        let stream =
+            connector.connect(name, stream).await.map_err(|error| match failure_of(&error) {
+                Some(failure) => {
+                    io::Error::new(error.kind(), format!("{error} ({})", failure.as_str()))
+                }
+                None => error,
+            })?;
         let peer = stream.get_ref().1.peer_certificates().and_then(peer_identity);
         let peer = peer.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
         Ok((stream, peer.trust_domain))

@@ -138,7 +138,9 @@ async fn configured(
         }
         (false, Some(why)) => return Err(RunError::Refused(why)),
         (false, None) => {
-            tracing::warn!("no configuration yet: what is outside of the mesh is refused until then");
+            tracing::warn!(
+                "no configuration yet: what is outside of the mesh is refused until then"
+            );
         }
     }
     Ok(())

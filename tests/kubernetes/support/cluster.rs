@@ -42,12 +42,6 @@ impl Cluster {
         Run::of(command, input)
     }
 
-    /// Applies manifests; `IMAGE` and `APPLICATIONS` in them stand for the images.
-    #[track_caller]
-    pub(crate) fn apply(&self, manifests: &str) {
-        self.kubectl_reading(&["apply", "--filename", "-"], &filled(manifests)).ok();
-    }
-
     /// Runs `meshctl` as a user of this cluster would.
     pub(crate) fn meshctl(&self, words: &[&str]) -> Run {
         self.meshctl_reading(words, "")

@@ -80,10 +80,31 @@ impl<'c> Namespace<'c> {
         self.kubectl(&[&["logs", target], more].concat()).stdout
     }
 
-    /// One object, as JSON.
+    /// The pods that carry these labels and were not told to end.
     #[track_caller]
-    pub(crate) fn get(&self, object: &str) -> serde_json::Value {
-        self.kubectl(&["get", object, "--output=json"]).json()
+    pub(crate) fn pods(&self, selector: &str) -> Vec<serde_json::Value> {
+        let list = self.kubectl(&["get", "pods", "--selector", selector, "--output=json"]).json();
+        let pods = list["items"].as_array().cloned().unwrap_or_default();
+        let stays = |pod: &serde_json::Value| pod["metadata"]["deletionTimestamp"].is_null();
+        pods.into_iter().filter(stays).collect()
+    }
+
+    /// One of them.
+    #[track_caller]
+    pub(crate) fn pod(&self, selector: &str) -> serde_json::Value {
+        self.pods(selector).into_iter().next().unwrap_or_else(|| panic!("no pod with {selector}"))
+    }
+
+    /// Waits until pods that were told to end are gone and so many are left.
+    #[track_caller]
+    pub(crate) fn only_running(&self, selector: &str, wanted: usize) {
+        let list = self.kubectl(&["get", "pods", "--selector", selector, "--output=json"]).json();
+        let pods = list["items"].as_array().cloned().unwrap_or_default();
+        for pod in pods.iter().filter(|pod| !pod["metadata"]["deletionTimestamp"].is_null()) {
+            let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+            self.wait("delete", &[&format!("pod/{name}")]);
+        }
+        assert_eq!(self.pods(selector).len(), wanted);
     }
 
     /// What failed tests show: pods, events, and what the containers wrote last.

@@ -1,4 +1,4 @@
-//! How vendors write versions.
+//! Versions as vendors write them, and how they are read.
 
 use super::*;
 
