@@ -6,6 +6,7 @@
 
 mod calls;
 mod discovery;
+mod figures;
 mod support;
 mod testbed;
 mod under_load;
