@@ -2,6 +2,7 @@
 
 mod agent;
 mod capture;
+mod captured;
 mod certs;
 mod cli;
 mod compile;
@@ -11,6 +12,7 @@ mod demo;
 mod docs;
 mod guides;
 mod h2;
+mod inject;
 mod install;
 mod kubernetes;
 mod mesh;

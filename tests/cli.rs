@@ -7,6 +7,7 @@ mod errors;
 mod generated;
 mod help;
 mod installed;
+mod manifests;
 mod mesh;
 mod offline;
 mod workload;

@@ -213,7 +213,7 @@ impl Connection {
             return Box::pin(self.connect(started)).await;
         }
         let decision = match &self.origin {
-            Origin::Inbound(_) => inbound::decide(&self.worker),
+            Origin::Inbound(caller) => inbound::decide(&self.worker, caller),
             Origin::Upstream(called) => outbound::decide(&self.worker, called, &view).await,
             Origin::Outbound => match outbound::resolve(&self.worker, view.authority(), 80).await {
                 Ok(called) => outbound::decide(&self.worker, &called, &view).await,
@@ -357,15 +357,13 @@ impl Connection {
             Origin::Inbound(caller) => {
                 record::inbound(&self.worker, caller, &outcome, (Trace::Passed, started));
             }
-            _ => {
-                let destination = refusal.destination(view.authority());
-                record::not_passed_on(
-                    &self.worker,
-                    &destination,
-                    Protocol::Http,
-                    &outcome,
-                    started,
-                );
+            Origin::Upstream(called) => {
+                let (worker, called) = (&self.worker, called.to_string());
+                record::not_passed_on(worker, &called, Protocol::Http, &outcome, started);
+            }
+            Origin::Outbound => {
+                let (worker, called) = (&self.worker, refusal.destination(view.authority()));
+                record::not_passed_on(worker, &called, Protocol::Http, &outcome, started);
             }
         }
         let is_head = view.method() == "HEAD";

@@ -13,6 +13,7 @@ use clap_complete::engine::ArgValueCandidates;
 use super::super::args::{Context, NamespaceArgs};
 use super::super::exit::{Exit, Failure, Outcome};
 use super::super::{address, complete};
+use super::pod::PodArgs;
 use crate::control::registration::check_label;
 use crate::names::{ObjectName, Protocol, ServiceAccount, ServiceLabel, ServiceName};
 use crate::proxy::join::TokenProof;
@@ -91,7 +92,13 @@ pub(super) struct RunArgs {
     #[arg(long = "upstream", value_name = "NAME:PORT=LOCALPORT")]
     upstreams: Vec<String>,
     /// Where the proxy itself is asked: on loopback, or `unix:PATH`.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0", value_parser = admin)]
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:0",
+        default_value_if("captured", "true", "127.0.0.1:14700"),
+        value_parser = admin
+    )]
     admin: AdminAddress,
     /// Control plane of a cluster, reached by its URL; the workload joins by a token.
     #[arg(long, value_name = "URL", requires_all = ["token_file", "roots_file"], value_parser = address::control_plane)]
@@ -102,6 +109,8 @@ pub(super) struct RunArgs {
     /// File with the mesh's root certificates (PEM), which the control plane must prove.
     #[arg(long, value_name = "FILE", requires = "control_plane", value_hint = clap::ValueHint::FilePath)]
     roots_file: Option<PathBuf>,
+    #[command(flatten)]
+    pod: PodArgs,
     /// How long connections may take to end after SIGTERM.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::super::duration::parse)]
     drain: Duration,
@@ -175,6 +184,7 @@ fn resolve(args: RunArgs, home: PathBuf) -> Result<Config, Failure> {
         }
         _ => None,
     };
+    let probes = args.pod.probes(args.advertise)?;
     Ok(Config {
         home,
         token,
@@ -190,6 +200,8 @@ fn resolve(args: RunArgs, home: PathBuf) -> Result<Config, Failure> {
         inbound: args.inbound,
         outbound: args.outbound,
         admin: args.admin,
+        captured: args.pod.captured(),
+        probes,
         upstreams,
         workers: args.workers.unwrap_or_else(workers),
         ready_file: args.ready_file.map(std::path::absolute).transpose()?,

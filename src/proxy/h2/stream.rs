@@ -62,7 +62,7 @@ pub(super) async fn serve(
 async fn decide(client: &Client, head: &RequestHead) -> Result<Decision, Refusal> {
     let worker = &client.worker;
     let decision = match &client.origin {
-        Origin::Inbound(_) => inbound::decide(worker)?,
+        Origin::Inbound(caller) => inbound::decide(worker, caller)?,
         Origin::Upstream(called) => outbound::decide(worker, called, head).await?,
         Origin::Outbound => {
             let called = outbound::resolve(worker, head.authority(), DEFAULT_PORT).await?;
@@ -87,7 +87,8 @@ fn speaks(client: &Client, decision: &Decision) -> Protocol {
             let own = workload.ports.iter().find(|port| port.port == app.address.port());
             own.map(|port| port.protocol).unwrap_or_default()
         }
-        Endpoints::Outside(_) => Protocol::Detect,
+        // What they are declared to speak was looked at when the connection came.
+        Endpoints::Host(_) | Endpoints::Outside(_) => Protocol::Detect,
     }
 }
 
@@ -182,6 +183,12 @@ fn refused(client: &Client, destination: &str, outcome: &Outcome, started: Insta
         Origin::Inbound(caller) => {
             record::inbound(worker, caller, outcome, (Trace::Passed, started));
         }
-        _ => record::not_passed_on(worker, destination, Protocol::Http2, outcome, started),
+        Origin::Upstream(called) => {
+            let called = called.to_string();
+            record::not_passed_on(worker, &called, Protocol::Http2, outcome, started);
+        }
+        Origin::Outbound => {
+            record::not_passed_on(worker, destination, Protocol::Http2, outcome, started);
+        }
     }
 }
