@@ -6,7 +6,7 @@
 //! to compiling everything. It never sees who asks.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::mesh::{MeshConfig, ObjectRef, Snapshot};
 use crate::names::{Namespace, ServiceName};
@@ -16,6 +16,7 @@ mod address;
 mod affected;
 mod cluster;
 mod describe;
+mod host;
 mod precedence;
 mod references;
 mod service;
@@ -55,6 +56,7 @@ pub fn compile(snapshot: &Snapshot, key: &Key) -> Option<Compiled> {
             service::compile(snapshot, &name, consumer.as_ref())
         }
         (Kind::Address, Subject::Address(address)) => address::compile(snapshot, address),
+        (Kind::Host, Subject::Host(ip)) => host::compile(snapshot, ip),
         _ => None,
     }
 }
@@ -70,6 +72,10 @@ pub fn keys(snapshot: &Snapshot) -> BTreeSet<Key> {
         keys.insert(Key::workload(&workload.proxy));
         let known = workload.dialled().filter(|&it| address::compile(snapshot, it).is_some());
         keys.extend(known.map(Key::address));
+        keys.extend(workload.hosts().map(Key::host));
+    }
+    for service in snapshot.declared.values() {
+        keys.extend(service.own_addresses().map(Key::address));
     }
     keys
 }
@@ -98,6 +104,7 @@ enum Subject<'k> {
     Name(&'k str),
     Service(ServiceName, Option<Namespace>),
     Address(SocketAddr),
+    Host(IpAddr),
 }
 
 impl<'k> Subject<'k> {
@@ -117,7 +124,10 @@ impl<'k> Subject<'k> {
                 let address = key.name.strip_prefix("address/")?.parse().ok()?;
                 (*key == Key::address(address)).then_some(Self::Address(address))
             }
-            Kind::Host => None,
+            Kind::Host => {
+                let ip = key.name.strip_prefix("host/")?.parse().ok()?;
+                (*key == Key::host(ip)).then_some(Self::Host(ip))
+            }
         }
     }
 }

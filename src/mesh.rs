@@ -11,6 +11,7 @@ use crate::names::{Namespace, ObjectName, ServiceName};
 
 mod attachment;
 mod config;
+mod endpoint;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod index;
@@ -20,16 +21,19 @@ mod resolve;
 mod route;
 mod selection;
 mod service;
+mod slice;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 mod workload;
 
 pub use config::MeshConfig;
+pub use endpoint::{Counts, Endpoint};
 pub use policy::{PolicyTarget, TrafficPolicy};
 pub use registration::RegistrationConflict;
 pub use route::{BackendRef, HttpRoute, Parent, RouteMatch, RouteRule};
 pub use service::{Service, ServicePort, TargetPort};
+pub use slice::{Readiness, Slice, SliceEndpoint, SlicePort};
 pub use snapshot::{Change, Snapshot};
 pub use workload::{Workload, WorkloadPort};
 

@@ -232,6 +232,10 @@ qualified!(
     /// A proxy, `namespace/name`; unique in the mesh.
     ProxyId, "proxy", ObjectName
 );
+qualified!(
+    /// An EndpointSlice of Kubernetes, `namespace/name`.
+    SliceName, "endpoint slice", ObjectName
+);
 
 /// The id of the rule that decided a request: `Kind/namespace/name/rule`, where `rule` is the
 /// rule's own name or its index; `default/namespace/service` where no rule was written.

@@ -35,6 +35,7 @@ pub mod probes;
 pub mod pump;
 pub mod ready;
 pub mod record;
+pub mod redirect;
 pub mod reply;
 pub mod run;
 pub mod serve;

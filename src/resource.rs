@@ -15,6 +15,7 @@ mod cluster;
 mod host;
 mod mesh;
 mod service;
+mod url;
 mod workload;
 
 pub use cluster::{Cluster, ClusterPolicy, ClusterPort, Endpoint, LoadBalancer, PortMapping};
@@ -24,6 +25,7 @@ pub use service::{
     Backend, Field, FieldMatch, HeaderEdit, PathMatch, RouteMatch, Rule, Service, ServicePort,
     Timeouts, ValueMatch,
 };
+pub use url::{PathEdit, Redirect, Rewrite, Scheme};
 pub use workload::{InboundPort, MtlsMode, Workload};
 
 /// The kinds of resources; each has a type URL of its own (`type.googleapis.com/meshctl.v1.KIND`).

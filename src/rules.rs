@@ -46,6 +46,7 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use read::{MAX_FILE_BYTES, MAX_TOTAL_BYTES, ReadError, read};
 pub use render::render;
 pub use resolved::{default_config, resolved};
+pub use service::app_protocol;
 
 use document::{Read, Revision};
 use positions::Positions;

@@ -154,6 +154,7 @@ fn config(home: &Path, service: &str) -> Config {
     let loopback: SocketAddr = "127.0.0.1:0".parse().expect("an address");
     Config {
         home: home.to_owned(),
+        token: None,
         service: format!("default/{service}").parse().expect("a name"),
         version: None,
         name: None,

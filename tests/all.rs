@@ -1,16 +1,19 @@
 //! The one test binary: every integration test is a module of it, because linking is what costs.
 
 mod agent;
+mod capture;
 mod captured;
 mod certs;
 mod cli;
 mod compile;
 mod control;
+mod crds;
 mod demo;
 mod docs;
 mod guides;
 mod h2;
 mod install;
+mod kubernetes;
 mod mesh;
 mod rules;
 mod support;

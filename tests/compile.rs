@@ -5,21 +5,25 @@
 //! consumers, conflicting policies.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use meshctl::compile::{Compiled, affected, compile, keys};
 use meshctl::mesh::{
     BackendRef, Change, HttpRoute, MeshConfig, Object, ObjectKind, ObjectRef, Parent, PolicyTarget,
-    RouteMatch, RouteRule, Service, ServicePort, Snapshot, TargetPort, TrafficPolicy, Workload,
-    WorkloadPort,
+    Readiness, RouteMatch, RouteRule, Service, ServicePort, Slice, SliceEndpoint, SlicePort,
+    Snapshot, TargetPort, TrafficPolicy, Workload, WorkloadPort,
 };
-use meshctl::names::{Protocol, ProxyId, RuleId, ServiceName};
-use meshctl::resource::{HeaderEdit, Key, LoadBalancer, MtlsMode, PathMatch};
-use proptest::collection::{btree_map, vec};
+use meshctl::names::{Protocol, ProxyId, RuleId, ServiceName, SliceName};
+use meshctl::resource::{HeaderEdit, Key, LoadBalancer, MtlsMode, PathMatch, Rewrite};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
+
+/// Where workloads of one machine are.
+const SHARED: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 proptest! {
     #![proptest_config(config())]
@@ -60,8 +64,10 @@ proptest! {
             .map(|(reference, object)| Change::Object(reference, Some(object)));
         let workloads = grown.workloads.iter()
             .map(|(proxy, it)| Change::Workload(proxy.clone(), Some(it.clone())));
+        let slices = grown.slices.iter()
+            .map(|(name, it)| Change::Slice(name.clone(), Some(it.clone())));
         let roots = [Change::Roots(grown.roots.clone())];
-        let mut again: Vec<_> = objects.chain(workloads).chain(roots).collect();
+        let mut again: Vec<_> = objects.chain(workloads).chain(slices).chain(roots).collect();
         again.reverse();
         prop_assert_eq!(everything(&grown), everything(&empty().apply(&again)));
     }
@@ -123,6 +129,8 @@ fn protocol() -> impl Strategy<Value = Protocol> {
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         3 => workload().prop_map(|it| Change::Workload(it.proxy.clone(), Some(Arc::new(it)))),
+        3 => slice().prop_map(|it| Change::Slice(it.name.clone(), Some(Arc::new(it)))),
+        1 => slice_name().prop_map(|name| Change::Slice(name, None)),
         1 => proxy().prop_map(|proxy| Change::Workload(proxy, None)),
         2 => service().prop_map(|it| Change::Object(it.reference(), Some(Object::Service(Arc::new(it))))),
         3 => route().prop_map(|it| Change::Object(it.reference(), Some(Object::HttpRoute(Arc::new(it))))),
@@ -162,8 +170,10 @@ fn workload() -> impl Strategy<Value = Workload> {
         (41000..41003_u16, option::of(number()), protocol()),
         0..3,
     );
-    (proxy(), service_name(), version, ports, any::<bool>(), any::<bool>()).prop_map(
-        |(proxy, service, version, ports, ready, reachable)| {
+    let place = (prop_oneof![Just(vec![]), Just(vec![SHARED]), addresses()], any::<bool>());
+    let kind = (any::<bool>(), any::<bool>(), place);
+    (proxy(), service_name(), version, ports, any::<bool>(), kind).prop_map(
+        |(proxy, service, version, ports, ready, (pod, sidecar, (addresses, own_address)))| {
             let identity =
                 format!("spiffe://cluster.local/ns/{}/sa/{}", proxy.namespace, service.name);
             let port = |(app_port, (dial_port, service_port, protocol))| WorkloadPort {
@@ -174,15 +184,17 @@ fn workload() -> impl Strategy<Value = Workload> {
                 protocol,
             };
             Workload {
-                service: service.name.clone(),
+                service: (!pod).then(|| service.name.clone()),
+                canonical: service.name.clone(),
                 version: version.to_owned(),
                 labels: [("app", service.name.as_str()), ("version", version)]
                     .map(|(key, value)| (key.into(), value.into()))
                     .into(),
                 identity: identity.parse().expect("an identity"),
-                addresses: reachable.then_some([127, 0, 0, 1].into()).into_iter().collect(),
+                own_address,
+                addresses,
                 ports: ports.into_iter().map(port).collect(),
-                sidecar: true,
+                sidecar,
                 ready,
                 proxy,
             }
@@ -197,23 +209,56 @@ fn service() -> impl Strategy<Value = Service> {
         Just(TargetPort::Named("p9090".to_owned())),
     ];
     let selector = btree_map(select(vec!["app", "version"]), select(vec!["x", "y", "v1"]), 0..3);
-    (service_name(), option::of(selector), btree_map(number(), (target, protocol()), 0..3))
-        .prop_map(|(name, selector, ports)| Service {
+    let own = option::of(addresses()).prop_map(Option::unwrap_or_default);
+    (service_name(), option::of(selector), btree_map(number(), (target, protocol()), 0..3), own)
+        .prop_map(|(name, selector, ports, addresses)| Service {
             name,
             generation: 1,
             declared: true,
+            headless: addresses.is_empty(),
+            addresses,
             selector: selector
                 .map(|it| it.into_iter().map(|(k, v)| (k.into(), v.into())).collect()),
             ports: ports
                 .into_iter()
                 .map(|(port, (target, protocol))| ServicePort {
-                    name: String::new(),
+                    name: format!("p{port}"),
                     port,
                     target,
                     protocol,
                 })
                 .collect(),
         })
+}
+
+/// Few enough that pods, services and slices claim the same ones.
+fn addresses() -> impl Strategy<Value = Vec<IpAddr>> {
+    let known = vec!["10.1.0.1", "10.1.0.2", "fd00::1"];
+    btree_set(select(known), 1..3)
+        .prop_map(|set| set.into_iter().map(|it| it.parse().expect("an address")).collect())
+}
+
+fn slice_name() -> impl Strategy<Value = SliceName> {
+    (namespace(), select(vec!["s", "t"]))
+        .prop_map(|(namespace, name)| format!("{namespace}/{name}").parse().expect("a slice"))
+}
+
+fn slice() -> impl Strategy<Value = Slice> {
+    let readiness = select(vec![Readiness::Ready, Readiness::Draining, Readiness::NotReady]);
+    let endpoint = (addresses(), readiness, option::of(proxy()))
+        .prop_map(|(addresses, readiness, pod)| SliceEndpoint { addresses, readiness, pod });
+    let ports = btree_map(number(), select(vec![9080, 9090_u16]), 0..3);
+    (slice_name(), service_name(), ports, vec(endpoint, 0..4)).prop_map(
+        |(name, service, ports, endpoints)| {
+            let port = |(of, port)| SlicePort { name: format!("p{of}"), port };
+            Slice {
+                service: ServiceName::new(name.namespace.clone(), service.name),
+                name,
+                ports: ports.into_iter().map(port).collect(),
+                endpoints,
+            }
+        },
+    )
 }
 
 fn route() -> impl Strategy<Value = HttpRoute> {
@@ -225,7 +270,10 @@ fn route() -> impl Strategy<Value = HttpRoute> {
             name: name.name.as_str().parse().expect("a name"),
             generation: 1,
             created_ms,
-            parents: parents.into_iter().map(|(service, port)| Parent { service, port }).collect(),
+            parents: parents
+                .into_iter()
+                .map(|(service, port)| Parent { service, port, section: None })
+                .collect(),
             rules: rules.into_iter().map(rule).collect(),
         }
     })
@@ -244,12 +292,15 @@ fn rule(backends: Vec<(ServiceName, u16)>) -> RouteRule {
         weight: 1,
         request_headers: HeaderEdit::default(),
         response_headers: HeaderEdit::default(),
+        rewrite: Rewrite::default(),
     };
     RouteRule {
         id: RuleId("HTTPRoute/a/x/0".into()),
         matches: vec![everything],
         request_headers: HeaderEdit::default(),
         response_headers: HeaderEdit::default(),
+        redirect: None,
+        rewrite: Rewrite::default(),
         backends: backends.into_iter().map(backend).collect(),
         request_timeout: None,
         backend_request_timeout: None,

@@ -17,7 +17,7 @@ use tonic::{Code, Request};
 use tonic_prost::ProstCodec;
 
 mod echo;
-mod raw;
+pub(crate) mod raw;
 mod rig;
 
 use echo::Message;

@@ -48,7 +48,7 @@ fn every_source_file_is_tidy() {
 
 #[test]
 fn every_script_and_page_is_tidy() {
-    let mut files = files_under(&["benches", "docs", ".ci"]);
+    let mut files = files_under(&["benches", "docs", ".ci", "tests"]);
     files.extend(["README.md", "CHANGELOG.md", "install.sh", "Cargo.toml"].map(String::from));
     let texts: Vec<_> = files.iter().filter(|path| !path.ends_with(".rs")).collect();
     report(&complaints(texts, OF_TEXT));

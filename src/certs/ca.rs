@@ -40,8 +40,11 @@ pub const ROOT_LIFE: Duration = Duration::from_secs(3650 * 24 * 3600);
 /// The attribute `serialNumber` of a name (X.520).
 const SERIAL_NUMBER_OID: [u64; 4] = [2, 5, 4, 5];
 
-const CERTIFICATE_FILE: &str = "root.pem";
-const KEY_FILE: &str = "root.key";
+/// The name under which the root's certificate is kept.
+pub const CERTIFICATE_FILE: &str = "root.pem";
+
+/// The name under which the root's key is kept.
+pub const KEY_FILE: &str = "root.key";
 
 /// Signs leaves.
 pub struct Authority {
@@ -107,6 +110,16 @@ pub enum AuthorityError {
     Damaged(PathBuf, &'static str),
 }
 
+/// Why a text is no authority: which part ([`CERTIFICATE_FILE`] or [`KEY_FILE`]), and what is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("`{part}` is damaged: {why}")]
+pub struct Flaw {
+    /// Under which name it is kept.
+    pub part: &'static str,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
 impl Authority {
     /// Makes a new root for a trust domain, valid for [`ROOT_LIFE`] from `now`.
     ///
@@ -127,16 +140,33 @@ impl Authority {
     pub fn load(directory: &Path) -> Result<Self, AuthorityError> {
         let (certificate_path, key_path) = paths(directory);
         let key = read_private(&key_path, MAX_FILE)?;
-        let key = pem::key(&key)
+        let certificate = read_private(&certificate_path, MAX_FILE)?;
+        Self::from_pem(&certificate, &key)
+            .map_err(|flaw| AuthorityError::Damaged(directory.join(flaw.part), flaw.why))
+    }
+
+    /// Reads an authority from PEM: the root's certificate, and its key.
+    ///
+    /// # Errors
+    /// [`Flaw`].
+    pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, Flaw> {
+        let flaw = |part| move |why| Flaw { part, why };
+        let key = pem::key(key)
             .and_then(|der| {
                 KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ECDSA_P256_SHA256).ok()
             })
-            .ok_or(AuthorityError::Damaged(key_path, "no P-256 key"))?;
-        let text = read_private(&certificate_path, MAX_FILE)?;
-        let certificate = pem::certificates(&text).and_then(|found| found.into_iter().next());
-        let damaged = |why| AuthorityError::Damaged(certificate_path.clone(), why);
-        let certificate = certificate.ok_or_else(|| damaged("no certificate"))?;
-        Self::assemble(certificate, key).map_err(damaged)
+            .ok_or("no P-256 key")
+            .map_err(flaw(KEY_FILE))?;
+        pem::certificates(certificate)
+            .and_then(|found| found.into_iter().next())
+            .ok_or("no certificate")
+            .and_then(|certificate| Self::assemble(certificate, key))
+            .map_err(flaw(CERTIFICATE_FILE))
+    }
+
+    /// The root's key as PEM: whoever has it is the mesh.
+    pub fn key_pem(&self) -> String {
+        pem::of_key(&self.issuer.key().serialize_der().into())
     }
 
     /// Writes `root.pem` and `root.key` into a directory, each whole or not at all; both private,
@@ -146,9 +176,8 @@ impl Authority {
     /// [`AuthorityError::Write`].
     pub fn save(&self, directory: &Path) -> Result<(), AuthorityError> {
         let (certificate_path, key_path) = paths(directory);
-        let key = self.issuer.key().serialize_der().into();
         // The key first: a certificate without its key would look like a finished installation.
-        for (path, text) in [(key_path, pem::of_key(&key)), (certificate_path, self.roots.pem())] {
+        for (path, text) in [(key_path, self.key_pem()), (certificate_path, self.roots.pem())] {
             write_atomic(&path, text.as_bytes(), 0o600)
                 .map_err(|error| AuthorityError::Write(path, error))?;
         }
@@ -176,17 +205,32 @@ impl Authority {
             let authority = self.trust_domain.clone();
             return Err(SignError::TrustDomain { authority, asked: identity.trust_domain.clone() });
         }
+        let key = ProvedKey::read(csr, identity)?;
+        let uri = identity.to_string().try_into().map_err(SignError::Internal)?;
+        let usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(&key, vec![SanType::URI(uri)], usages, lifetime, now)
+    }
+
+    /// Signs a leaf with these names and uses.
+    pub(super) fn issue(
+        &self,
+        key: &impl PublicKeyData,
+        names: Vec<SanType>,
+        usages: Vec<ExtendedKeyUsagePurpose>,
+        lifetime: Duration,
+        now: SystemTime,
+    ) -> Result<Issued, SignError> {
         if now >= self.not_after {
             return Err(SignError::RootExpired);
         }
-        let key = ProvedKey::read(csr, identity)?;
         let now = whole_seconds(now);
         let not_before = now.checked_sub(BACKDATE).unwrap_or(SystemTime::UNIX_EPOCH);
         let not_after = (now + lifetime.clamp(SHORTEST_LIFE, LONGEST_LIFE)).min(self.not_after);
         let serial = csr::serial();
-        let leaf = leaf_params(identity, &serial, not_before, not_after)
-            .and_then(|params| params.signed_by(&key, &self.issuer))
-            .map_err(SignError::Internal)?;
+        let mut params = leaf_params(&serial, not_before, not_after);
+        params.subject_alt_names = names;
+        params.extended_key_usages = usages;
+        let leaf = params.signed_by(key, &self.issuer).map_err(SignError::Internal)?;
         Ok(Issued { chain: vec![leaf.into()], serial: hex(&serial), not_before, not_after })
     }
 
@@ -264,24 +308,17 @@ fn root_params(trust_domain: &TrustDomain, now: SystemTime) -> CertificateParams
     params
 }
 
-fn leaf_params(
-    identity: &Identity,
-    serial: &[u8],
-    not_before: SystemTime,
-    not_after: SystemTime,
-) -> Result<CertificateParams, rcgen::Error> {
-    use ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
+/// What all leaves have in common.
+fn leaf_params(serial: &[u8], not_before: SystemTime, not_after: SystemTime) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.subject_alt_names = vec![SanType::URI(identity.to_string().try_into()?)];
     params.not_before = not_before.into();
     params.not_after = not_after.into();
     params.serial_number = Some(SerialNumber::from_slice(serial));
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ServerAuth, ClientAuth];
     params.use_authority_key_identifier_extension = true;
-    Ok(params)
+    params
 }
 
 /// Certificates count in seconds; a fraction would make `Issued` differ from what is signed.

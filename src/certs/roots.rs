@@ -55,6 +55,14 @@ impl Roots {
         Ok(Self { roots, anchors })
     }
 
+    /// Takes roots as PEM.
+    ///
+    /// # Errors
+    /// [`CredentialError::Roots`] where there is none, too many, or one that is no certificate.
+    pub fn from_pem(text: &[u8]) -> Result<Self, CredentialError> {
+        Self::new(pem::certificates(text).ok_or(CredentialError::Roots)?)
+    }
+
     /// The certificates, DER.
     pub fn ders(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
         self.roots.iter().map(|root| &root.der)

@@ -28,3 +28,19 @@ pub(crate) fn connect(text: &str) -> Result<SocketAddr, String> {
         address => Ok(address),
     }
 }
+
+/// `https://HOST:PORT` of a control plane, as `host:port`.
+pub(crate) fn control_plane(text: &str) -> Result<String, String> {
+    let wrong = || {
+        format!(
+            "`{text}` is not of the form `https://HOST:PORT`, write for example `https://meshctl.meshctl-system.svc:14712`"
+        )
+    };
+    let uri: http::Uri = text.parse().map_err(|_| wrong())?;
+    let bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
+    let authority = uri.authority().filter(|_| bare && uri.scheme_str() == Some("https"));
+    let authority = authority.filter(|it| !it.as_str().contains('@') && !it.host().is_empty());
+    let authority = authority.ok_or_else(wrong)?;
+    let port = authority.port_u16().filter(|port| *port > 0).ok_or_else(wrong)?;
+    Ok(format!("{}:{port}", authority.host()))
+}

@@ -57,7 +57,7 @@ pub(crate) fn run(args: &ApplyArgs, context: &Context) -> Outcome {
         changes.print(args.format, context)?;
         return Ok(Exit::Done);
     }
-    let client = Client::new(context.home()?)?;
+    let client = Client::of(context)?;
     let request = ApplyRequest {
         sources: input.documents.iter().map(source).collect(),
         dry_run: args.dry_run.is_some(),

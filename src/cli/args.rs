@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use super::exit::Failure;
+use super::installation::{ClusterArgs, Installation};
 use super::output::{Color, Printer};
 use super::{
     apply, certs, check, completions, control_plane, delete, demo, describe, get, install, man,
@@ -61,6 +62,8 @@ pub(crate) struct GlobalArgs {
         help_heading = "Global options"
     )]
     pub(crate) home: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
     /// When to colour the output.
     #[arg(
         long,
@@ -116,6 +119,8 @@ pub(crate) struct NamespaceArgs {
 pub(crate) struct Context {
     /// Where output goes.
     pub(crate) printer: Printer,
+    /// The cluster that was named.
+    pub(crate) cluster: ClusterArgs,
     home: Option<PathBuf>,
 }
 
@@ -124,8 +129,16 @@ impl Context {
     pub(crate) fn new(global: &GlobalArgs) -> Self {
         Self {
             printer: Printer::new(global.color, global.quiet),
+            cluster: global.cluster.clone(),
             home: home(global.home.as_deref()),
         }
+    }
+
+    /// The mesh that is meant: by `--context` and `--kubeconfig`, else as `install` recorded it.
+    pub(crate) fn installation(&self) -> Result<Installation, Failure> {
+        // A cluster that is named needs no directory.
+        let recorded = self.home.as_deref().map(Installation::read).transpose()?.flatten();
+        Ok(Installation::meant(&self.cluster, recorded))
     }
 
     /// The home directory, absolute; it need not exist.

@@ -87,7 +87,7 @@ struct RotateArgs {
 }
 
 pub(crate) fn run(args: &CertsArgs, context: &Context) -> Outcome {
-    let client = || Client::new(context.home()?);
+    let client = || Client::of(context);
     match &args.command {
         CertsCommand::List(args) => {
             let client = client()?;

@@ -10,11 +10,15 @@ use serde::Serialize;
 
 use super::args::Context;
 use super::exit::{Exit, Failure, Outcome};
+use super::install::Platform;
+use super::installation::{Installation, Target};
 use super::output;
 use super::wait::TimeoutArgs;
 use crate::control::api::shapes::API_VERSION;
+use crate::names::Namespace;
 
 mod before;
+mod cluster;
 mod control_plane;
 mod data_plane;
 mod exposed;
@@ -24,17 +28,21 @@ mod tests;
 /// Between two looks under `--wait`.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// Check this machine, the control plane and the proxies.
+/// Check this machine or the cluster, the control plane and the proxies.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   meshctl check --pre             before `meshctl install`
   meshctl check                   machine and control plane
   meshctl check --proxy --wait    proxies too, until all is well
+  meshctl check --pre --context prod    before installing on that cluster
 
 Exit codes: 0 nothing failed (warnings may be), 1 it could not be checked, 2 wrong command line,
 3 something failed.")]
 pub(crate) struct CheckArgs {
+    /// Where the mesh is or is to be [default: where `install` has put it].
+    #[arg(long)]
+    platform: Option<Platform>,
     /// Only what an installation needs.
     #[arg(long, conflicts_with = "proxy")]
     pre: bool,
@@ -131,6 +139,29 @@ pub(crate) fn run(args: &CheckArgs, context: &Context) -> Outcome {
 }
 
 fn look(args: &CheckArgs, context: &Context) -> Result<Vec<Group>, Failure> {
+    match meant(args, context)? {
+        Installation::Kubernetes(target) => cluster::groups(args, &target, context),
+        Installation::Local => local(args, context),
+    }
+}
+
+/// The mesh that is meant; of a cluster that is only called so, the current context.
+fn meant(args: &CheckArgs, context: &Context) -> Result<Installation, Failure> {
+    Ok(match (args.platform, context.installation()?) {
+        (None, recorded) => recorded,
+        (Some(Platform::Local), _) => Installation::Local,
+        (Some(Platform::Kubernetes), Installation::Kubernetes(target)) => {
+            Installation::Kubernetes(target)
+        }
+        (Some(Platform::Kubernetes), Installation::Local) => Installation::Kubernetes(Target {
+            kubeconfig: None,
+            context: None,
+            namespace: Namespace::root(),
+        }),
+    })
+}
+
+fn local(args: &CheckArgs, context: &Context) -> Result<Vec<Group>, Failure> {
     let home = context.home()?;
     let mut groups = vec![Group { group: "machine", checks: before::checks(home) }];
     if args.pre {

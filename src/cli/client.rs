@@ -1,4 +1,5 @@
-//! The one client of the admin API: HTTP/1.1 with JSON over the Unix socket in the home directory.
+//! The one client of the admin API: HTTP/1.1 with JSON, over the Unix socket in the home directory
+//! or to a control plane on a cluster. Commands do not know which.
 //!
 //! Owns its runtime, so that commands read top to bottom. That no control plane answers is told
 //! apart from every other fault, because it has its own remedy.
@@ -6,25 +7,44 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::{Method, StatusCode};
+use bytes::Bytes;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::args::Context;
+use super::cluster::Cluster;
 use super::diagnostics;
 use super::exit::Failure;
+use super::installation::Installation;
 use crate::control::api::shapes;
 use crate::control::home::Home;
+use crate::names::sidecar::CONTROL_PLANE;
 use crate::platform::local::Holder;
+
+mod cluster;
+
+use cluster::Forwarded;
 
 /// The longest that one answer may take; waiting is done by asking again.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A connection to the control plane of a home directory.
+/// A connection to a control plane.
 #[derive(Debug)]
 pub(crate) struct Client {
-    home: PathBuf,
-    http: reqwest::Client,
+    way: Way,
+    timeout: Duration,
     runtime: tokio::runtime::Runtime,
+}
+
+/// How the control plane is reached.
+#[derive(Debug)]
+enum Way {
+    /// By the socket in its home directory.
+    Socket { home: PathBuf, http: reqwest::Client },
+    /// Through the API server of its cluster.
+    Forwarded(Box<Forwarded>),
 }
 
 /// Why there was no answer of the kind that was asked for.
@@ -34,6 +54,8 @@ pub(crate) enum Fault {
     NotRunning,
     /// This user may not connect.
     Forbidden,
+    /// It cannot be reached; why is in words already.
+    Told(Box<Failure>),
     /// It answered, and refused.
     Refused(StatusCode, Box<shapes::Failure>),
     /// Anything else.
@@ -41,22 +63,54 @@ pub(crate) enum Fault {
 }
 
 impl Client {
-    /// A client for the control plane of `home`; nothing is sent yet.
-    pub(crate) fn new(home: &Path) -> Result<Self, Failure> {
-        Self::with_timeout(home, TIMEOUT)
+    /// A client for the mesh that the command line means; the control plane is not asked yet.
+    pub(crate) fn of(context: &Context) -> Result<Self, Failure> {
+        match context.installation()? {
+            Installation::Local => Self::new(context.home()?),
+            Installation::Kubernetes(target) => {
+                let runtime = runtime()?;
+                let cluster = runtime.block_on(Cluster::connect(&target))?;
+                let way = Way::Forwarded(Box::new(Forwarded::new(cluster)));
+                Ok(Self { way, timeout: TIMEOUT, runtime })
+            }
+        }
     }
 
-    /// The same with another limit for one answer.
-    pub(crate) fn with_timeout(home: &Path, timeout: Duration) -> Result<Self, Failure> {
+    /// A client for the local control plane of `home`; nothing is sent yet.
+    pub(crate) fn new(home: &Path) -> Result<Self, Failure> {
         // Needed only to build the client: the socket is plain HTTP.
         install_provider();
         let http = reqwest::Client::builder()
             .unix_socket(Home::new(home).admin_socket())
             .tls_certs_only([])
-            .timeout(timeout)
             .build()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { home: home.to_owned(), http, runtime })
+        let way = Way::Socket { home: home.to_owned(), http };
+        Ok(Self { way, timeout: TIMEOUT, runtime: runtime()? })
+    }
+
+    /// With another limit for one answer.
+    pub(crate) fn within(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// The cluster of the control plane; `None` for a local one.
+    pub(crate) fn cluster(&self) -> Option<&Cluster> {
+        match &self.way {
+            Way::Socket { .. } => None,
+            Way::Forwarded(forwarded) => Some(forwarded.cluster()),
+        }
+    }
+
+    /// Says what is about to be changed, where it might be another than the user thinks.
+    pub(crate) fn announce(&self, context: &Context) {
+        if let Some(cluster) = self.cluster() {
+            cluster.announce(context);
+        }
+    }
+
+    /// Does what else there is to do on the cluster of [`Self::cluster`].
+    pub(crate) fn block_on<T>(&self, task: impl Future<Output = T>) -> T {
+        self.runtime.block_on(task)
     }
 
     /// `GET`, with a query.
@@ -88,7 +142,7 @@ impl Client {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<T, Fault> {
-        self.send(self.http.request(Method::GET, url(path)).query(query))
+        self.send(Method::GET, path, query, None)
     }
 
     /// `POST` for those who look at the fault.
@@ -97,52 +151,45 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, Fault> {
-        self.send(self.http.request(Method::POST, url(path)).json(body))
+        let body = serde_json::to_vec(body).map_err(|error| Fault::Other(error.into()))?;
+        self.send(Method::POST, path, &[], Some(body))
     }
 
-    fn send<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Fault> {
-        self.runtime.block_on(async {
-            let answer = request.send().await.map_err(|error| {
-                if !error.is_connect() {
-                    return Fault::Other(error.without_url().into());
-                }
-                match is_forbidden(&error) {
-                    true => Fault::Forbidden,
-                    false => Fault::NotRunning,
-                }
-            })?;
-            let status = answer.status();
-            let body = answer.bytes().await.map_err(|e| Fault::Other(e.without_url().into()))?;
-            if status.is_success() {
-                return serde_json::from_slice(&body).map_err(|error| Fault::Other(error.into()));
+    fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<Vec<u8>>,
+    ) -> Result<T, Fault> {
+        let url = url(path, query).map_err(Fault::Other)?;
+        let answer = async {
+            match &self.way {
+                Way::Socket { http, .. } => by_socket(http, method, url, body).await,
+                Way::Forwarded(way) => way.send(method, &target(&url), body).await,
             }
-            let failure = serde_json::from_slice(&body).unwrap_or_else(|_| shapes::Failure {
-                error: format!("the control plane answered {status}"),
-                help: String::new(),
-                diagnostics: Vec::new(),
-            });
-            Err(Fault::Refused(status, Box::new(failure)))
-        })
+        };
+        let answer = async { tokio::time::timeout(self.timeout, answer).await };
+        let (status, body) = self
+            .runtime
+            .block_on(answer)
+            .map_err(|_| Fault::Other(anyhow::anyhow!("no answer after {:?}", self.timeout)))??;
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|error| Fault::Other(error.into()));
+        }
+        let failure = serde_json::from_slice(&body).unwrap_or_else(|_| shapes::Failure {
+            error: format!("the control plane answered {status}"),
+            help: String::new(),
+            diagnostics: Vec::new(),
+        });
+        Err(Fault::Refused(status, Box::new(failure)))
     }
 
     /// A fault as people read it.
     pub(crate) fn failure(&self, fault: Fault) -> Failure {
         match fault {
-            Fault::NotRunning if matches!(Holder::find(&self.home), Ok(Some(_))) => {
-                let home = self.home.display();
-                let log = Home::new(&self.home).log();
-                Failure::new(format!("the control plane in `{home}` is being started again"))
-                    .help(format!("try again in a moment; its log is `{}`", log.display()))
-            }
-            Fault::NotRunning => {
-                Failure::new(format!("no control plane is running in `{}`", self.home.display()))
-                    .help("start it with `meshctl install`")
-            }
-            Fault::Forbidden => {
-                let home = self.home.display();
-                Failure::new(format!("the control plane in `{home}` belongs to another user"))
-                    .help("run as that user, or name another mesh with `--home`")
-            }
+            Fault::NotRunning | Fault::Forbidden => self.not_here(&fault),
+            Fault::Told(failure) => *failure,
             Fault::Refused(_, failure) => {
                 let told = Failure::new(failure.error).help(failure.help);
                 told.with_detail(diagnostics::render(&failure.diagnostics, &[]))
@@ -152,6 +199,56 @@ impl Client {
                 .help("see how it is with `meshctl check`"),
         }
     }
+
+    /// Nobody answers at the socket.
+    fn not_here(&self, fault: &Fault) -> Failure {
+        let Way::Socket { home: dir, .. } = &self.way else {
+            return Failure::new("no control plane is running on the cluster");
+        };
+        let home = dir.display();
+        match (fault, Holder::find(dir)) {
+            (Fault::Forbidden, _) => {
+                Failure::new(format!("the control plane in `{home}` belongs to another user"))
+                    .help("run as that user, or name another mesh with `--home`")
+            }
+            (_, Ok(Some(_))) => {
+                let log = Home::new(dir).log();
+                Failure::new(format!("the control plane in `{home}` is being started again"))
+                    .help(format!("try again in a moment; its log is `{}`", log.display()))
+            }
+            _ => Failure::new(format!("no control plane is running in `{home}`"))
+                .help("start it with `meshctl install`"),
+        }
+    }
+}
+
+/// One request to the socket.
+async fn by_socket(
+    http: &reqwest::Client,
+    method: Method,
+    url: Url,
+    body: Option<Vec<u8>>,
+) -> Result<(StatusCode, Bytes), Fault> {
+    let mut request = http.request(method, url);
+    if let Some(body) = body {
+        request = request.header(CONTENT_TYPE, "application/json").body(body);
+    }
+    let answer = request.send().await.map_err(|error| {
+        if !error.is_connect() {
+            return Fault::Other(error.without_url().into());
+        }
+        match is_forbidden(&error) {
+            true => Fault::Forbidden,
+            false => Fault::NotRunning,
+        }
+    })?;
+    let status = answer.status();
+    let body = answer.bytes().await.map_err(|e| Fault::Other(e.without_url().into()))?;
+    Ok((status, body))
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 /// Whether the system refused the connection because of who asks.
@@ -167,6 +264,18 @@ pub(crate) fn install_provider() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
-fn url(path: &str) -> String {
-    format!("http://meshctl{path}")
+fn url(path: &str, query: &[(&str, &str)]) -> anyhow::Result<Url> {
+    let mut url = Url::parse(&format!("http://{CONTROL_PLANE}{path}"))?;
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    Ok(url)
+}
+
+/// The path of a URL with its query, for a request line.
+fn target(url: &Url) -> String {
+    match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    }
 }

@@ -12,6 +12,7 @@ use clap_complete::engine::CompletionCandidate;
 
 use super::args::{Cli, home};
 use super::client::Client;
+use super::installation::Installation;
 use super::kind;
 use crate::control::api::shapes::{MeshStatus, ObjectList, TraceList};
 use crate::mesh::ObjectKind;
@@ -48,11 +49,19 @@ fn value(words: &[String], flags: &[&str]) -> Option<String> {
     })
 }
 
-/// A client for the home directory of the command line that is being typed.
+/// A client for the local mesh of the command line that is being typed. A cluster takes too long.
 fn client() -> Option<Client> {
-    let given = value(&typed(), &["--home"]).map(PathBuf::from);
+    let typed = typed();
+    if ["--context", "--kubeconfig"].iter().any(|flag| value(&typed, &[flag]).is_some()) {
+        return None;
+    }
+    let given = value(&typed, &["--home"]).map(PathBuf::from);
     let set = || std::env::var_os("MESHCTL_HOME").map(PathBuf::from);
-    Client::with_timeout(&home(given.or_else(set).as_deref())?, TIMEOUT).ok()
+    let home = home(given.or_else(set).as_deref())?;
+    match Installation::read(&home).ok()? {
+        None | Some(Installation::Local) => Some(Client::new(&home).ok()?.within(TIMEOUT)),
+        Some(Installation::Kubernetes(_)) => None,
+    }
 }
 
 fn candidates(names: Option<Vec<String>>) -> Vec<CompletionCandidate> {

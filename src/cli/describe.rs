@@ -38,7 +38,7 @@ pub(crate) fn run(args: &DescribeArgs, context: &Context) -> Outcome {
         wanted.push(kind::object(kind, &args.namespace.namespace, &name)?);
     }
     let names = wanted.iter().map(|id| format!("{}/{}", kind::word(&id.kind), id.name)).collect();
-    let client = Client::new(context.home()?)?;
+    let client = Client::of(context)?;
     let mut described: Vec<Description> = Vec::new();
     for id in &wanted {
         let query = [("kind", &*id.kind), ("namespace", &*id.namespace), ("name", &*id.name)];

@@ -95,6 +95,16 @@ impl Failure {
         Self { detail, ..self }
     }
 
+    /// What failed, in one line.
+    pub(crate) fn what(&self) -> String {
+        self.error.to_string()
+    }
+
+    /// What to do about it; empty where there is nothing to say.
+    pub(crate) fn remedy(&self) -> &str {
+        &self.help
+    }
+
     /// Whether this is only that the reader of stdout has gone, which is no error.
     pub(crate) fn is_closed_pipe(&self) -> bool {
         self.error.downcast_ref::<ClosedPipe>().is_some()

@@ -53,7 +53,7 @@ struct Wanted {
 
 pub(crate) fn run(args: &GetArgs, context: &Context) -> Outcome {
     let wanted = resolve(args)?;
-    let client = Client::new(context.home()?)?;
+    let client = Client::of(context)?;
     watch::show(args.watch, args.format.output, context, || {
         let mut items = Vec::new();
         for one in &wanted {

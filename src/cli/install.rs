@@ -1,212 +1,126 @@
-//! `install`: the control plane of this machine, in the background, until it is ready.
+//! `install`: the control plane, on this machine or on a cluster, and until it is ready.
 //!
-//! Twice changes nothing and says so. A control plane that does not run is started, whether it was
-//! ever installed before or not.
+//! The arguments of both platforms stand here, with what each refuses of the other's; the work is in
+//! `local` and `kubernetes`.
 
-use std::fmt::Write as _;
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Child;
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use super::args::Context;
-use super::client::{Client, Fault};
-use super::control_plane;
-use super::exit::{Exit, Failure, Outcome};
-use super::version::CLIENT;
+use super::exit::{Failure, Outcome};
 use super::wait::TimeoutArgs;
-use crate::control::api::shapes::MeshStatus;
-use crate::control::home::Home;
-use crate::names::TrustDomain;
-use crate::platform::local::{self, Holder, Launch};
+use crate::names::{Namespace, TrustDomain};
 
-/// Between two looks at a control plane that starts.
-const INTERVAL: Duration = Duration::from_millis(20);
-/// The longest that a control plane may take to say whether it runs.
-const PROBE: Duration = Duration::from_secs(3);
-/// The status of an answer that says: not ready yet.
-const STARTING: u16 = 503;
-/// How much of the log is shown when it does not start.
-const TAIL: u64 = 2048;
+mod kubernetes;
+mod local;
 
 /// Install the control plane and wait until it is ready.
 ///
-/// It runs in the background as this user, is started again when it crashes, and needs no root. Run
-/// twice, the second changes nothing.
+/// On this machine it runs in the background as this user, is started again when it crashes, and
+/// needs no root. On a cluster it is applied to a namespace of its own. Run twice, the second
+/// changes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   meshctl install                                  on this machine
   meshctl install --listen 192.0.2.7:15012         for proxies on other machines too
-  meshctl install --dry-run                        only say what would be done
-  meshctl install --service-unit > ~/.config/systemd/user/meshctl.service")]
+  meshctl install --service-unit > ~/.config/systemd/user/meshctl.service
+  meshctl install --platform kubernetes            on the cluster of the current context
+  meshctl install --context prod --set log=debug   on that of another one
+  meshctl install --platform kubernetes --dry-run > mesh.yaml
+  meshctl install --dry-run                        only say what would be done")]
 pub(crate) struct InstallArgs {
-    /// Where the control plane is to run.
-    #[arg(long, default_value = "local")]
-    platform: Platform,
-    /// Where proxies connect [default: as before, at first a free port of 127.0.0.1].
-    #[arg(long, value_name = "ADDR:PORT", value_parser = super::address::listen)]
-    listen: Option<SocketAddr>,
+    /// Where the control plane is to run [default: `local`, or `kubernetes` where a context or
+    /// kubeconfig is named].
+    #[arg(long)]
+    platform: Option<Platform>,
     /// Trust domain of the identities, fixed by the first install [default: cluster.local].
     #[arg(long, value_name = "DOMAIN")]
     trust_domain: Option<TrustDomain>,
-    /// Only say what would be done.
+    /// Only say what would be done; for Kubernetes, the manifests as they would be applied.
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    timeout: TimeoutArgs,
+    #[command(flatten)]
+    local: LocalArgs,
+    #[command(flatten)]
+    kubernetes: KubernetesArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "On this machine")]
+struct LocalArgs {
+    /// Where proxies connect [default: as before, at first a free port of 127.0.0.1].
+    #[arg(long, value_name = "ADDR:PORT", value_parser = super::address::listen)]
+    listen: Option<SocketAddr>,
     /// Print a systemd user unit that runs the control plane instead.
     #[arg(long, conflicts_with = "dry_run")]
     service_unit: bool,
-    #[command(flatten)]
-    timeout: TimeoutArgs,
 }
 
+#[derive(Debug, Args)]
+#[command(next_help_heading = "On a cluster")]
+struct KubernetesArgs {
+    /// Namespace of the control plane [default: meshctl-system].
+    #[arg(short, long)]
+    namespace: Option<Namespace>,
+    /// Image of the control plane and of the sidecars.
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
+    /// How many control planes run [default: 1].
+    #[arg(long, value_name = "N")]
+    replicas: Option<u32>,
+    /// A value, such as `resources.limits.memory=1Gi`; may be given again.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// A file of values in YAML.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    values: Option<PathBuf>,
+}
+
+impl KubernetesArgs {
+    /// The first that was given.
+    fn given(&self) -> Option<&'static str> {
+        let all = [
+            ("--namespace", self.namespace.is_some()),
+            ("--image", self.image.is_some()),
+            ("--replicas", self.replicas.is_some()),
+            ("--set", !self.set.is_empty()),
+            ("--values", self.values.is_some()),
+        ];
+        all.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
+    }
+}
+
+/// Where a control plane runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Platform {
+pub(crate) enum Platform {
     Local,
+    Kubernetes,
 }
 
 pub(crate) fn run(args: &InstallArgs, context: &Context) -> Outcome {
-    let Platform::Local = args.platform;
-    let launch = control_plane::launch(context, args.listen, args.trust_domain.clone())?;
-    if args.service_unit {
-        context.printer.data(&local::unit(&launch))?;
-        return Ok(Exit::Done);
-    }
-    let client = Client::with_timeout(&launch.home, PROBE)?;
-    let running = match client.ask::<MeshStatus>("/v1/status", &[]) {
-        Ok(status) => Some(status),
-        Err(Fault::NotRunning) => None,
-        Err(Fault::Refused(status, _)) if status.as_u16() == STARTING => None,
-        Err(fault) => return Err(client.failure(fault)),
+    let named = &context.cluster;
+    let platform = args.platform.unwrap_or(match (&named.context, &named.kubeconfig) {
+        (None, None) => Platform::Local,
+        _ => Platform::Kubernetes,
+    });
+    let foreign = |flag: &str, of: &str| {
+        let text = format!("`{flag}` is for `--platform {of}`");
+        Err(Failure::usage(text).help(format!("add `--platform {of}`, or leave `{flag}` out")))
     };
-    if args.dry_run {
-        context.printer.data(&steps(&launch, running.as_ref()))?;
-        return Ok(Exit::Done);
+    match platform {
+        Platform::Local if named.context.is_some() => foreign("--context", "kubernetes"),
+        Platform::Local if named.kubeconfig.is_some() => foreign("--kubeconfig", "kubernetes"),
+        Platform::Local => match args.kubernetes.given() {
+            Some(flag) => foreign(flag, "kubernetes"),
+            None => local::run(args, context),
+        },
+        Platform::Kubernetes if args.local.listen.is_some() => foreign("--listen", "local"),
+        Platform::Kubernetes if args.local.service_unit => foreign("--service-unit", "local"),
+        Platform::Kubernetes => kubernetes::run(args, context),
     }
-    if let Some(status) = running {
-        return already(args, &status, &launch.home, context);
-    }
-    let home = Home::new(&launch.home);
-    let new = !home.ca().join("root.pem").exists() && !home.store().exists();
-    home.prepare()?;
-    let progress = context.printer.progress("starting the control plane");
-    let status = start(&launch, &client, args.timeout.timeout)?;
-    drop(progress);
-    let what = if new { "installed" } else { "started" };
-    let address = &status.control_plane.address;
-    context.printer.line(&format!("control plane {what}, version {CLIENT}, at {address}"))?;
-    context.printer.note(&format!("data in {}", launch.home.display()));
-    Ok(Exit::Done)
-}
-
-/// One runs already: nothing changes, and what it cannot be told any more is refused.
-fn already(args: &InstallArgs, status: &MeshStatus, home: &Path, context: &Context) -> Outcome {
-    let running = &status.control_plane;
-    let differs =
-        |what: &str, is: &str| Failure::new(format!("a control plane runs already, {what} `{is}`"));
-    if running.version != CLIENT {
-        return Err(differs("of version", &running.version).help(
-            "proxies go on while it restarts: `meshctl uninstall` (data is kept), then `meshctl install`",
-        ));
-    }
-    if let Some(listen) = args.listen
-        && running.address != listen.to_string()
-        && !(listen.port() == 0 && running.address.starts_with(&format!("{}:", listen.ip())))
-    {
-        return Err(differs("listening on", &running.address)
-            .help("to move it, `meshctl uninstall` (data is kept), then install with `--listen`"));
-    }
-    if let Some(wanted) = &args.trust_domain
-        && let Some(domain) = trust_domain(home)
-        && domain != *wanted
-    {
-        return Err(differs("with the trust domain", domain.as_str())
-            .help("it is fixed by the first install; use another `--home` for another mesh"));
-    }
-    let (version, address) = (&running.version, &running.address);
-    context.printer.line(&format!(
-        "control plane runs already, version {version}, at {address}, nothing changed"
-    ))?;
-    Ok(Exit::Done)
-}
-
-/// The trust domain of the authority in a home directory.
-fn trust_domain(home: &Path) -> Option<TrustDomain> {
-    let authority = crate::certs::ca::Authority::load(&Home::new(home).ca()).ok()?;
-    Some(authority.trust_domain().clone())
-}
-
-fn steps(launch: &Launch, running: Option<&MeshStatus>) -> String {
-    if let Some(status) = running {
-        return format!(
-            "the control plane runs already at {}, nothing to do\n",
-            status.control_plane.address
-        );
-    }
-    let home = launch.home.display();
-    let mut text = String::new();
-    if !launch.home.exists() {
-        let _ = writeln!(text, "create the directory `{home}`, mode 0700");
-        let domain = launch.trust_domain.as_ref().map_or("cluster.local", TrustDomain::as_str);
-        let _ = writeln!(text, "create the root certificate of the trust domain `{domain}`");
-        let _ = writeln!(text, "create the store of the rules");
-    }
-    let _ = writeln!(text, "start in the background: {}", launch.line());
-    let _ = writeln!(text, "log to `{}`", launch.log.display());
-    let _ = writeln!(text, "wait until it is ready");
-    text
-}
-
-/// Starts it and waits for its first answer, or for its end.
-fn start(launch: &Launch, client: &Client, timeout: Duration) -> Result<MeshStatus, Failure> {
-    let deadline = Instant::now() + timeout;
-    let before = std::fs::metadata(&launch.log).map_or(0, |meta| meta.len());
-    // Whoever supervises already starts it again by itself.
-    let mut child = match Holder::find(&launch.home)? {
-        Some(_) => None,
-        None => Some(local::start(launch)?),
-    };
-    loop {
-        match client.ask::<MeshStatus>("/v1/status", &[]) {
-            Ok(status) if status.control_plane.ready => return Ok(status),
-            Ok(_) | Err(Fault::NotRunning) => {}
-            Err(Fault::Refused(status, _)) if status.as_u16() == STARTING => {}
-            Err(fault) => return Err(client.failure(fault)),
-        }
-        if ended(child.as_mut())? {
-            return Err(Failure::new("the control plane did not start")
-                .with_detail(tail(&launch.log, before))
-                .help(format!("the whole log is `{}`", launch.log.display())));
-        }
-        if Instant::now() >= deadline {
-            return Err(Failure::new(format!("the control plane is not ready after {timeout:?}"))
-                .help(format!("see its log, `{}`; it goes on trying", launch.log.display())));
-        }
-        std::thread::sleep(INTERVAL);
-    }
-}
-
-fn ended(child: Option<&mut Child>) -> Result<bool, Failure> {
-    Ok(match child {
-        Some(child) => child.try_wait()?.is_some(),
-        None => false,
-    })
-}
-
-/// What was logged since, the last lines of it, indented.
-fn tail(log: &Path, since: u64) -> String {
-    let read = || {
-        let mut file = std::fs::File::open(log)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(since.max(length.saturating_sub(TAIL))))?;
-        let mut bytes = Vec::new();
-        file.take(TAIL).read_to_end(&mut bytes)?;
-        std::io::Result::Ok(bytes)
-    };
-    let bytes = read().unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    text.lines().map(|line| format!("  | {line}\n")).collect()
 }

@@ -6,6 +6,7 @@ use super::args::Context;
 use super::exit::Outcome;
 
 mod ask;
+mod capture;
 mod pod;
 mod run;
 mod wait;
@@ -28,6 +29,7 @@ pub(crate) struct ProxyArgs {
 #[derive(Debug, Subcommand)]
 enum ProxyCommand {
     Run(Box<run::RunArgs>),
+    Capture(capture::CaptureArgs),
     Config(ask::ConfigArgs),
     Stats(ask::StatsArgs),
     Log(ask::LogArgs),
@@ -37,6 +39,7 @@ enum ProxyCommand {
 pub(crate) fn run(args: ProxyArgs, context: &Context) -> Outcome {
     match args.command {
         ProxyCommand::Run(args) => run::run(*args, context),
+        ProxyCommand::Capture(args) => capture::run(&args, context),
         ProxyCommand::Config(args) => ask::config(&args, context),
         ProxyCommand::Stats(args) => ask::stats(&args, context),
         ProxyCommand::Log(args) => ask::log(&args, context),

@@ -34,7 +34,7 @@ pub(crate) struct StatusArgs {
 }
 
 pub(crate) fn run(args: &StatusArgs, context: &Context) -> Outcome {
-    let client = Client::new(context.home()?)?;
+    let client = Client::of(context)?;
     watch::show(args.watch, args.format.output, context, || {
         view(&client.get("/v1/status", &[])?, args.edges, Timestamp::now())
     })

@@ -55,7 +55,7 @@ pub(crate) struct TraceArgs {
 }
 
 pub(crate) fn run(args: &TraceArgs, context: &Context) -> Outcome {
-    let client = Client::new(context.home()?)?;
+    let client = Client::of(context)?;
     if let Some(id) = &args.id {
         let trace = find(&client, id)?;
         let width = context.printer.width();

@@ -1,35 +1,35 @@
-//! `uninstall`: stops the control plane of this machine. Data stays unless `--purge` is confirmed.
-
-use std::path::Path;
-use std::time::{Duration, Instant};
+//! `uninstall`: takes away what `install` has made, where it has made it.
 
 use clap::Args;
 
 use super::args::Context;
-use super::client::{Client, Fault};
-use super::confirm::{self, ConfirmArgs};
-use super::diagnostics::plural;
-use super::exit::{Exit, Failure, Outcome};
+use super::confirm::ConfirmArgs;
+use super::exit::{Failure, Outcome};
+use super::installation::Installation;
 use super::wait::TimeoutArgs;
-use crate::control::api::shapes::{MeshStatus, ProxyState};
-use crate::control::home::Home;
-use crate::platform::local::Holder;
 
-/// The longest that a control plane which does not hang takes to answer.
-const ANSWER: Duration = Duration::from_secs(5);
-/// Between two looks at a control plane that ends.
-const INTERVAL: Duration = Duration::from_millis(20);
+mod kubernetes;
+mod local;
 
-/// Stop the control plane; its data stays unless `--purge`.
+/// Stop the control plane of this machine, or take the mesh off a cluster.
+///
+/// On this machine its data stays unless `--purge`. On a cluster everything that `install` made goes,
+/// the certificate authority too; only rules that users wrote stay unless `--purge`. It refuses while
+/// pods with a sidecar are left.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   meshctl uninstall                  stop it; `meshctl install` starts it again as it was
-  meshctl uninstall --purge --yes    delete rules, certificates and logs too")]
+  meshctl uninstall --purge --yes    delete rules, certificates and logs too
+  meshctl uninstall --context prod   take the mesh off that cluster")]
 pub(crate) struct UninstallArgs {
-    /// Also delete all data: rules, root certificate, proxies' directories, logs.
+    /// Also delete all data: rules; on this machine root certificate, proxies' directories and logs
+    /// too.
     #[arg(long)]
     purge: bool,
+    /// Also while pods with a sidecar are left, which then cannot renew their certificates.
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     confirm: ConfirmArgs,
     #[command(flatten)]
@@ -37,97 +37,12 @@ pub(crate) struct UninstallArgs {
 }
 
 pub(crate) fn run(args: &UninstallArgs, context: &Context) -> Outcome {
-    let dir = context.home()?;
-    let home = Home::new(dir);
-    if args.purge && dir.exists() {
-        owned(&home)?;
-        let what = format!("delete all of the mesh's data in `{}`", dir.display());
-        confirm::confirm(args.confirm, context.printer, &what)?;
-    }
-    let client = Client::with_timeout(dir, ANSWER)?;
-    let proxies = connected(&client);
-    match stop(&client, &home, args.timeout.timeout, context)? {
-        true => context.printer.line("control plane stopped")?,
-        false => context.printer.line("no control plane was running")?,
-    }
-    if !proxies.is_empty() {
-        let (count, names) = (plural(proxies.len(), "proxy"), proxies.join(", "));
-        context.printer.note(&format!("{count} still running on what they have: {names}"));
-    }
-    if args.purge && dir.exists() {
-        purge(dir)?;
-        context.printer.line(&format!("deleted `{}`", dir.display()))?;
-    } else if dir.exists() {
-        context.printer.note(&format!("data kept in `{}`; `--purge` deletes it", dir.display()));
-    }
-    Ok(Exit::Done)
-}
-
-/// Refuses to delete a directory that no mesh has made.
-fn owned(home: &Home) -> Result<(), Failure> {
-    let ours = [home.ca(), home.store(), home.log(), home.proxies()];
-    let empty = std::fs::read_dir(home.dir())?.next().is_none();
-    if empty || ours.iter().any(|path| path.exists()) {
-        return Ok(());
-    }
-    Err(Failure::new(format!("`{}` does not look like the home of a mesh", home.dir().display()))
-        .help("nothing was deleted; say which directory it is with `--home`"))
-}
-
-fn connected(client: &Client) -> Vec<String> {
-    let status: Option<MeshStatus> = client.ask("/v1/status", &[]).ok();
-    let proxies = status.map(|status| status.proxies).unwrap_or_default();
-    let connected = proxies.into_iter().filter(|it| it.state != ProxyState::Disconnected);
-    connected.map(|it| format!("{}/{}", it.namespace, it.name)).collect()
-}
-
-/// Asks the control plane to end; where it does not answer, the process that supervises it.
-/// False where neither was there.
-fn stop(
-    client: &Client,
-    home: &Home,
-    timeout: Duration,
-    context: &Context,
-) -> Result<bool, Failure> {
-    let deadline = Instant::now() + timeout;
-    let asked = match client.tell::<serde_json::Value>("/v1/stop", &serde_json::json!({})) {
-        Ok(_) => true,
-        Err(Fault::NotRunning) => false,
-        Err(fault) => match Holder::find(home.dir())? {
-            // It hangs; the supervisor ends it by force.
-            Some(holder) => holder.terminate()?,
-            None => return Err(client.failure(fault)),
-        },
-    };
-    if !asked {
-        match Holder::find(home.dir())? {
-            Some(holder) => drop(holder.terminate()?),
-            None => return Ok(false),
+    match context.installation()? {
+        Installation::Local if args.force => {
+            Err(Failure::usage("`--force` is for a mesh on a cluster")
+                .help("name the cluster with `--context`, or leave `--force` out"))
         }
-    }
-    let _progress = context.printer.progress("stopping the control plane");
-    while Holder::find(home.dir())?.is_some() || answers(client) {
-        if Instant::now() >= deadline {
-            return Err(Failure::new(format!("the control plane has not ended after {timeout:?}"))
-                .help("see its log, or wait longer with `--timeout`"));
-        }
-        std::thread::sleep(INTERVAL);
-    }
-    Ok(true)
-}
-
-fn answers(client: &Client) -> bool {
-    !matches!(client.ask::<serde_json::Value>("/v1/version", &[]), Err(Fault::NotRunning))
-}
-
-/// Deletes the directory. Proxies that still run have their own in it and fail to save; they were
-/// named before.
-fn purge(dir: &Path) -> Result<(), Failure> {
-    match std::fs::remove_dir_all(dir) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => {
-            Err(Failure::from(error).context(format!("cannot delete `{}`", dir.display())))
-        }
+        Installation::Local => local::run(args, context),
+        Installation::Kubernetes(target) => kubernetes::run(args, &target, context),
     }
 }

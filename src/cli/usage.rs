@@ -34,8 +34,6 @@ const LATER_COMMANDS: &[&str] = &[
 
 /// Flags that come later.
 const LATER_FLAGS: &[&str] = &[
-    "--context",
-    "--kubeconfig",
     "--namespace",
     "--replicas",
     "--set",
@@ -50,8 +48,6 @@ const LATER_FLAGS: &[&str] = &[
     "--pause",
     "--resume",
     "--abort",
-    "--control-plane",
-    "--token-file",
     "--capture",
     "--capture-user",
 ];

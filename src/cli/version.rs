@@ -15,7 +15,7 @@ use crate::control::api::shapes::{API_VERSION, Version};
 pub(crate) const CLIENT: &str = env!("CARGO_PKG_VERSION");
 
 /// The longest that a version is waited for.
-const TIMEOUT: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Show the versions of this program and of the control plane.
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &VersionArgs, context: &Context) -> Outcome {
         "controlPlane": null,
     });
     if !args.client {
-        let client = Client::with_timeout(context.home()?, TIMEOUT)?;
+        let client = Client::of(context)?.within(TIMEOUT);
         match client.ask::<Version>("/v1/version", &[]) {
             Ok(version) => {
                 lead.push(format!("control plane  {}", version.version));

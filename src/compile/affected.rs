@@ -12,7 +12,7 @@ use crate::compile::service_keys;
 use crate::mesh::{
     Change, HttpRoute, ObjectKind, ObjectRef, Service, Snapshot, Workload, service_name,
 };
-use crate::names::{Namespace, ProxyId, ServiceName};
+use crate::names::{Namespace, ProxyId, ServiceName, SliceName};
 use crate::resource::Key;
 
 /// The keys whose resource, or whose origins, may differ between `old` and `new`, where `new` is
@@ -23,6 +23,7 @@ pub fn affected(old: &Snapshot, new: &Snapshot, changes: &[Change]) -> BTreeSet<
         match change {
             Change::Object(reference, _) => scope.object(reference),
             Change::Workload(proxy, _) => scope.workload(proxy),
+            Change::Slice(name, _) => scope.slice(name),
             Change::Roots(_) => scope.add(Key::mesh()),
         }
     }
@@ -67,13 +68,16 @@ impl<'s> Scope<'s> {
                 self.receiving_side(&workload);
                 self.version(&workload, name);
             }
+            if let Some(service) = snapshot.declared.get(name) {
+                self.keys.extend(service.own_addresses().map(Key::address));
+            }
         }
     }
 
     /// The service of a workload's version listens where the service that it registered under does.
     fn version(&mut self, workload: &Workload, declared: &ServiceName) {
         let Some(name) = workload.versioned_service() else { return };
-        if workload.registered_service() == *declared
+        if workload.registered_service().as_ref() == Some(declared)
             && self.old.service(&name) != self.new.service(&name)
         {
             self.add(Key::cluster(&name));
@@ -126,6 +130,7 @@ impl<'s> Scope<'s> {
         for snapshot in self.both() {
             let Some(workload) = snapshot.workloads.get(proxy) else { continue };
             self.receiving_side(workload);
+            self.keys.extend(snapshot.sliced_with(workload).map(Key::cluster));
             for name in snapshot.services_of(workload) {
                 self.add(Key::cluster(&name));
                 if self.old.service(&name) != self.new.service(&name) {
@@ -134,6 +139,13 @@ impl<'s> Scope<'s> {
                 }
             }
         }
+    }
+
+    /// Endpoints came, changed or went: where requests to their service end.
+    fn slice(&mut self, name: &SliceName) {
+        let found = self.both().map(|snapshot| snapshot.slices.get(name));
+        let services = found.into_iter().flatten().map(|slice| &slice.service);
+        self.keys.extend(services.map(Key::cluster));
     }
 
     fn calling_side(&mut self, name: &ServiceName) {
@@ -157,6 +169,7 @@ impl<'s> Scope<'s> {
     fn receiving_side(&mut self, workload: &Workload) {
         self.add(Key::workload(&workload.proxy));
         self.keys.extend(workload.dialled().map(Key::address));
+        self.keys.extend(workload.hosts().map(Key::host));
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::compile::Compiled;
-use crate::mesh::{Service, Snapshot, TrafficPolicy, Workload};
+use crate::mesh::{self, Snapshot, TrafficPolicy};
 use crate::names::ServiceName;
 use crate::resource::{
     Cluster, ClusterPolicy, ClusterPort, Endpoint, LoadBalancer, PortMapping, Resource,
@@ -22,7 +22,7 @@ pub(super) fn compile(snapshot: &Snapshot, name: &ServiceName) -> Option<Compile
         name: name.clone(),
         ports: ports.map(|it| ClusterPort { port: it.port, protocol: it.protocol }).collect(),
         policy: pool_policy(policy.as_deref()),
-        endpoints: endpoints(snapshot, &service),
+        endpoints: endpoints(snapshot, name),
     };
     Some(Compiled::new(Resource::Cluster(cluster), origins))
 }
@@ -45,22 +45,21 @@ pub(super) fn pool_policy(policy: Option<&TrafficPolicy>) -> ClusterPolicy {
     }
 }
 
-/// The ready endpoints of a service, by workload.
-pub(super) fn endpoints(snapshot: &Snapshot, service: &Service) -> Vec<Endpoint> {
-    let workloads = snapshot.endpoints_of(&service.name);
-    workloads.iter().map(|workload| endpoint(service, workload)).collect()
+/// The endpoints of a service that take requests, by name.
+pub(super) fn endpoints(snapshot: &Snapshot, name: &ServiceName) -> Vec<Endpoint> {
+    snapshot.endpoints_of(name).into_iter().map(endpoint).collect()
 }
 
-fn endpoint(service: &Service, workload: &Workload) -> Endpoint {
-    let ports = service.ports.iter().filter_map(|port| {
-        let target = service.target(port, workload)?;
-        Some(PortMapping { service_port: port.port, target_port: target.dial_port })
-    });
+fn endpoint(endpoint: mesh::Endpoint) -> Endpoint {
+    let ports = endpoint.ports.into_iter();
+    let workload = endpoint.workload.as_deref();
     Endpoint {
-        workload: workload.proxy.name.clone(),
-        addresses: workload.addresses.clone(),
-        ports: ports.collect(),
-        identity: workload.sidecar.then(|| workload.identity.clone()),
-        version: workload.version.clone(),
+        workload: endpoint.name,
+        addresses: endpoint.addresses,
+        ports: ports
+            .map(|(service_port, target_port)| PortMapping { service_port, target_port })
+            .collect(),
+        identity: workload.filter(|it| it.sidecar).map(|it| it.identity.clone()),
+        version: workload.map_or_else(String::new, |it| it.version.clone()),
     }
 }

@@ -25,7 +25,7 @@ pub struct ServiceView {
     pub policy: PolicyView,
     /// Who takes requests now.
     pub endpoints: Vec<Endpoint>,
-    /// How many workloads stand behind it, ready or not.
+    /// How many endpoints it has, ready or not.
     pub workloads: usize,
 }
 
@@ -100,8 +100,8 @@ pub fn describe(
         consumers: snapshot.consumers_of(name).into_iter().collect(),
         ports: service.ports.iter().map(port_view).collect(),
         policy: policy_view(snapshot, name),
-        endpoints: cluster::endpoints(snapshot, &service),
-        workloads: snapshot.workloads_of(name).len(),
+        endpoints: cluster::endpoints(snapshot, name),
+        workloads: snapshot.endpoint_counts(name).total,
         service,
     })
 }
@@ -112,7 +112,7 @@ fn routes_view(
     port: &ServicePort,
     consumer: Option<&Namespace>,
 ) -> RoutesInForce {
-    let attached = snapshot.routes_on(name, port.port, consumer);
+    let attached = snapshot.routes_on(name, port, consumer);
     let routes = routes_in_force(snapshot, name, port, consumer);
     if attached.is_empty() {
         return RoutesInForce::Implicit(implicit_id(name));

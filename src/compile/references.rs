@@ -3,7 +3,7 @@
 //! The compiler asks the same function of each backend, so that a status never says otherwise than
 //! what proxies do.
 
-use crate::mesh::{HttpRoute, Parent, Snapshot};
+use crate::mesh::{HttpRoute, Parent, Service, Snapshot};
 use crate::names::{Protocol, RuleId, ServiceName};
 
 /// Whether a service and a port of it are there.
@@ -60,7 +60,7 @@ pub fn references(snapshot: &Snapshot, route: &HttpRoute) -> References {
             service: backend.service.clone(),
             port: backend.port,
             weight: backend.weight,
-            reference: reference(snapshot, &backend.service, Some(backend.port)),
+            reference: reference(snapshot, &backend.service, backend.port),
         })
     });
     References {
@@ -73,25 +73,33 @@ fn parent_view(snapshot: &Snapshot, parent: &Parent) -> ParentView {
     let service = snapshot.service(&parent.service);
     let ports = service.iter().flat_map(|service| &service.ports);
     let opaque = ports
-        .filter(|port| parent.port.is_none_or(|named| named == port.port))
+        .filter(|port| parent.selects(port))
         .filter(|port| port.protocol == Protocol::Tcp)
         .map(|port| port.port);
     ParentView {
         parent: parent.clone(),
-        reference: reference(snapshot, &parent.service, parent.port),
+        reference: parent_reference(service.as_deref(), parent),
         opaque: opaque.collect(),
     }
 }
 
-/// Whether `service` is there, and `port` of it where one is named.
-pub(super) fn reference(
-    snapshot: &Snapshot,
-    service: &ServiceName,
-    port: Option<u16>,
-) -> Reference {
+/// Whether a parent is there: its service, and a port that it selects where it selects any.
+fn parent_reference(service: Option<&Service>, parent: &Parent) -> Reference {
+    match service {
+        None => Reference::NoService,
+        Some(_) if parent.is_whole() => Reference::Resolved,
+        Some(service) if service.ports.iter().any(|port| parent.selects(port)) => {
+            Reference::Resolved
+        }
+        Some(_) => Reference::NoPort,
+    }
+}
+
+/// Whether `port` of `service` is there.
+pub(super) fn reference(snapshot: &Snapshot, service: &ServiceName, port: u16) -> Reference {
     match snapshot.service(service) {
         None => Reference::NoService,
-        Some(service) if port.is_some_and(|port| !service.has_port(port)) => Reference::NoPort,
+        Some(service) if !service.has_port(port) => Reference::NoPort,
         Some(_) => Reference::Resolved,
     }
 }

@@ -14,7 +14,8 @@ use crate::compile::{Compiled, Reference, in_precedence};
 use crate::mesh::{self, HttpRoute, ObjectRef, RouteRule, Snapshot};
 use crate::names::{Namespace, Protocol, RuleId, ServiceName};
 use crate::resource::{
-    Backend, HeaderEdit, PathMatch, Resource, RouteMatch, Rule, Service, ServicePort, Timeouts,
+    Backend, HeaderEdit, PathMatch, Resource, Rewrite, RouteMatch, Rule, Service, ServicePort,
+    Timeouts,
 };
 
 pub(super) fn compile(
@@ -55,7 +56,7 @@ pub(super) fn routes_in_force(
 ) -> Vec<Arc<HttpRoute>> {
     match port.protocol {
         Protocol::Tcp => Vec::new(),
-        _ => snapshot.routes_on(name, port.port, consumer),
+        _ => snapshot.routes_on(name, port, consumer),
     }
 }
 
@@ -94,6 +95,8 @@ fn compile_rule(snapshot: &Snapshot, rule: &RouteRule, service_timeout: Option<D
         backends: rule.backends.iter().map(|backend| compile_backend(snapshot, backend)).collect(),
         request_headers: rule.request_headers.clone(),
         response_headers: rule.response_headers.clone(),
+        redirect: rule.redirect.clone(),
+        rewrite: rule.rewrite.clone(),
         timeouts: Timeouts {
             request: rule.request_timeout.unwrap_or(service_timeout),
             backend_request: rule.backend_request_timeout,
@@ -102,7 +105,7 @@ fn compile_rule(snapshot: &Snapshot, rule: &RouteRule, service_timeout: Option<D
 }
 
 fn compile_backend(snapshot: &Snapshot, backend: &mesh::BackendRef) -> Backend {
-    let found = reference(snapshot, &backend.service, Some(backend.port));
+    let found = reference(snapshot, &backend.service, backend.port);
     Backend {
         service: backend.service.clone(),
         port: backend.port,
@@ -110,6 +113,7 @@ fn compile_backend(snapshot: &Snapshot, backend: &mesh::BackendRef) -> Backend {
         resolved: found == Reference::Resolved,
         request_headers: backend.request_headers.clone(),
         response_headers: backend.response_headers.clone(),
+        rewrite: backend.rewrite.clone(),
     }
 }
 
@@ -132,12 +136,15 @@ fn implicit_rule(name: &ServiceName, port: u16, request_timeout: Option<Duration
         resolved: true,
         request_headers: HeaderEdit::default(),
         response_headers: HeaderEdit::default(),
+        rewrite: Rewrite::default(),
     };
     Rule {
         id: implicit_id(name),
         backends: vec![itself],
         request_headers: HeaderEdit::default(),
         response_headers: HeaderEdit::default(),
+        redirect: None,
+        rewrite: Rewrite::default(),
         timeouts: Timeouts { request: request_timeout, backend_request: None },
     }
 }

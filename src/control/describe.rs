@@ -6,9 +6,9 @@
 use crate::compile::{self, PolicyView, RouteView, RoutesInForce};
 use crate::control::api::shapes::Section;
 use crate::control::conditions::Condition;
-use crate::mesh::{MeshConfig, ObjectRef, RouteMatch, Snapshot};
+use crate::mesh::{MeshConfig, ObjectRef, RouteMatch, RouteRule, Snapshot};
 use crate::names::ServiceName;
-use crate::resource::{MtlsMode, OutboundMode, PathMatch, ValueMatch};
+use crate::resource::{MtlsMode, OutboundMode, PathEdit, PathMatch, Redirect, ValueMatch};
 
 type Line = (String, String);
 
@@ -135,7 +135,12 @@ fn policy_lines(policy: &PolicyView) -> Vec<Line> {
 pub fn route(snapshot: &Snapshot, reference: &ObjectRef) -> Option<Vec<Section>> {
     let route = snapshot.routes.get(reference)?;
     let parents = route.parents.iter().map(|parent| {
-        let port = parent.port.map_or("all ports".to_owned(), |port| format!("port {port}"));
+        let port = match (parent.port, &parent.section) {
+            (None, None) => "all ports".to_owned(),
+            (Some(port), None) => format!("port {port}"),
+            (None, Some(name)) => format!("port `{name}`"),
+            (Some(port), Some(name)) => format!("port {port} if it is `{name}`"),
+        };
         let side = match parent.service.namespace == route.namespace {
             true => "producer: for every caller",
             false => "consumer: for callers of its own namespace",
@@ -161,10 +166,42 @@ pub fn route(snapshot: &Snapshot, reference: &ObjectRef) -> Option<Vec<Section>>
         });
         let backend = rule.backend_request_timeout;
         let backend = backend.map(|it| ("timeouts.backendRequest".to_owned(), limit(it)));
-        let lines = matches.chain(backends).chain(request).chain(backend);
+        let changes = targets(rule);
+        let lines = matches.chain(changes).chain(backends).chain(request).chain(backend);
         sections.push(section(&format!("Rule {}", rule.id), lines));
     }
     Some(sections)
+}
+
+/// What becomes of the request's target.
+fn targets(rule: &RouteRule) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if let Some(redirect) = &rule.redirect {
+        let Redirect { scheme, hostname, path, port, status } = redirect;
+        let mut words = vec![format!("with {status}")];
+        words.extend(scheme.map(|scheme| format!("scheme {}", scheme.as_str())));
+        words.extend(port.map(|port| format!("port {port}")));
+        words.extend(target(hostname.as_deref(), path.as_ref()));
+        lines.push(("redirect".to_owned(), words.join(", ")));
+    }
+    let own = rule.backends.iter().map(|it| (format!(" for {}", it.service), &it.rewrite));
+    for (whom, rewrite) in std::iter::once((String::new(), &rule.rewrite)).chain(own) {
+        if !rewrite.is_empty() {
+            let words = target(rewrite.hostname.as_deref(), rewrite.path.as_ref());
+            lines.push(("rewrite".to_owned(), words.join(", ") + &whom));
+        }
+    }
+    lines
+}
+
+/// `host a, path /x/* to /y/*`
+fn target(hostname: Option<&str>, path: Option<&PathEdit>) -> Vec<String> {
+    let host = hostname.map(|host| format!("host {host}"));
+    let path = path.map(|path| match path {
+        PathEdit::Full(full) => format!("path {full}"),
+        PathEdit::Prefix { matched, replacement } => format!("path {matched}/* to {replacement}/*"),
+    });
+    host.into_iter().chain(path).collect()
 }
 
 /// The sections of a policy.

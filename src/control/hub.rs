@@ -1,6 +1,7 @@
 //! The hub: one task that owns the snapshot. Changes come in, resources go out to the board.
 //!
-//! Changes are taken from the store and from agent streams, in order; what they affect is compiled,
+//! Changes are taken from the store (on a cluster, pods and slices among them) and from agent
+//! streams, in order; what they affect is compiled,
 //! encoded once and published. The first change goes out at once, those that follow within
 //! [`COALESCE`] together. Whoever registers is told when the mesh knows it.
 
@@ -100,6 +101,7 @@ pub(super) fn start(
         let workload = Arc::new(registration.workload(&trust_domain));
         Change::Workload(registration.proxy(), Some(workload))
     }));
+    changes.extend(contents.mesh);
     let snapshot = Snapshot::new(trust_domain, roots).apply(&changes);
     let mut board = Board::new(contents.revision);
     board.publish(compiled(&snapshot, compile::keys(&snapshot)), &[], std::time::Instant::now());
@@ -189,9 +191,14 @@ impl Owner {
                     None => drop(objects.remove(&reference)),
                 }
             }
+            let gone: Vec<_> = gone(&old.snapshot, &snapshot, &changes).cloned().collect();
             // Seen before it is announced: who hears of a revision finds it in the view.
             self.view.store(Arc::new(View { revision, objects, snapshot, unreadable }));
-            self.board.lock().publish(fresh, &revisions, std::time::Instant::now());
+            {
+                let mut board = self.board.lock();
+                board.publish(fresh, &revisions, std::time::Instant::now());
+                gone.iter().for_each(|proxy| board.leave(proxy));
+            }
             self.revision.send_replace(revision);
         }
         for done in done {
@@ -228,13 +235,15 @@ impl Pending {
     }
 
     fn commit(&mut self, commit: Commit) {
-        let mut changes = Vec::new();
+        let mut changes = commit.mesh.clone();
         for (reference, stored) in &commit.changes {
             let object = read(reference, stored.as_ref(), &mut self.unreadable);
             changes.push(Change::Object(reference.clone(), object));
         }
         self.change(changes);
-        self.commits.push(commit);
+        if !commit.changes.is_empty() {
+            self.commits.push(commit);
+        }
     }
 
     fn change(&mut self, changes: Vec<Change>) {
@@ -260,6 +269,19 @@ fn read(
             None
         }
     }
+}
+
+/// The pods that are gone: their proxies do not come back. What registered says goodbye itself.
+fn gone<'c>(
+    old: &Snapshot,
+    new: &Snapshot,
+    changes: &'c [Change],
+) -> impl Iterator<Item = &'c ProxyId> {
+    let pod = |id: &ProxyId| old.workloads.get(id).is_some_and(|it| it.service.is_none());
+    changes.iter().filter_map(move |change| match change {
+        Change::Workload(id, None) if pod(id) && !new.workloads.contains_key(id) => Some(id),
+        _ => None,
+    })
 }
 
 fn compiled(

@@ -134,13 +134,15 @@ impl Registration {
         });
         Workload {
             proxy: self.proxy(),
-            service: self.service.clone(),
+            service: Some(self.service.clone()),
+            canonical: self.service.clone(),
             version: self.version.clone(),
             labels: labels
                 .map(|(key, value)| (key.as_str().into(), value.as_str().into()))
                 .collect(),
             identity: self.identity(trust_domain),
             addresses: self.addresses.clone(),
+            own_address: false,
             ports: ports.collect(),
             sidecar: true,
             ready: self.ready,

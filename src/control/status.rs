@@ -76,14 +76,13 @@ pub fn services(snapshot: &Snapshot, edges: &Edges, second: u64) -> Vec<ServiceS
             figures = edges.figures(second, |edge| edge.reporter_destination && about(edge));
         }
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let endpoints = snapshot.endpoint_counts(&name);
         ServiceStatus {
             endpoints: EndpointCounts {
-                ready: count(snapshot.endpoints_of(&name).len()),
+                ready: count(endpoints.ready),
                 // Ejection comes with outlier detection, and circuit breaking with its policy.
                 ejected: 0,
-                total: count(
-                    snapshot.workloads_of(&name).iter().filter(|it| !it.ports.is_empty()).count(),
-                ),
+                total: count(endpoints.total),
             },
             name: name.name.to_string(),
             namespace: name.namespace.to_string(),

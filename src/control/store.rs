@@ -2,7 +2,7 @@
 //!
 //! A batch is all or nothing, and durable once `apply` has returned. Every commit is sent on, in
 //! order, to the one watcher. A generation goes up only when the spec changes. The store knows
-//! documents, not their meaning. Backings are forms of [`Store`]; so far there is SQLite.
+//! documents, not their meaning. Backings are forms of [`Store`].
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,11 @@ use tokio::sync::mpsc;
 
 use crate::control::api::shapes::Action;
 use crate::control::registration::Registration;
-use crate::mesh::{ObjectKind, ObjectRef};
+use crate::mesh::{Change, ObjectKind, ObjectRef};
 use crate::names::{ProxyId, TrustDomain};
+use crate::platform::kubernetes::discovery::Discovery;
 
+mod cluster;
 mod kept;
 mod plan;
 mod private;
@@ -99,6 +101,9 @@ pub struct Commit {
     pub revision: u64,
     /// Objects as they are now; `None` for those that are gone.
     pub changes: Vec<(ObjectRef, Option<Arc<Stored>>)>,
+    /// What the cluster told beside them, pods and slices; a commit of these alone has the revision
+    /// of the one before.
+    pub mesh: Vec<Change>,
     /// When it was durable.
     pub at: std::time::Instant,
 }
@@ -112,6 +117,8 @@ pub struct Contents {
     pub objects: Objects,
     /// Who registered and has not left.
     pub registrations: BTreeMap<ProxyId, Registration>,
+    /// What the cluster tells beside objects: pods and slices.
+    pub mesh: Vec<Change>,
 }
 
 /// The store was damaged, and the generation kept before it is used instead.
@@ -172,6 +179,9 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
+    /// The rules are objects of a cluster.
+    #[error("the rules of this mesh are objects of its cluster; nothing was changed")]
+    Elsewhere,
     /// The store's thread has ended.
     #[error("the store is closed")]
     Closed,
@@ -182,6 +192,9 @@ pub enum StoreError {
 pub enum Store {
     /// Local mode.
     Sqlite(sqlite::Handle),
+    /// On a cluster the rules are its objects: users write them there, with their own rights, and
+    /// who its workloads are it knows itself. Nothing is written here.
+    Kubernetes,
 }
 
 /// A store that was opened.
@@ -208,6 +221,13 @@ impl Store {
         Ok(Opened { store: Self::Sqlite(handle), contents, commits, recovered })
     }
 
+    /// The store of a mesh on a cluster: what `discovery` tells, from now on. Needs a runtime.
+    pub fn follow(discovery: Discovery) -> Opened {
+        let (sender, commits) = mpsc::channel(WATCH_QUEUE);
+        let contents = cluster::follow(discovery, sender);
+        Opened { store: Self::Kubernetes, contents, commits, recovered: None }
+    }
+
     /// Does all of a batch or nothing; durable when it returns.
     ///
     /// # Errors
@@ -215,6 +235,7 @@ impl Store {
     pub async fn apply(&self, batch: Batch) -> Result<Applied, StoreError> {
         match self {
             Self::Sqlite(handle) => handle.apply(batch).await,
+            Self::Kubernetes => Err(StoreError::Elsewhere),
         }
     }
 
@@ -229,6 +250,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(handle) => handle.register(proxy, registration).await,
+            Self::Kubernetes => Ok(()),
         }
     }
 
@@ -237,6 +259,7 @@ impl Store {
     pub async fn register_soon(&self, proxy: ProxyId, registration: Option<Registration>) {
         match self {
             Self::Sqlite(handle) => handle.register_soon(proxy, registration).await,
+            Self::Kubernetes => {}
         }
     }
 }

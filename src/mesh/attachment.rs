@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::mesh::{HttpRoute, Snapshot, TrafficPolicy};
+use crate::mesh::{HttpRoute, ServicePort, Snapshot, TrafficPolicy};
 use crate::names::{Namespace, ServiceName};
 
 impl Snapshot {
@@ -25,7 +25,7 @@ impl Snapshot {
     pub fn routes_on(
         &self,
         service: &ServiceName,
-        port: u16,
+        port: &ServicePort,
         consumer: Option<&Namespace>,
     ) -> Vec<Arc<HttpRoute>> {
         let mut attached = self.routes_of(service);

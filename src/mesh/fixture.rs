@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::mesh::{
-    BackendRef, Change, HttpRoute, Labels, Object, Parent, PolicyTarget, RouteMatch, RouteRule,
-    Service, ServicePort, Snapshot, TargetPort, TrafficPolicy, Workload, WorkloadPort,
+    BackendRef, Change, HttpRoute, Labels, Object, Parent, PolicyTarget, Readiness, RouteMatch,
+    RouteRule, Service, ServicePort, Slice, SliceEndpoint, SlicePort, Snapshot, TargetPort,
+    TrafficPolicy, Workload, WorkloadPort,
 };
 use crate::names::{Identity, Protocol, RuleId, ServiceName};
-use crate::resource::{HeaderEdit, LoadBalancer, PathMatch};
+use crate::resource::{HeaderEdit, LoadBalancer, PathMatch, Rewrite};
 
 pub(crate) fn empty() -> Snapshot {
     Snapshot::new("cluster.local".parse().expect("a trust domain"), Arc::default())
@@ -33,11 +34,13 @@ pub(crate) fn workload(proxy: &str, service: &str, version: &str) -> Workload {
     }
     Workload {
         proxy: proxy.parse().expect("a proxy"),
-        service: service.parse().expect("a service label"),
+        service: Some(service.parse().expect("a service label")),
+        canonical: service.parse().expect("a service label"),
         version: version.to_owned(),
         labels,
         identity,
         addresses: vec![[127, 0, 0, 1].into()],
+        own_address: false,
         ports: vec![port(9080, 41000, 80, Protocol::Http)],
         sidecar: true,
         ready: true,
@@ -68,6 +71,8 @@ pub(crate) fn service(text: &str, ports: &[u16]) -> Service {
         generation: 1,
         declared: true,
         selector: None,
+        addresses: Vec::new(),
+        headless: false,
         ports: ports.iter().map(port).collect(),
     }
 }
@@ -85,6 +90,8 @@ pub(crate) fn route(
         matches,
         request_headers: HeaderEdit::default(),
         response_headers: HeaderEdit::default(),
+        redirect: None,
+        rewrite: Rewrite::default(),
         backends: vec![backend_ref(backend, 80)],
         request_timeout: None,
         backend_request_timeout: None,
@@ -94,7 +101,7 @@ pub(crate) fn route(
         name: own.parse().expect("a name"),
         generation: 1,
         created_ms: 1,
-        parents: vec![Parent { service: name(parent), port: None }],
+        parents: vec![Parent { service: name(parent), port: None, section: None }],
         rules: rules.into_iter().enumerate().map(rule).collect(),
     }
 }
@@ -106,6 +113,7 @@ pub(crate) fn backend_ref(service: &str, port: u16) -> BackendRef {
         weight: 1,
         request_headers: HeaderEdit::default(),
         response_headers: HeaderEdit::default(),
+        rewrite: Rewrite::default(),
     }
 }
 
@@ -132,6 +140,63 @@ pub(crate) fn policy(text: &str, target: &str, request_timeout: Duration) -> Tra
         tcp_idle: TrafficPolicy::TCP_IDLE,
         load_balancer: LoadBalancer::LeastRequest,
     }
+}
+
+/// A pod of that application with a sidecar, alone at `10.1.0.LAST`, that names port 8080.
+pub(crate) fn pod(proxy: &str, app: &str, last: u8) -> Workload {
+    Workload {
+        service: None,
+        addresses: vec![[10, 1, 0, last].into()],
+        own_address: true,
+        ports: vec![port(8080, 8080, 0, Protocol::Detect)],
+        ready: false,
+        ..workload(proxy, app, "")
+    }
+}
+
+/// Selects pods of its own name; at `10.96.0.LAST`; each port, named `pNUMBER`, leads to 8080.
+pub(crate) fn cluster_service(text: &str, last: u8, ports: &[u16]) -> Service {
+    let plain = service(text, ports);
+    let port = |port: ServicePort| ServicePort {
+        name: format!("p{}", port.port),
+        target: TargetPort::Number(8080),
+        ..port
+    };
+    Service {
+        selector: Some(labels(&[("app", plain.name.name.as_str())])),
+        addresses: vec![[10, 96, 0, last].into()],
+        ports: plain.ports.clone().into_iter().map(port).collect(),
+        ..plain
+    }
+}
+
+/// A slice of `service` with those endpoints, `pNUMBER` at 8080 for each of `ports`.
+pub(crate) fn slice(
+    text: &str,
+    service: &str,
+    ports: &[u16],
+    endpoints: Vec<SliceEndpoint>,
+) -> Slice {
+    let port = |port: &u16| SlicePort { name: format!("p{port}"), port: 8080 };
+    Slice {
+        name: text.parse().expect("a slice"),
+        service: name(service),
+        ports: ports.iter().map(port).collect(),
+        endpoints,
+    }
+}
+
+/// An endpoint at `10.1.0.LAST`.
+pub(crate) fn endpoint(pod: Option<&str>, last: u8, readiness: Readiness) -> SliceEndpoint {
+    SliceEndpoint {
+        addresses: vec![[10, 1, 0, last].into()],
+        readiness,
+        pod: pod.map(|pod| pod.parse().expect("a pod")),
+    }
+}
+
+pub(crate) fn sliced(slice: Slice) -> Change {
+    Change::Slice(slice.name.clone(), Some(Arc::new(slice)))
 }
 
 pub(crate) fn came(workload: Workload) -> Change {

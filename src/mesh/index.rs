@@ -5,11 +5,11 @@
 //! stands in the snapshot's own maps. As large as the snapshot, which is what bounds it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::mesh::{HttpRoute, ObjectRef, Service, TrafficPolicy, Workload};
-use crate::names::{Namespace, ProxyId, ServiceName};
+use crate::mesh::{HttpRoute, ObjectRef, Service, Slice, TrafficPolicy, Workload};
+use crate::names::{Namespace, ProxyId, ServiceName, SliceName};
 
 /// A label of a workload in a namespace.
 pub(super) type Labelled = (Namespace, Arc<str>, Arc<str>);
@@ -80,6 +80,14 @@ pub(super) struct Index {
     pub(super) selecting: Multi<Labelled, ServiceName>,
     /// Workloads by each address and port that callers dial.
     pub(super) dialled: Multi<SocketAddr, ProxyId>,
+    /// Workloads by each address that is theirs alone.
+    pub(super) hosts: Multi<IpAddr, ProxyId>,
+    /// Declared services by each address of their own.
+    pub(super) addressed: Multi<IpAddr, ServiceName>,
+    /// Slices by the service that they are of.
+    pub(super) sliced: Multi<ServiceName, SliceName>,
+    /// Slices by each address in them.
+    pub(super) located: Multi<IpAddr, SliceName>,
     /// Routes by the services that they are about.
     pub(super) parents: Multi<ServiceName, ObjectRef>,
     /// Routes by the services that they send to.
@@ -102,6 +110,9 @@ impl Index {
         for address in workload.dialled() {
             self.dialled.change(presence, address, proxy.clone());
         }
+        for address in workload.hosts() {
+            self.hosts.change(presence, address, proxy.clone());
+        }
     }
 
     /// Adds or removes what leads to a declared service.
@@ -110,6 +121,17 @@ impl Index {
         if let Some((key, value)) = first {
             let label = (service.name.namespace.clone(), key.clone(), value.clone());
             self.selecting.change(presence, label, service.name.clone());
+        }
+        for &address in &service.addresses {
+            self.addressed.change(presence, address, service.name.clone());
+        }
+    }
+
+    /// Adds or removes what leads to `slice`.
+    pub(super) fn slice(&mut self, presence: Presence, slice: &Slice) {
+        self.sliced.change(presence, slice.service.clone(), slice.name.clone());
+        for &address in slice.endpoints.iter().flat_map(|endpoint| &endpoint.addresses) {
+            self.located.change(presence, address, slice.name.clone());
         }
     }
 

@@ -116,16 +116,16 @@ enum Meaning<'w> {
 
 impl<'w> Meaning<'w> {
     fn of(workload: &'w Workload, name: &ServiceName) -> Self {
-        match workload.service == name.name {
-            true => Self::Whole,
-            false => Self::Version { service: workload.service.as_str() },
+        match workload.service.as_ref() {
+            Some(service) if *service != name.name => Self::Version { service: service.as_str() },
+            _ => Self::Whole,
         }
     }
 }
 
 fn words(workload: &Workload) -> String {
     match workload.version.as_str() {
-        "" => format!("`{}`", workload.service),
-        version => format!("`{}` version `{version}`", workload.service),
+        "" => format!("`{}`", workload.canonical),
+        version => format!("`{}` version `{version}`", workload.canonical),
     }
 }

@@ -59,6 +59,8 @@ impl Snapshot {
             generation: 0,
             declared: false,
             selector: None,
+            addresses: Vec::new(),
+            headless: false,
             ports: ports.collect(),
         }
     }
@@ -71,7 +73,7 @@ impl Snapshot {
             return vec![said];
         }
         let whole = workload.registered_service();
-        let declared = self.declared.get(&whole).filter(|declared| {
+        let declared = whole.and_then(|whole| self.declared.get(&whole)).filter(|declared| {
             let selector = declared.selector.as_ref();
             selector.is_none_or(|selector| matches(selector, &workload.labels))
         });

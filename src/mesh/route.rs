@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::mesh::{ObjectKind, ObjectRef};
+use crate::mesh::{ObjectKind, ObjectRef, ServicePort};
 use crate::names::{Namespace, ObjectName, RuleId, ServiceName};
-use crate::resource::{FieldMatch, HeaderEdit, PathMatch};
+use crate::resource::{FieldMatch, HeaderEdit, PathMatch, Redirect, Rewrite};
 
 /// One route. A producer route stands in the namespace of its parent and holds for every caller;
 /// a consumer route stands elsewhere, holds for callers of its own namespace, and replaces there
@@ -36,9 +36,8 @@ impl HttpRoute {
     }
 
     /// Whether it is about `port` of `service`.
-    pub fn is_attached_to(&self, service: &ServiceName, port: u16) -> bool {
-        let names = |parent: &Parent| parent.port.is_none_or(|named| named == port);
-        self.parents.iter().any(|parent| parent.service == *service && names(parent))
+    pub fn is_attached_to(&self, service: &ServiceName, port: &ServicePort) -> bool {
+        self.parents.iter().any(|parent| parent.service == *service && parent.selects(port))
     }
 }
 
@@ -49,6 +48,21 @@ pub struct Parent {
     pub service: ServiceName,
     /// One port of it, or all.
     pub port: Option<u16>,
+    /// The port of that name (`sectionName`), or all. With `port` both must hold.
+    pub section: Option<String>,
+}
+
+impl Parent {
+    /// Whether it is about that port of its service.
+    pub fn selects(&self, port: &ServicePort) -> bool {
+        self.port.is_none_or(|number| number == port.port)
+            && self.section.as_ref().is_none_or(|name| *name == port.name)
+    }
+
+    /// Whether it is about all ports of its service, whichever there are.
+    pub fn is_whole(&self) -> bool {
+        self.port.is_none() && self.section.is_none()
+    }
 }
 
 /// One rule of a route.
@@ -62,6 +76,10 @@ pub struct RouteRule {
     pub request_headers: HeaderEdit,
     /// Changes to the response's header.
     pub response_headers: HeaderEdit,
+    /// The client is sent elsewhere; no backend then.
+    pub redirect: Option<Redirect>,
+    /// Changes to the request's target.
+    pub rewrite: Rewrite,
     /// Where it goes.
     pub backends: Vec<BackendRef>,
     /// `timeouts.request`: `None` was not said (the service's policy holds), `Some(None)` is "0s",
@@ -97,4 +115,6 @@ pub struct BackendRef {
     pub request_headers: HeaderEdit,
     /// Changes to the response's header for this backend only.
     pub response_headers: HeaderEdit,
+    /// Changes to the request's target for this backend only, which replace the rule's.
+    pub rewrite: Rewrite,
 }

@@ -4,7 +4,7 @@
 //! holds `s`. A selector looks at the labels of workloads in the service's own namespace; an
 //! empty one selects nothing, as in Kubernetes.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::mesh::{Labels, Service, Snapshot, Workload};
@@ -17,19 +17,6 @@ impl Snapshot {
             Some(declared) => self.selected_by(declared),
             None => self.registered_as(name),
         }
-    }
-
-    /// The workloads behind a service that take requests now: ready, with an address and with a
-    /// port that answers for one of the service's. By name.
-    pub fn endpoints_of(&self, name: &ServiceName) -> Vec<Arc<Workload>> {
-        let Some(service) = self.service(name) else { return Vec::new() };
-        let mut workloads = self.workloads_of(name);
-        workloads.retain(|workload| {
-            workload.ready
-                && !workload.addresses.is_empty()
-                && service.ports.iter().any(|port| service.target(port, workload).is_some())
-        });
-        workloads
     }
 
     /// The services that a workload stands behind, most specific last: by how many labels select
@@ -55,6 +42,18 @@ impl Snapshot {
     /// registration has not been taken back yet.
     pub fn workloads_at(&self, address: SocketAddr) -> Vec<Arc<Workload>> {
         self.resolve(self.index.dialled.get(&address))
+    }
+
+    /// The workloads that have `address` for their own, by name; more than one only while one that
+    /// is gone has not been taken back yet.
+    pub fn hosts_at(&self, address: IpAddr) -> Vec<Arc<Workload>> {
+        self.resolve(self.index.hosts.get(&address))
+    }
+
+    /// The declared services that have `address` for their own, by name.
+    pub fn services_at(&self, address: IpAddr) -> impl Iterator<Item = &Arc<Service>> {
+        let names = self.index.addressed.get(&address);
+        names.filter_map(|name| self.declared.get(name))
     }
 
     /// The declared services whose first label the workload has; what else they select by is open.

@@ -1,5 +1,7 @@
 //! Services: declared by a `v1 Service`, or there because a workload registered under the name.
 
+use std::net::{IpAddr, SocketAddr};
+
 use crate::mesh::{Labels, ObjectKind, ObjectRef, Workload, WorkloadPort};
 use crate::names::{Protocol, ServiceName};
 
@@ -15,6 +17,11 @@ pub struct Service {
     /// What it selects, by labels of workloads in its namespace. `None`: the workloads that
     /// registered under its name (and, for `NAME-VERSION`, under that name and version).
     pub selector: Option<Labels>,
+    /// The addresses of its own, at each of its ports (on Kubernetes, the cluster IPs); none for
+    /// most local services.
+    pub addresses: Vec<IpAddr>,
+    /// Whether it was asked for without such an address: callers dial its workloads.
+    pub headless: bool,
     /// Its ports, ascending.
     pub ports: Vec<ServicePort>,
 }
@@ -28,6 +35,13 @@ impl Service {
             namespace: self.name.namespace.clone(),
             name: name.expect("a DNS label is a DNS subdomain"),
         }
+    }
+
+    /// Every address and port of its own.
+    pub fn own_addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.addresses.iter().flat_map(|&address| {
+            self.ports.iter().map(move |port| SocketAddr::new(address, port.port))
+        })
     }
 
     /// Whether it has a port of that number.
@@ -58,13 +72,24 @@ impl Service {
         match &port.target {
             TargetPort::Number(number) => {
                 let found = find(&|candidate| candidate.app_port == *number);
-                // The same number is what a declaration means that leaves the target out.
+                // The same number is what a declaration means that leaves the target out; of a pod
+                // it means the number.
                 let left_out = *number == port.port && self.ports.len() == 1;
+                let left_out = left_out && workload.service.is_some();
                 found.or_else(|| find(&said).or(unsaid).filter(|_| left_out))
             }
             TargetPort::Named(name) => find(&|candidate| candidate.name == *name),
             TargetPort::Only => find(&said).or(only.filter(|_| self.declared)),
             TargetPort::Unsaid => find(&said).or_else(|| find(&|it| it.service_port.is_none())),
+        }
+    }
+
+    /// The port of the application in `workload` that answers for `port`: of a pod also one that
+    /// none of its containers names.
+    pub fn app_port(&self, port: &ServicePort, workload: &Workload) -> Option<u16> {
+        match port.target {
+            TargetPort::Number(number) if workload.service.is_none() => Some(number),
+            _ => self.target(port, workload).map(|target| target.app_port),
         }
     }
 }

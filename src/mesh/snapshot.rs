@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use crate::mesh::index::{Index, Presence};
 use crate::mesh::{
-    HttpRoute, MeshConfig, Object, ObjectKind, ObjectRef, Service, TrafficPolicy, Workload,
+    HttpRoute, MeshConfig, Object, ObjectKind, ObjectRef, Service, Slice, TrafficPolicy, Workload,
     service_name,
 };
-use crate::names::{ProxyId, ServiceName, TrustDomain};
+use crate::names::{ProxyId, ServiceName, SliceName, TrustDomain};
 
 /// An immutable picture of the mesh; cheap to clone, every part is shared.
 #[derive(Debug, Clone)]
@@ -33,6 +33,8 @@ pub struct Snapshot {
     pub policies: Arc<BTreeMap<ObjectRef, Arc<TrafficPolicy>>>,
     /// Workloads by proxy.
     pub workloads: Arc<BTreeMap<ProxyId, Arc<Workload>>>,
+    /// Slices of endpoints (Kubernetes).
+    pub slices: Arc<BTreeMap<SliceName, Arc<Slice>>>,
     pub(super) index: Index,
 }
 
@@ -43,6 +45,8 @@ pub enum Change {
     Object(ObjectRef, Option<Object>),
     /// A workload came, changed, or went.
     Workload(ProxyId, Option<Arc<Workload>>),
+    /// A slice of a service's endpoints came, changed, or went.
+    Slice(SliceName, Option<Arc<Slice>>),
     /// Other roots are trusted.
     Roots(Arc<Vec<Vec<u8>>>),
 }
@@ -59,6 +63,7 @@ impl Snapshot {
             routes: Arc::default(),
             policies: Arc::default(),
             workloads: Arc::default(),
+            slices: Arc::default(),
             index: Index::default(),
         }
     }
@@ -72,6 +77,7 @@ impl Snapshot {
                 Change::Object(_, Some(object)) => next.put(object),
                 Change::Object(reference, None) => next.delete(reference),
                 Change::Workload(proxy, workload) => next.set_workload(proxy, workload.clone()),
+                Change::Slice(name, slice) => next.set_slice(name, slice.clone()),
                 Change::Roots(roots) => next.roots = roots.clone(),
             }
         }
@@ -142,6 +148,16 @@ impl Snapshot {
             self.index.workload(Presence::Add, new);
         }
         set(&mut self.workloads, proxy, workload);
+    }
+
+    fn set_slice(&mut self, name: &SliceName, slice: Option<Arc<Slice>>) {
+        if let Some(old) = self.slices.get(name) {
+            self.index.slice(Presence::Remove, old);
+        }
+        if let Some(new) = &slice {
+            self.index.slice(Presence::Add, new);
+        }
+        set(&mut self.slices, name, slice);
     }
 }
 

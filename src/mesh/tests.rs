@@ -12,7 +12,7 @@ fn names(snapshot: &Snapshot) -> Vec<String> {
 
 fn endpoints(snapshot: &Snapshot, service: &str) -> Vec<String> {
     let endpoints = snapshot.endpoints_of(&name(service));
-    endpoints.iter().map(|workload| workload.proxy.name.to_string()).collect()
+    endpoints.iter().map(|endpoint| endpoint.name.to_string()).collect()
 }
 
 #[test]
@@ -209,7 +209,8 @@ fn a_consumers_routes_replace_the_producers_on_the_ports_that_they_are_about() {
         (80, Some(&default), "p"),
     ];
     for (port, consumer, expected) in cases {
-        let routes = mesh.routes_on(&reviews, port, consumer);
+        let declared = service("default/reviews", &[port]);
+        let routes = mesh.routes_on(&reviews, &declared.ports[0], consumer);
         let found: Vec<_> = routes.iter().map(|route| route.name.as_str()).collect();
         assert_eq!(found, [expected], "port {port}, called from {consumer:?}");
     }

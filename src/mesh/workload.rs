@@ -13,8 +13,11 @@ pub(super) const DEFAULT_SERVICE_PORT: u16 = 80;
 pub struct Workload {
     /// Its proxy (and, on Kubernetes, its pod).
     pub proxy: ProxyId,
-    /// The name under which it registered (local mode).
-    pub service: ServiceLabel,
+    /// The name under which it registered (local mode). `None`: a pod, which makes no service; it
+    /// is an endpoint where an EndpointSlice says so.
+    pub service: Option<ServiceLabel>,
+    /// What telemetry calls it: the name it registered under, or of a pod what its labels say.
+    pub canonical: ServiceLabel,
     /// The `version` label; empty where there is none.
     pub version: String,
     /// All labels, `app` and `version` among them.
@@ -23,40 +26,47 @@ pub struct Workload {
     pub identity: Identity,
     /// Where callers reach it.
     pub addresses: Vec<IpAddr>,
+    /// Whether these addresses lead to nobody else: so with pods, but for those in the network of
+    /// their node; not so with workloads that share a machine.
+    pub own_address: bool,
     /// What it listens on. Empty: it only calls.
     pub ports: Vec<WorkloadPort>,
     /// Whether callers encrypt to it: it has a sidecar of ours.
     pub sidecar: bool,
-    /// Whether it takes requests now.
+    /// Whether it takes requests now (local mode; of a pod its EndpointSlices tell).
     pub ready: bool,
 }
 
 impl Workload {
     /// The service that it registered under.
-    pub fn registered_service(&self) -> ServiceName {
-        ServiceName::new(self.proxy.namespace.clone(), self.service.clone())
+    pub fn registered_service(&self) -> Option<ServiceName> {
+        Some(ServiceName::new(self.proxy.namespace.clone(), self.service.clone()?))
     }
 
     /// The service of its version alone, `reviews-v1`; `None` where there is no version, or one
     /// that makes no DNS label (`1.2.3`).
     pub fn versioned_service(&self) -> Option<ServiceName> {
-        if self.version.is_empty() {
-            return None;
-        }
-        let name = format!("{}-{}", self.service, self.version).parse().ok()?;
+        let service = self.service.as_ref().filter(|_| !self.version.is_empty())?;
+        let name = format!("{service}-{}", self.version).parse().ok()?;
         Some(ServiceName::new(self.proxy.namespace.clone(), name))
     }
 
     /// Every service name that its registration makes.
     pub fn registered_names(&self) -> Vec<ServiceName> {
-        std::iter::once(self.registered_service()).chain(self.versioned_service()).collect()
+        self.registered_service().into_iter().chain(self.versioned_service()).collect()
     }
 
-    /// Every address and port that callers dial.
+    /// Every address and port at which callers mean its service; of a pod none, because who dials
+    /// a pod means that pod.
     pub fn dialled(&self) -> impl Iterator<Item = SocketAddr> {
-        self.addresses.iter().flat_map(|&address| {
+        self.addresses.iter().filter(|_| self.service.is_some()).flat_map(|&address| {
             self.ports.iter().map(move |port| SocketAddr::new(address, port.dial_port))
         })
+    }
+
+    /// The addresses at which callers mean this workload and nothing else.
+    pub fn hosts(&self) -> impl Iterator<Item = IpAddr> {
+        self.addresses.iter().filter(|_| self.own_address).copied()
     }
 }
 

@@ -3,6 +3,7 @@
 //! `outbound` and `inbound` make decisions, `forward`, `h2` and `tcp` carry them out. A decision
 //! pins its rule and its cluster, not the whole configuration.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use crate::proxy::balance;
 use crate::proxy::cluster::{Cluster, Endpoint};
 use crate::proxy::service::{Backend, Rule};
 use crate::resource::{HeaderEdit, Timeouts};
-use crate::telemetry::reason::Reason;
+use crate::telemetry::escape;
+use crate::telemetry::reason::{REASON_HEADER, RULE_HEADER, Reason};
 
 /// How long a connection to the application may lie idle: shorter than the keep-alive of common
 /// servers (5 s in Node.js, Gunicorn and Apache), so that none closes under a request.
@@ -33,12 +35,64 @@ pub struct Refusal {
     pub reason: Reason,
     /// The rule that decided, where one did.
     pub rule: Option<RuleId>,
+    /// Where the client is sent instead, where it is.
+    pub redirected: Option<Box<Redirected>>,
+}
+
+/// Where a client is sent instead.
+#[derive(Debug, Clone)]
+pub struct Redirected {
+    /// What was called, for telemetry.
+    pub destination: Arc<str>,
+    /// The status of the answer.
+    pub status: u16,
+    /// Where to.
+    pub location: String,
+    /// The rule, whose edits the answer's header gets.
+    pub rule: Arc<Rule>,
+}
+
+impl Refusal {
+    /// The status of the answer; 0 where none is sent.
+    pub fn status(&self) -> u16 {
+        self.redirected.as_ref().map_or_else(|| self.reason.status(), |to| to.status)
+    }
+
+    /// What was called, for telemetry, by a request to `authority`.
+    pub fn destination<'a>(&'a self, authority: &'a str) -> Cow<'a, str> {
+        match &self.redirected {
+            Some(redirected) => Cow::Borrowed(&redirected.destination),
+            None => escape(authority.as_bytes()),
+        }
+    }
+
+    /// The fields of the answer but for its framing, in order.
+    pub fn fields(&self) -> Vec<(&'static str, &str)> {
+        let mut fields = vec![(REASON_HEADER, self.reason.as_str())];
+        fields.extend(self.rule.as_ref().map(|rule| (RULE_HEADER, &*rule.0)));
+        fields.extend(self.redirected.as_ref().map(|to| ("location", to.location.as_str())));
+        fields
+    }
+
+    /// Edits of the answer's header, as [`Decision::response_edits`].
+    pub fn edits(&self) -> [Option<&HeaderEdit>; 2] {
+        [None, self.redirected.as_ref().map(|to| &to.rule.response_headers)]
+    }
 }
 
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
-        Self { reason, rule: None }
+        Self { reason, rule: None, redirected: None }
     }
+}
+
+/// What an endpoint is asked for; `None` is what the client asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Target<'d> {
+    /// The path, without the query.
+    pub path: Option<String>,
+    /// The host.
+    pub authority: Option<&'d str>,
 }
 
 /// Where a request goes.
@@ -94,6 +148,18 @@ impl Decision {
         [self.backend().map(|backend| &backend.response_headers), rule]
     }
 
+    /// What an endpoint is asked for instead of `path`: what the backend says, else the rule.
+    pub fn rewritten(&self, path: &str) -> Target<'_> {
+        let Some(rule) = &self.rule else { return Target::default() };
+        let own = self.backend().map(|backend| &backend.rewrite);
+        let edit = own.and_then(|own| own.path.as_ref()).or(rule.rewrite.path.as_ref());
+        let host = own.and_then(|own| own.hostname.as_deref());
+        Target {
+            path: edit.map(|edit| edit.apply(path)),
+            authority: host.or(rule.rewrite.hostname.as_deref()),
+        }
+    }
+
     /// The limits on time.
     pub fn timeouts(&self) -> Timeouts {
         self.rule.as_ref().map(|rule| rule.timeouts).unwrap_or_default()
@@ -101,7 +167,8 @@ impl Decision {
 
     /// A refusal in the name of the rule that decided.
     pub fn refuse(&self, reason: Reason) -> Refusal {
-        Refusal { reason, rule: self.rule.as_ref().map(|rule| rule.id.clone()) }
+        let rule = self.rule.as_ref().map(|rule| rule.id.clone());
+        Refusal { rule, ..reason.into() }
     }
 }
 

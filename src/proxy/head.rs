@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use crate::resource::Scheme;
+
 /// Read access to a canonical request head.
 pub trait Head {
     /// The method, case-sensitive.
@@ -16,6 +18,9 @@ pub trait Head {
 
     /// What follows the `?`, as sent; `None` where there is none.
     fn query(&self) -> Option<&str>;
+
+    /// The scheme of the target.
+    fn scheme(&self) -> Scheme;
 
     /// The authority called, `host[:port]`, as sent.
     fn authority(&self) -> &str;

@@ -1,33 +1,48 @@
-//! How a proxy gets its certificate: over `join.sock` of the home directory, where the proof is to
-//! be the same user; later by the certificate that it has.
+//! How a proxy gets its certificate: by a [`Proof`] when it has none, later by the one that it has.
 //!
 //! Goes in: who the workload is to be, and a way to the control plane. Comes out: credentials and
 //! roots that were held against each other, saved in the proxy's own directory. A key is made for
 //! each request. When to renew is `control`'s business.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::CertificateDer;
-use tokio::net::UnixStream;
+use tokio::sync::watch;
 use tonic::{Code, Status};
 
 use crate::certs::{CredentialError, Credentials, PendingKey, Roots};
 use crate::names::{Identity, NameError, Namespace, ProxyId, ServiceAccount, TrustDomain};
 use crate::net::backoff::Backoff;
 use crate::net::file::PrivateFileError;
-use crate::xds::grpc::{Client, Keepalive, channel_over};
+use crate::xds::grpc::Client;
 use crate::xds::identity::{SignRequest, SignResponse};
+pub use token::TokenProof;
 
-/// The socket in the home directory.
-const SOCKET: &str = "join.sock";
+mod socket;
+mod token;
 
 /// One try to get a certificate takes no longer.
 const TRY: Duration = Duration::from_secs(10);
 
-/// How long the first join waits for a control plane that is not there (it may be starting).
+/// How long the first join by socket waits for a control plane that is not there (it may be
+/// starting). In a pod there is nothing better to do than to wait on.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The longest wait between two tries.
+const LONGEST_RETRY: Duration = Duration::from_secs(1);
+
+/// The same, where the control plane has said no: somebody has to do something first.
+const LONGEST_RETRY_REFUSED: Duration = Duration::from_secs(5);
+
+/// What proves who a workload is, as long as it has no valid certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// To be the same user: over `join.sock` of this home directory.
+    SameUser(PathBuf),
+    /// The service-account token of the pod.
+    Token(TokenProof),
+}
 
 /// Who the workload is to be.
 #[derive(Debug, Clone)]
@@ -36,8 +51,8 @@ pub struct Applicant {
     pub proxy: ProxyId,
     /// The service account.
     pub service_account: ServiceAccount,
-    /// The home directory, with the socket in it.
-    pub home: PathBuf,
+    /// What proves it.
+    pub proof: Proof,
     /// The proxy's own directory, where what was got is kept.
     pub directory: PathBuf,
 }
@@ -58,7 +73,10 @@ pub struct Joined {
 pub enum JoinError {
     /// Nobody listens.
     #[error("no control plane answers on `{0}`")]
-    Away(PathBuf, #[source] io::Error),
+    Away(String, #[source] std::io::Error),
+    /// A file that the proof needs cannot be read, or does not hold what it should.
+    #[error("cannot use `{0}`")]
+    File(PathBuf, #[source] std::io::Error),
     /// The socket is another user's.
     #[error("`{0}` is served by another user")]
     Stranger(PathBuf),
@@ -88,7 +106,7 @@ impl JoinError {
     /// Whether the same may work later without anybody doing anything.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Away(..) | Self::Timeout => true,
+            Self::Away(..) | Self::File(..) | Self::Timeout => true,
             Self::Refused(status) => matches!(
                 status.code(),
                 Code::Unavailable
@@ -134,57 +152,71 @@ impl Applicant {
         Ok(usable.then(|| Joined { credentials, roots, control_plane: String::new() }))
     }
 
-    /// Gets the first certificate over the home's socket; waits a while for the control plane.
+    /// Gets the first certificate; waits for the control plane, a while where the proof is the same
+    /// user, without end where it is a pod's token. Why it waits is told to `waiting`.
     ///
     /// # Errors
     /// [`JoinError`].
-    pub async fn join(&self) -> Result<Joined, JoinError> {
+    pub async fn join(&self, waiting: &watch::Sender<Option<String>>) -> Result<Joined, JoinError> {
         let began = tokio::time::Instant::now();
-        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
+        let mut backoff = Backoff::new(Duration::from_millis(100), LONGEST_RETRY_REFUSED);
         loop {
-            match self.by_socket(None).await {
-                Err(error) if error.is_transient() && began.elapsed() < PATIENCE => {
-                    if backoff.failures() == 0 {
-                        tracing::info!(%error, "waiting for the control plane");
-                    }
-                    tokio::time::sleep(backoff.fail(fastrand::u64(..))).await;
+            let error = match self.prove(None).await {
+                Ok(joined) => {
+                    waiting.send_replace(None);
+                    return Ok(joined);
                 }
-                outcome => return outcome,
+                Err(error) => error,
+            };
+            let patient = match self.proof {
+                Proof::SameUser(_) => error.is_transient() && began.elapsed() < PATIENCE,
+                Proof::Token(_) => true,
+            };
+            if !patient {
+                return Err(error);
+            }
+            let why = chain(&error);
+            if waiting.borrow().as_deref() != Some(&why) {
+                tracing::info!(why, "waiting for the control plane");
+                waiting.send_replace(Some(why));
+            }
+            let longest = if error.is_transient() { LONGEST_RETRY } else { LONGEST_RETRY_REFUSED };
+            tokio::time::sleep(backoff.fail(fastrand::u64(..)).min(longest)).await;
+        }
+    }
+
+    /// One try to get a certificate by the proof; `mesh` is the trust domain where that is fixed
+    /// already.
+    ///
+    /// # Errors
+    /// [`JoinError`].
+    pub async fn prove(&self, mesh: Option<&TrustDomain>) -> Result<Joined, JoinError> {
+        match &self.proof {
+            Proof::SameUser(home) => self.sign(socket::connect(home).await?, mesh, None).await,
+            Proof::Token(proof) => {
+                let (client, found) = proof.connect().await?;
+                if let Some(expected) = mesh.filter(|mesh| **mesh != found) {
+                    return Err(JoinError::OtherMesh { found, expected: expected.clone() });
+                }
+                self.sign(client, Some(&found), Some(proof.token().await?)).await
             }
         }
     }
 
-    /// One try over the home's socket; `mesh` is the trust domain where that is fixed already.
+    /// Gets a certificate by the one that the connection was made with.
     ///
     /// # Errors
     /// [`JoinError`].
-    pub async fn by_socket(&self, mesh: Option<&TrustDomain>) -> Result<Joined, JoinError> {
-        let path = self.home.join(SOCKET);
-        let stream = UnixStream::connect(&path).await;
-        let stream = stream.map_err(|error| JoinError::Away(path.clone(), error))?;
-        let uid = stream.peer_cred().map(|peer| peer.uid());
-        let own = rustix::process::geteuid().as_raw();
-        if !uid.is_ok_and(|uid| uid == own || uid == 0) {
-            return Err(JoinError::Stranger(path));
-        }
-        // The channel opens one stream, for one call.
-        let stream = std::sync::Mutex::new(Some(stream));
-        let connect = move || {
-            let stream = stream.lock().ok().and_then(|mut stream| stream.take());
-            async move { stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)) }
-        };
-        let client = Client::new(channel_over(connect, Keepalive::default()));
-        self.sign(client, mesh).await
+    pub async fn renew(&self, client: Client, mesh: &TrustDomain) -> Result<Joined, JoinError> {
+        self.sign(client, Some(mesh), None).await
     }
 
     /// Gets a certificate over a connection to the control plane, and keeps it.
-    ///
-    /// # Errors
-    /// [`JoinError`].
-    pub async fn sign(
+    async fn sign(
         &self,
         mut client: Client,
         mesh: Option<&TrustDomain>,
+        token: Option<String>,
     ) -> Result<Joined, JoinError> {
         let key = PendingKey::generate()?;
         let csr = match mesh {
@@ -196,6 +228,7 @@ impl Applicant {
             namespace: self.namespace().to_string(),
             service_account: self.service_account.to_string(),
             proxy: self.proxy.name.to_string(),
+            token: token.unwrap_or_default(),
         };
         let answer = tokio::time::timeout(TRY, client.sign(request)).await;
         let answer = answer.map_err(|_| JoinError::Timeout)?;
@@ -229,4 +262,10 @@ impl Applicant {
 fn keep(joined: &Joined, directory: &Path) -> Result<(), CredentialError> {
     joined.roots.save(directory)?;
     joined.credentials.save(directory)
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

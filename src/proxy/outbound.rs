@@ -17,6 +17,7 @@ use crate::proxy::directory::{Destination, HostCell, Lookup, Miss, ServiceCell};
 use crate::proxy::h2;
 use crate::proxy::head::{Head, split_authority};
 use crate::proxy::pool::MAX_AGE;
+use crate::proxy::redirect;
 use crate::proxy::serve::{self, Origin};
 use crate::proxy::service::{PortTable, Rule, ServiceTable};
 use crate::proxy::stream::Side;
@@ -189,7 +190,10 @@ pub async fn decide(
             let table = cell.table.load();
             let found = table.port(*port).ok_or(Reason::NoRoute)?;
             let rule = found.route(head).ok_or(Reason::NoRoute)?;
-            in_mesh(&table, rule)
+            match &rule.redirect {
+                Some(to) => Err(redirect::refusal(&table, rule, to, head, *port)),
+                None => in_mesh(&table, rule),
+            }
         }
         other => without_rules(worker, other).await,
     }
@@ -248,7 +252,7 @@ pub fn protocol(worker: &Worker, called: &Called) -> Protocol {
 }
 
 fn in_mesh(table: &ServiceTable, rule: &Arc<Rule>) -> Result<Decision, Refusal> {
-    let refuse = |reason| Refusal { reason, rule: Some(rule.id.clone()) };
+    let refuse = |reason: Reason| Refusal { rule: Some(rule.id.clone()), ..reason.into() };
     let backend = rule.choose(fastrand::u64(..)).ok_or_else(|| refuse(Reason::NoBackend))?;
     let cell = backend.cluster.as_ref().ok_or_else(|| refuse(Reason::MissingBackend))?;
     let cluster = cell.load().ok_or_else(|| refuse(Reason::NoEndpoints))?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::names::{Identity, Protocol};
 use crate::proxy::cluster::Endpoint;
-use crate::proxy::decide::Decision;
+use crate::proxy::decide::{Decision, Refusal};
 use crate::proxy::trace::{Details, Trace};
 use crate::proxy::worker::Worker;
 use crate::telemetry::metrics::{Edge, EdgeKey, Reporter};
@@ -71,6 +71,11 @@ impl Outcome {
     pub fn own(reason: Reason) -> Self {
         Self { status: reason.status(), reason: Some(reason), request_bytes: 0, response_bytes: 0 }
     }
+
+    /// The proxy's own answer to what it does not pass on.
+    pub fn refusal(refusal: &Refusal) -> Self {
+        Self { status: refusal.status(), ..Self::own(refusal.reason) }
+    }
 }
 
 /// Records a request of our own application.
@@ -103,9 +108,20 @@ pub fn refused(
     reason: Reason,
     started: Instant,
 ) {
+    not_passed_on(worker, destination, protocol, &Outcome::own(reason), started);
+}
+
+/// Records a request of our own application that was answered here.
+pub fn not_passed_on(
+    worker: &Worker,
+    destination: &str,
+    protocol: Protocol,
+    outcome: &Outcome,
+    started: Instant,
+) {
     let edge = worker
         .cold_edge(&EdgeKey { destination: destination.into(), ..outbound_key(worker, protocol) });
-    count(&edge, &Outcome::own(reason), started.elapsed());
+    count(&edge, outcome, started.elapsed());
 }
 
 /// Records a caller that did not get in.

@@ -3,17 +3,17 @@
 
 use crate::proxy::decide::Refusal;
 use crate::proxy::h1::write;
-use crate::telemetry::reason::{REASON_HEADER, RULE_HEADER};
+
+/// Of the text in an answer.
+pub const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
 /// Writes a whole HTTP/1.1 answer to `out`.
 pub fn write(out: &mut Vec<u8>, refusal: &Refusal, is_head: bool, keep_alive: bool) {
     let body = body(refusal);
-    write::status_line(out, refusal.reason.status(), b"");
-    write::field(out, REASON_HEADER.as_bytes(), refusal.reason.as_str().as_bytes());
-    if let Some(rule) = &refusal.rule {
-        write::field(out, RULE_HEADER.as_bytes(), rule.0.as_bytes());
-    }
-    write::field(out, b"content-type", b"text/plain; charset=utf-8");
+    write::status_line(out, refusal.status(), b"");
+    let mut fields = refusal.fields();
+    fields.push(("content-type", CONTENT_TYPE));
+    write::edited(out, &fields, &refusal.edits());
     write::framing(out, crate::proxy::h1::Framing::Length(body.len() as u64));
     if !keep_alive {
         write::field(out, b"connection", b"close");
@@ -26,7 +26,7 @@ pub fn write(out: &mut Vec<u8>, refusal: &Refusal, is_head: bool, keep_alive: bo
 
 /// The text for people: the reason, what it means, the rule.
 pub fn body(refusal: &Refusal) -> String {
-    let Refusal { reason, rule } = refusal;
+    let Refusal { reason, rule, .. } = refusal;
     let meaning = reason.meaning();
     match rule {
         Some(rule) => format!("{}: {meaning} (rule {rule})\n", reason.as_str()),

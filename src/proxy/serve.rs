@@ -3,6 +3,7 @@
 //! The client is our own application (outbound, or a local port of one upstream) or somebody
 //! elsewhere in the mesh (inbound). One task does all of it.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -45,6 +46,17 @@ pub enum Origin {
     Upstream(Called),
     /// From a caller.
     Inbound(Caller),
+}
+
+impl Origin {
+    /// What a request to `authority` calls, for telemetry.
+    pub fn called<'a>(&self, authority: &'a str) -> Cow<'a, str> {
+        match self {
+            // What was called is known by the connection; the authority is the client's word.
+            Self::Upstream(called) => called.to_string().into(),
+            Self::Outbound | Self::Inbound(_) => authority.into(),
+        }
+    }
 }
 
 /// A client's connection.
@@ -237,6 +249,7 @@ impl Connection {
         let trace = Trace::begin(traceparent, ppm, &view, server);
         let plan = RequestPlan {
             edits: decision.request_edits(),
+            target: decision.rewritten(view.path()),
             traceparent: trace.header(),
             client_cert: caller.and_then(|caller| caller.client_cert.as_deref()),
         };
@@ -351,18 +364,21 @@ impl Connection {
     async fn refuse(&mut self, refusal: Refusal, started: Instant) -> Next {
         let view = self.head.view(self.client.side.buffer.filled());
         tracing::debug!(reason = refusal.reason.as_str(), path = view.path(), "request refused");
+        let outcome = Outcome::refusal(&refusal);
         match &self.origin {
             Origin::Inbound(caller) => {
-                let outcome = Outcome::own(refusal.reason);
                 record::inbound(&self.worker, caller, &outcome, (Trace::Passed, started));
             }
-            Origin::Upstream(called) => {
-                let called = called.to_string();
-                record::refused(&self.worker, &called, Protocol::Http, refusal.reason, started);
-            }
-            Origin::Outbound => {
-                let called = crate::telemetry::escape(view.authority().as_bytes());
-                record::refused(&self.worker, &called, Protocol::Http, refusal.reason, started);
+            _ => {
+                let called = self.origin.called(view.authority());
+                let destination = refusal.destination(&called);
+                record::not_passed_on(
+                    &self.worker,
+                    &destination,
+                    Protocol::Http,
+                    &outcome,
+                    started,
+                );
             }
         }
         let is_head = view.method() == "HEAD";

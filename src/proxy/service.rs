@@ -11,7 +11,9 @@ use regex::bytes::Regex;
 use crate::names::{Protocol, RuleId, ServiceName};
 use crate::proxy::cluster::{ClusterCell, next_id};
 use crate::proxy::head::Head;
-use crate::resource::{self, FieldMatch, HeaderEdit, PathMatch, Timeouts, ValueMatch};
+use crate::resource::{
+    self, FieldMatch, HeaderEdit, PathMatch, Redirect, Rewrite, Timeouts, ValueMatch,
+};
 
 mod build;
 #[cfg(test)]
@@ -53,6 +55,10 @@ pub struct Rule {
     pub request_headers: HeaderEdit,
     /// Changes to the response's header.
     pub response_headers: HeaderEdit,
+    /// The client is sent elsewhere.
+    pub redirect: Option<Redirect>,
+    /// Changes to the request's target.
+    pub rewrite: Rewrite,
     /// Limits on time.
     pub timeouts: Timeouts,
     total_weight: u64,
@@ -71,6 +77,8 @@ pub struct Backend {
     pub request_headers: HeaderEdit,
     /// Changes to the response's header, before the rule's.
     pub response_headers: HeaderEdit,
+    /// Changes to the request's target, each instead of the rule's.
+    pub rewrite: Rewrite,
     weight: u64,
 }
 

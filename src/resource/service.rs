@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::names::{Namespace, Protocol, RuleId, ServiceName};
+use crate::resource::{Redirect, Rewrite};
 
 /// The calling side of a service.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,6 +90,10 @@ pub struct Rule {
     pub request_headers: HeaderEdit,
     /// Changes to the response's header.
     pub response_headers: HeaderEdit,
+    /// The client is sent elsewhere; there are no backends then.
+    pub redirect: Option<Redirect>,
+    /// Changes to the request's target.
+    pub rewrite: Rewrite,
     /// Limits on time.
     pub timeouts: Timeouts,
 }
@@ -109,6 +114,8 @@ pub struct Backend {
     pub request_headers: HeaderEdit,
     /// Changes to the response's header for this backend only, before the rule's.
     pub response_headers: HeaderEdit,
+    /// Changes to the request's target for this backend only; each replaces the rule's.
+    pub rewrite: Rewrite,
 }
 
 /// Changes to a header, applied in the order set, add, remove. Names are lower case.

@@ -65,13 +65,20 @@ fn references(
 ) {
     let has_port = |service: &Service, port| service.ports.iter().any(|p| p.port == port);
     for (index, parent) in route.parents.iter().enumerate() {
-        if let (Some(service), Some(port)) = (declared.get(&parent.service), parent.port)
-            && !has_port(service, port)
-        {
-            let message = format!("parent `{}` has no port {port}", parent.service);
-            let field = format!("spec.parentRefs[{index}].port");
-            found.push(warning(object, codes::MISSING_PORT, field, message));
+        let Some(service) = declared.get(&parent.service) else { continue };
+        if parent.is_whole() || service.ports.iter().any(|port| parent.selects(port)) {
+            continue;
         }
+        let (field, what) = match (parent.port, &parent.section) {
+            (Some(port), None) => ("port", format!("{port}")),
+            (Some(port), Some(name)) => ("port", format!("{port} of the name `{name}`")),
+            (None, name) => {
+                ("sectionName", format!("of the name `{}`", name.as_deref().unwrap_or_default()))
+            }
+        };
+        let message = format!("parent `{}` has no port {what}", parent.service);
+        let field = format!("spec.parentRefs[{index}].{field}");
+        found.push(warning(object, codes::MISSING_PORT, field, message));
     }
     for (rule_index, rule) in route.rules.iter().enumerate() {
         for (index, backend) in rule.backends.iter().enumerate() {

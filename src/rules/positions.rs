@@ -37,8 +37,10 @@ impl Positions {
     fn references(&mut self, path: &str, list: Option<&Node<'_>>) {
         for (index, item) in items(list).iter().enumerate() {
             let path = format!("{path}[{index}]");
-            if let Some(port) = item.field("port") {
-                self.fields.insert(format!("{path}.port"), port.at);
+            for part in ["port", "sectionName"] {
+                if let Some(part_at) = item.field(part) {
+                    self.fields.insert(format!("{path}.{part}"), part_at.at);
+                }
             }
             self.fields.insert(path, item.at);
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::mesh::{BackendRef, HttpRoute, Parent, RouteMatch, RouteRule};
 use crate::names::{Namespace, ObjectName, RuleId, ServiceLabel, ServiceName};
-use crate::resource::{HeaderEdit, PathMatch};
+use crate::resource::PathMatch;
 use crate::rules::at::{At, Fields, Shape};
 use crate::rules::codes;
 use crate::rules::document::Meta;
@@ -18,6 +18,10 @@ use crate::rules::values;
 
 mod filters;
 mod matches;
+mod url;
+
+use filters::{Filters, Place};
+use url::Front;
 
 const MAX_PARENTS: usize = 32;
 const MAX_RULES: usize = 16;
@@ -28,7 +32,7 @@ const MAX_WEIGHT: u64 = 1_000_000;
 const SPEC: Shape =
     Shape { known: &["parentRefs", "hostnames", "rules"], later: &["useDefaultGateways"] };
 const PARENT: Shape =
-    Shape { known: &["group", "kind", "namespace", "name", "port"], later: &["sectionName"] };
+    Shape { known: &["group", "kind", "namespace", "name", "port", "sectionName"], later: &[] };
 const RULE: Shape = Shape {
     known: &["name", "matches", "filters", "backendRefs", "timeouts"],
     later: &["retry", "sessionPersistence"],
@@ -98,8 +102,12 @@ fn parent<'a>(at: &'a At<'a>, meta: &Meta, problems: &mut Problems<'_>) -> Optio
         Some(at) => Some(values::port(&at, problems)?),
         None => None,
     };
+    let section = match fields.get("sectionName") {
+        Some(at) => Some(values::name::<ObjectName>(&at, problems)?.to_string()),
+        None => None,
+    };
     group?;
-    Some(Parent { service: service?, port })
+    Some(Parent { service: service?, port, section })
 }
 
 /// The core group, in the two ways that the standard writes it.
@@ -149,6 +157,7 @@ fn rule(
     problems: &mut Problems<'_>,
 ) -> RouteRule {
     let mut alternatives = Vec::new();
+    let before = problems.errors();
     if let Some(at) = fields.get("matches") {
         for item in at.items(problems, 0, MAX_MATCHES) {
             alternatives.extend(matches::read(&item, problems));
@@ -157,10 +166,23 @@ fn rule(
     if alternatives.is_empty() {
         alternatives.push(everything());
     }
-    let edits = fields.get("filters").map(|at| filters::read(&at, problems)).unwrap_or_default();
+    let front = match problems.errors() == before {
+        true => Front::of(&alternatives),
+        false => Front::Unreadable,
+    };
     let before = problems.errors();
-    let backends = backends(fields, meta, problems);
-    if problems.errors() == before && backends.iter().all(|backend| backend.weight == 0) {
+    let filters = match fields.get("filters") {
+        Some(at) => filters::read(&at, Place::Rule, &front, problems),
+        None => Filters::default(),
+    };
+    let backends = backends(fields, &front, meta, problems);
+    if filters.redirect.is_some() {
+        if let Some(at) = fields.get("backendRefs").filter(|_| !backends.is_empty()) {
+            let message = "who is redirected goes to no backend".to_owned();
+            let help = "take `backendRefs` away, or the `RequestRedirect`";
+            at.error_with(problems, codes::CONTRADICTION, message, help);
+        }
+    } else if problems.errors() == before && backends.iter().all(|backend| backend.weight == 0) {
         let why = if backends.is_empty() { "no backend" } else { "all weights 0" };
         let message = format!("the rule leads nowhere ({why}): requests get 500");
         fields.get("backendRefs").unwrap_or(*at).warning(problems, codes::NO_WEIGHT, message);
@@ -169,8 +191,10 @@ fn rule(
     RouteRule {
         id,
         matches: alternatives,
-        request_headers: edits.request,
-        response_headers: edits.response,
+        request_headers: filters.request,
+        response_headers: filters.response,
+        redirect: filters.redirect,
+        rewrite: filters.rewrite,
         backends,
         request_timeout: timeouts.request,
         backend_request_timeout: timeouts.backend,
@@ -183,20 +207,23 @@ fn everything() -> RouteMatch {
     RouteMatch { path, method: None, headers: Vec::new(), query: Vec::new() }
 }
 
-/// The changes to headers that a list of filters makes.
-#[derive(Default)]
-struct Edits {
-    request: HeaderEdit,
-    response: HeaderEdit,
-}
-
-fn backends(fields: &Fields<'_>, meta: &Meta, problems: &mut Problems<'_>) -> Vec<BackendRef> {
+fn backends(
+    fields: &Fields<'_>,
+    front: &Front,
+    meta: &Meta,
+    problems: &mut Problems<'_>,
+) -> Vec<BackendRef> {
     let Some(at) = fields.get("backendRefs") else { return Vec::new() };
     let items = at.items(problems, 0, MAX_BACKENDS);
-    items.iter().filter_map(|item| backend(item, meta, problems)).collect()
+    items.iter().filter_map(|item| backend(item, front, meta, problems)).collect()
 }
 
-fn backend<'a>(at: &'a At<'a>, meta: &Meta, problems: &mut Problems<'_>) -> Option<BackendRef> {
+fn backend<'a>(
+    at: &'a At<'a>,
+    front: &Front,
+    meta: &Meta,
+    problems: &mut Problems<'_>,
+) -> Option<BackendRef> {
     let fields = at.fields(problems, &BACKEND)?;
     let kind = fields.get("kind").map_or(Some(()), |at| service_kind(&at, problems));
     let group = fields.get("group").map_or(Some(()), |at| at.word(problems, GROUPS, &[]));
@@ -206,14 +233,18 @@ fn backend<'a>(at: &'a At<'a>, meta: &Meta, problems: &mut Problems<'_>) -> Opti
         Some(at) => values::whole(&at, problems, codes::BAD_NUMBER, 0, MAX_WEIGHT),
         None => Some(1),
     };
-    let edits = fields.get("filters").map(|at| filters::read(&at, problems)).unwrap_or_default();
+    let filters = match fields.get("filters") {
+        Some(at) => filters::read(&at, Place::Backend, front, problems),
+        None => Filters::default(),
+    };
     kind.and(group)?;
     Some(BackendRef {
         service: service?,
         port: port?,
         weight: u32::try_from(weight?).ok()?,
-        request_headers: edits.request,
-        response_headers: edits.response,
+        request_headers: filters.request,
+        response_headers: filters.response,
+        rewrite: filters.rewrite,
     })
 }
 

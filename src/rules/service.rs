@@ -3,9 +3,11 @@
 //! Fields that a mesh cannot affect (addresses of the cluster's own) are accepted; every other
 //! field of Kubernetes is refused as not supported yet, because it would change who is called.
 
+use std::net::IpAddr;
+
 use crate::mesh::{Labels, Service, ServicePort, TargetPort};
 use crate::names::{Protocol, ServiceName};
-use crate::rules::at::{At, Shape};
+use crate::rules::at::{At, Fields, Shape};
 use crate::rules::codes;
 use crate::rules::document::{Meta, is_label_key, is_label_value};
 use crate::rules::problems::{Problems, quoted};
@@ -47,18 +49,33 @@ const PORT: Shape = Shape {
     later: &["nodePort"],
 };
 
-/// The words of `appProtocol`. What is TLS of the application's own is opaque to the mesh.
+/// The words of `appProtocol`. What is TLS of the application's own is opaque to the mesh, and so
+/// are protocols that no rule can look into.
 const APP_PROTOCOLS: &[(&str, Protocol)] = &[
     ("http", Protocol::Http),
     ("http2", Protocol::Http2),
     ("grpc", Protocol::Grpc),
     ("tcp", Protocol::Tcp),
+    ("amqp", Protocol::Tcp),
+    ("kafka", Protocol::Tcp),
+    ("mongo", Protocol::Tcp),
+    ("mongodb", Protocol::Tcp),
+    ("mysql", Protocol::Tcp),
+    ("postgres", Protocol::Tcp),
+    ("postgresql", Protocol::Tcp),
+    ("redis", Protocol::Tcp),
+    ("smtp", Protocol::Tcp),
     ("https", Protocol::Tcp),
     ("tls", Protocol::Tcp),
     ("kubernetes.io/h2c", Protocol::Http2),
     ("kubernetes.io/ws", Protocol::Http),
     ("kubernetes.io/wss", Protocol::Tcp),
 ];
+
+/// What a word of `appProtocol` means; `None` for one that a mesh does not know.
+pub fn app_protocol(word: &str) -> Option<Protocol> {
+    APP_PROTOCOLS.iter().find(|(known, _)| *known == word).map(|(_, protocol)| *protocol)
+}
 
 /// Reads the `spec` of a service.
 pub(super) fn read<'a>(
@@ -73,7 +90,7 @@ pub(super) fn read<'a>(
     one("type", "ClusterIP", &["NodePort", "LoadBalancer", "ExternalName"], problems);
     one("sessionAffinity", "None", &["ClientIP"], problems);
     one("internalTrafficPolicy", "Cluster", &["Local"], problems);
-    fields.get("clusterIP").map(|at| at.text(problems));
+    let (addresses, headless) = own_addresses(&fields, problems);
     let selector = fields.get("selector").map(|at| labels(&at, problems));
     let ports = fields.need(problems, "ports").map(|at| ports(&at, problems))?;
     Some(Service {
@@ -81,8 +98,36 @@ pub(super) fn read<'a>(
         generation: meta.generation,
         declared: true,
         selector: selector.filter(|labels| !labels.is_empty()),
+        addresses,
+        headless,
         ports,
     })
+}
+
+/// Reads `clusterIP` and `clusterIPs`: the addresses, and whether the service is headless.
+fn own_addresses(fields: &Fields<'_>, problems: &mut Problems<'_>) -> (Vec<IpAddr>, bool) {
+    const HEADLESS: &str = "None";
+    let read = |at: &At<'_>, problems: &mut Problems<'_>| {
+        let text = at.text(problems)?;
+        let address = text.parse().ok();
+        if address.is_none() && !text.is_empty() && text != HEADLESS {
+            let message = format!("expected an IP address or `None`, found {}", quoted(text));
+            at.error(problems, codes::BAD_TEXT, message);
+        }
+        Some((address, text == HEADLESS))
+    };
+    let one = fields.get("clusterIP").and_then(|at| read(&at, problems));
+    let mut found: Vec<_> = one.into_iter().collect();
+    if let Some(at) = fields.get("clusterIPs") {
+        // One per address family.
+        let items = at.items(problems, 0, 2);
+        found.extend(items.iter().filter_map(|item| read(item, problems)));
+    }
+    let headless = found.iter().any(|(_, headless)| *headless);
+    let mut addresses: Vec<_> = found.into_iter().filter_map(|(address, _)| address).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    (addresses, headless)
 }
 
 /// Whether the document of a service asks for no address of its own.

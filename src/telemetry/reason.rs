@@ -71,4 +71,5 @@ reasons! {
     ProtocolMismatch, "protocol_mismatch", 502, "the port is declared for another protocol";
     ClientGone, "client_gone", 0, "the client went away before the answer was complete";
     Internal, "internal", 500, "a fault of the proxy; the request was given up";
+    Redirected, "redirected", 302, "the rule sends the client elsewhere, with the status that it names";
 }

@@ -25,6 +25,7 @@ mod route;
 mod service;
 #[cfg(test)]
 mod tests;
+mod url;
 mod workload;
 
 /// A resource, encoded once for everyone who asks.

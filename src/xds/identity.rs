@@ -2,13 +2,15 @@
 //!
 //! `/meshctl.v1.Identity/Sign`, unary. What is signed is what the caller proved to be, never what
 //! its CSR asks for. Served on the Unix socket of the home directory (the proof is to be the same
-//! user) and over mutual TLS (the proof is a still valid certificate).
+//! user) and over TLS (the proof is a still valid certificate; on Kubernetes, without one, a token
+//! of the pod's service account).
 
 /// The full path of the method.
 pub const SIGN: &str = "/meshctl.v1.Identity/Sign";
 
 /// A request for a certificate.
 #[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
 pub struct SignRequest {
     /// PKCS #10, DER, at most 16 KiB. Only its public key is used; its signature proves possession.
     #[prost(bytes = "vec", tag = "1")]
@@ -22,6 +24,21 @@ pub struct SignRequest {
     /// The proxy's name inside its namespace.
     #[prost(string, tag = "4")]
     pub proxy: String,
+    /// A service-account token (KEP-1205) bound to the pod, for the control plane's audience; empty
+    /// where something else is the proof. Never logged.
+    #[prost(string, tag = "5")]
+    pub token: String,
+}
+
+/// Without the token.
+impl std::fmt::Debug for SignRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignRequest")
+            .field("namespace", &self.namespace)
+            .field("service_account", &self.service_account)
+            .field("proxy", &self.proxy)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A certificate, and what else a proxy needs to begin.

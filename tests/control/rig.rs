@@ -162,6 +162,7 @@ fn sign_request(key: &PendingKey, identity: &Identity) -> SignRequest {
         namespace: identity.namespace.to_string(),
         service_account: identity.service_account.to_string(),
         proxy: "some-0".to_owned(),
+        token: String::new(),
     }
 }
 

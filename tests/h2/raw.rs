@@ -13,11 +13,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Barrier, mpsc};
 
 /// Streams that `/together` waits for.
-pub(super) const TOGETHER: usize = 100;
+pub(crate) const TOGETHER: usize = 100;
 
 /// Starts the application; the receiver hears the codes of streams that `/hold` lost, and 0 when
 /// one begins.
-pub(super) async fn start() -> (SocketAddr, mpsc::UnboundedReceiver<u32>) {
+pub(crate) async fn start() -> (SocketAddr, mpsc::UnboundedReceiver<u32>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (lost, heard) = mpsc::unbounded_channel();
@@ -92,7 +92,7 @@ async fn stream(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
 }
 
 /// A client by prior knowledge.
-pub(super) async fn client(address: SocketAddr) -> SendRequest<Bytes> {
+pub(crate) async fn client(address: SocketAddr) -> SendRequest<Bytes> {
     let tcp = TcpStream::connect(address).await.unwrap();
     let (send, connection) = h2::client::handshake(tcp).await.unwrap();
     tokio::spawn(connection);
@@ -100,12 +100,12 @@ pub(super) async fn client(address: SocketAddr) -> SendRequest<Bytes> {
 }
 
 /// A GET without a body.
-pub(super) fn get(authority: &str, path: &str) -> Request<()> {
+pub(crate) fn get(authority: &str, path: &str) -> Request<()> {
     Request::get(format!("http://{authority}{path}")).body(()).unwrap()
 }
 
 /// Sends one and waits for the head of its answer.
-pub(super) async fn answer(
+pub(crate) async fn answer(
     send: &SendRequest<Bytes>,
     request: Request<()>,
 ) -> Result<Response<RecvStream>, h2::Error> {

@@ -143,6 +143,7 @@ fn config(home: &Path, service: &str) -> Config {
     let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
     Config {
         home: home.to_owned(),
+        token: None,
         service: format!("default/{service}").parse().unwrap(),
         version: None,
         name: None,

@@ -6,6 +6,7 @@ use crate::support::{Conn, Mesh, Origin, eventually};
 
 mod changes;
 mod matches;
+mod urls;
 
 /// An HTTPRoute of `reviews` with these rules, in YAML, each line indented by two.
 pub(super) fn route(rules: &str) -> String {

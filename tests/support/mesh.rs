@@ -115,6 +115,7 @@ impl Workload {
         };
         Config {
             home: home.to_owned(),
+            token: None,
             service: self.service.clone(),
             version: self.version.clone(),
             name: None,

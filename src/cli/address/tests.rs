@@ -26,3 +26,19 @@ fn the_address_that_is_probably_meant_is_named() {
         assert!(error.ends_with(&format!("write for example `{near}`")), "{error}");
     }
 }
+
+#[test]
+fn a_control_plane_is_a_url_with_host_and_port_alone() {
+    let good = [
+        ("https://meshctl.meshctl-system.svc:14712", "meshctl.meshctl-system.svc:14712"),
+        ("https://[::1]:7/", "[::1]:7"),
+    ];
+    for (text, expected) in good {
+        assert_eq!(control_plane(text).as_deref(), Ok(expected));
+    }
+    for text in
+        ["http://a:1", "https://a", "a:1", "https://a:0", "https://u@a:1", "https://a:1/x", ""]
+    {
+        assert!(control_plane(text).is_err(), "{text}");
+    }
+}

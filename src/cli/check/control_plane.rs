@@ -22,7 +22,7 @@ const ROOT_WARNING: i64 = 90 * 24 * 3600;
 type Found = (Vec<Finding>, Option<(Client, MeshStatus)>);
 
 pub(super) fn checks(home: &Path) -> Result<Found, Failure> {
-    let client = Client::with_timeout(home, TIMEOUT)?;
+    let client = Client::new(home)?.within(TIMEOUT);
     let running = "the control plane runs and answers";
     let status: MeshStatus = match client.ask("/v1/status", &[]) {
         Ok(status) => status,
@@ -33,6 +33,10 @@ pub(super) fn checks(home: &Path) -> Result<Found, Failure> {
         Err(Fault::Forbidden) => {
             let message = format!("the one in `{}` belongs to another user", home.display());
             return Ok((vec![Finding::failed(running, message, "run as that user")], None));
+        }
+        Err(Fault::Told(failure)) => {
+            let finding = Finding::failed(running, failure.what(), failure.remedy());
+            return Ok((vec![finding], None));
         }
         Err(Fault::Refused(_, failure)) => {
             return Ok((vec![Finding::failed(running, failure.error, &failure.help)], None));

@@ -105,7 +105,7 @@ fn ask(
     context: &Context,
 ) -> Result<(String, Value), Failure> {
     let name = qualified(&target.proxy, target.namespace.namespace.as_str())?;
-    let client = Client::new(context.home()?)?;
+    let client = Client::of(context)?;
     let answer = client.post(&format!("/v1/proxies/{name}/command"), command)?;
     Ok((name, answer))
 }

@@ -16,6 +16,7 @@ use super::super::{address, complete};
 use super::pod::PodArgs;
 use crate::control::registration::check_label;
 use crate::names::{ObjectName, Protocol, ServiceAccount, ServiceLabel, ServiceName};
+use crate::proxy::join::TokenProof;
 use crate::proxy::run::{AdminAddress, Config, RunError, Upstream};
 use crate::telemetry::logging::{self, Format, Logging};
 
@@ -101,6 +102,15 @@ pub(super) struct RunArgs {
     admin: AdminAddress,
     #[command(flatten)]
     pod: PodArgs,
+    /// Control plane of a cluster, reached by its URL; the workload joins by a token.
+    #[arg(long, value_name = "URL", requires_all = ["token_file", "roots_file"], value_parser = address::control_plane)]
+    control_plane: Option<String>,
+    /// File with the service-account token to join by; read again at each try.
+    #[arg(long, value_name = "FILE", requires = "control_plane", value_hint = clap::ValueHint::FilePath)]
+    token_file: Option<PathBuf>,
+    /// File with the mesh's root certificates (PEM), which the control plane must prove.
+    #[arg(long, value_name = "FILE", requires = "control_plane", value_hint = clap::ValueHint::FilePath)]
+    roots_file: Option<PathBuf>,
     /// How long connections may take to end after SIGTERM.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::super::duration::parse)]
     drain: Duration,
@@ -169,8 +179,15 @@ fn resolve(args: RunArgs, home: PathBuf) -> Result<Config, Failure> {
         None => args.service.as_str().parse()?,
     };
     let probes = args.pod.probes(args.advertise)?;
+    let token = match (args.control_plane, args.token_file, args.roots_file) {
+        (Some(control_plane), Some(token_file), Some(roots_file)) => {
+            Some(TokenProof { control_plane, token_file, roots_file })
+        }
+        _ => None,
+    };
     Ok(Config {
         home,
+        token,
         service: ServiceName::new(namespace, args.service),
         version: args.version.map(|version| version.to_string()),
         name: args.name,

@@ -12,7 +12,7 @@ fn each_parent_and_backend_says_whether_it_is_there() {
     let mesh = empty().apply(&[came(workload("default/r1", "reviews", "")), came(opaque)]);
 
     let mut named = route("default/r", "default/reviews", "default/db", vec![vec![prefix("/")]]);
-    let parent = |service: &str, port| Parent { service: name(service), port };
+    let parent = |service: &str, port| Parent { service: name(service), port, section: None };
     named.parents.extend([
         parent("default/reviews", Some(81)),
         parent("default/nobody", None),

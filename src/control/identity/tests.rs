@@ -12,6 +12,7 @@ fn request(namespace: &str, account: &str) -> SignRequest {
         namespace: namespace.to_owned(),
         service_account: account.to_owned(),
         proxy: "reviews-0".to_owned(),
+        token: String::new(),
     }
 }
 

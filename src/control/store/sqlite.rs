@@ -250,7 +250,7 @@ impl Owner {
         self.contents.objects = objects;
         self.contents.revision = revision;
         let changes = changes.into_iter().collect();
-        let commit = Commit { revision, changes, at: std::time::Instant::now() };
+        let commit = Commit { revision, changes, mesh: Vec::new(), at: std::time::Instant::now() };
         // Without a watcher the control plane is about to end.
         drop(self.commits.blocking_send(commit));
         Ok(Applied { revision, outcomes })

@@ -1,5 +1,5 @@
-//! Renewing the certificate while connections go on: over the link by the certificate in use, over
-//! the home's socket when there is no link or nothing left to prove.
+//! Renewing the certificate while connections go on: over the link by the certificate in use, by the
+//! proof of the first join when there is no link, or the certificate proves nothing any more.
 
 use super::{Control, Done};
 use crate::proxy::join::Joined;
@@ -10,10 +10,10 @@ impl Control {
         let client = self.link.as_ref().map(|link| link.client.clone());
         let mesh = self.tls.credentials().identity().trust_domain.clone();
         self.jobs.spawn(async move {
-            // An expired certificate proves nothing; being the same user still does.
+            // An expired certificate proves nothing; what was shown at first still does.
             let outcome = match client.filter(|_| !expired) {
-                Some(client) => applicant.sign(client, Some(&mesh)).await,
-                None => applicant.by_socket(Some(&mesh)).await,
+                Some(client) => applicant.renew(client, &mesh).await,
+                None => applicant.prove(Some(&mesh)).await,
             };
             Done::Renewed(outcome.map(Box::new))
         });

@@ -1,6 +1,5 @@
 //! Coming and going of the link: where the control plane is, when it is tried again.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use tonic::{Code, Status};
 
 use super::link::{self, Link};
 use super::{Control, Done, reports};
+use crate::proxy::join::Proof;
 use crate::xds::discovery::Node;
 
 impl Control {
@@ -25,19 +25,17 @@ impl Control {
         let hello = self.registration.hello();
         let tls = Arc::clone(&self.tls);
         self.jobs.spawn(async move {
-            Done::Opened(match address.parse() {
-                Ok(address) => link::open(address, &tls, hello, requests).await.map(Box::new),
-                Err(_) => {
-                    let what = format!("`{address}` is not where a control plane can be");
-                    Err(Status::unavailable(what).into())
-                }
-            })
+            Done::Opened(link::open(&address, &tls, hello, requests).await.map(Box::new))
         });
     }
 
-    /// A control plane that was started again may listen on another port.
+    /// Where it is now, `host:port`. A local one that was started again may listen on another port.
     pub(super) fn where_it_is(&self) -> String {
-        let path: PathBuf = self.applicant.home.join("control-plane.json");
+        let home = match &self.applicant.proof {
+            Proof::SameUser(home) => home,
+            Proof::Token(proof) => return proof.control_plane.clone(),
+        };
+        let path = home.join("control-plane.json");
         let text = std::fs::read(path).unwrap_or_default();
         let said: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
         let address = said.as_ref().and_then(|said| said.get("address")?.as_str());

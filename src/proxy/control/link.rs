@@ -5,7 +5,6 @@
 //! with the time that the server asked to be left alone for.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,7 +104,7 @@ impl From<Status> for LinkError {
 
 /// Opens both streams; `hello` and `requests` are the first messages on them.
 pub(super) async fn open(
-    address: SocketAddr,
+    address: &str,
     tls: &Arc<Tls>,
     hello: Up,
     requests: Vec<DeltaRequest>,
@@ -115,7 +114,7 @@ pub(super) async fn open(
 }
 
 async fn open_streams(
-    address: SocketAddr,
+    address: &str,
     tls: &Arc<Tls>,
     hello: Up,
     first: Vec<DeltaRequest>,
@@ -143,7 +142,8 @@ async fn open_streams(
     Ok(Link { client, requests, responses, ups, downs })
 }
 
-async fn connect(address: SocketAddr, tls: &Arc<Tls>) -> io::Result<TlsStream<TcpStream>> {
+/// Connects to `host:port`, looked up anew.
+async fn connect(address: &str, tls: &Arc<Tls>) -> io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let expected = Identity::of_control_plane(tls.credentials().identity().trust_domain.clone());

@@ -7,7 +7,7 @@ use super::*;
 use crate::names::{Identity, Protocol, RuleId};
 use crate::resource::{
     Backend, Cluster, ClusterPolicy, HeaderEdit, Key, LoadBalancer, MtlsMode, PathMatch, Resource,
-    RouteMatch, Rule, Service, ServicePort, Timeouts, Workload,
+    Rewrite, RouteMatch, Rule, Service, ServicePort, Timeouts, Workload,
 };
 
 mod addresses;
@@ -90,12 +90,15 @@ fn service(name: &str, backends: &[&str]) -> Service {
         resolved: true,
         request_headers: HeaderEdit::default(),
         response_headers: HeaderEdit::default(),
+        rewrite: Rewrite::default(),
     };
     let rule = Rule {
         id: RuleId("default/shop/x".into()),
         backends: backends.iter().map(backend).collect(),
         request_headers: HeaderEdit::default(),
         response_headers: HeaderEdit::default(),
+        redirect: None,
+        rewrite: Rewrite::default(),
         timeouts: Timeouts::default(),
     };
     let all = RouteMatch {

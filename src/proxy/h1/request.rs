@@ -7,6 +7,7 @@ use super::fields::{ConnectionOptions, classify, connection_options};
 use super::{FieldRange, Framing, Known, MAX_FIELDS, Malformed, Range, malformed};
 use crate::proxy::head::{Head, is_valid_authority, split_authority};
 use crate::proxy::path;
+use crate::resource::Scheme;
 use crate::telemetry::reason::Reason;
 
 /// What a request asks for (RFC 9112 §3.2).
@@ -295,6 +296,11 @@ impl Head for RequestView<'_> {
 
     fn query(&self) -> Option<&str> {
         self.head.query.map(|range| range.text(self.bytes))
+    }
+
+    /// Another one is not accepted in a target.
+    fn scheme(&self) -> Scheme {
+        Scheme::Http
     }
 
     fn authority(&self) -> &str {

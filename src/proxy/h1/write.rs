@@ -2,6 +2,7 @@
 
 use super::fields::FieldRange;
 use super::{Framing, Known, RequestView, ResponseHead};
+use crate::proxy::decide::Target;
 use crate::proxy::head::Head;
 use crate::resource::{Field, HeaderEdit};
 
@@ -10,6 +11,8 @@ use crate::resource::{Field, HeaderEdit};
 pub struct RequestPlan<'a> {
     /// Edits in order: the rule's, then the backend's.
     pub edits: [Option<&'a HeaderEdit>; 2],
+    /// What is asked for instead.
+    pub target: Target<'a>,
     /// `traceparent` to send instead of the one received.
     pub traceparent: Option<&'a [u8]>,
     /// The value of `X-Forwarded-Client-Cert`, where the caller proved an identity; what came
@@ -21,13 +24,13 @@ pub struct RequestPlan<'a> {
 pub fn request(out: &mut Vec<u8>, view: &RequestView<'_>, plan: &RequestPlan<'_>) {
     out.extend_from_slice(view.method().as_bytes());
     out.push(b' ');
-    out.extend_from_slice(view.path().as_bytes());
+    out.extend_from_slice(plan.target.path.as_deref().unwrap_or(view.path()).as_bytes());
     if let Some(query) = view.query() {
         out.push(b'?');
         out.extend_from_slice(query.as_bytes());
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    field(out, b"host", view.authority().as_bytes());
+    field(out, b"host", plan.target.authority.unwrap_or(view.authority()).as_bytes());
     let head = view.head;
     let edits = plan.edits.map(|edit| edit.filter(|edit| !edit.is_empty()));
     for range in &head.fields {
@@ -133,6 +136,16 @@ pub fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
+}
+
+/// Writes fields of the proxy's own as edits change them.
+pub fn edited(out: &mut Vec<u8>, fields: &[(&str, &str)], edits: &[Option<&HeaderEdit>; 2]) {
+    for (name, value) in fields {
+        if !edits.iter().flatten().any(|edit| replaces(edit, name.as_bytes())) {
+            field(out, name.as_bytes(), value.as_bytes());
+        }
+    }
+    append_edits(out, edits);
 }
 
 /// Writes the fields that frame a body.

@@ -6,10 +6,11 @@ use h2::server::SendResponse;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
+use super::head::edit_response;
 use crate::proxy::decide::Refusal;
 use crate::proxy::head::Head;
 use crate::proxy::reply;
-use crate::telemetry::reason::{REASON_HEADER, RULE_HEADER, Reason};
+use crate::telemetry::reason::Reason;
 
 /// What the client can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,9 +44,12 @@ pub(super) fn send(respond: &mut SendResponse<Bytes>, refusal: &Refusal, form: F
     let text = reply::body(refusal);
     let mut response = Response::new(());
     let headers = response.headers_mut();
-    name_reason(headers, refusal);
+    for (name, value) in refusal.fields() {
+        put(headers, HeaderName::from_static(name), value);
+    }
     let body = match form {
-        Form::Grpc => {
+        // A redirect is one of HTTP, whoever asked.
+        Form::Grpc if refusal.redirected.is_none() => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
             let status = HeaderValue::from(grpc_status(refusal.reason));
             headers.insert(HeaderName::from_static("grpc-status"), status);
@@ -53,26 +57,19 @@ pub(super) fn send(respond: &mut SendResponse<Bytes>, refusal: &Refusal, form: F
             put(headers, HeaderName::from_static("grpc-message"), &message);
             None
         }
-        Form::Http | Form::HttpHead => {
-            let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-            headers.insert(CONTENT_TYPE, kind);
+        _ => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply::CONTENT_TYPE));
+            edit_response(headers, &refusal.edits());
             headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
-            let status = StatusCode::from_u16(refusal.reason.status());
+            let status = StatusCode::from_u16(refusal.status());
             *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            (form == Form::Http).then_some(text)
+            (form != Form::HttpHead).then_some(text)
         }
     };
     let Ok(mut stream) = respond.send_response(response, body.is_none()) else { return };
     if let Some(body) = body {
         // An error says that the client has gone.
         let _ = stream.send_data(Bytes::from(body), true);
-    }
-}
-
-fn name_reason(headers: &mut HeaderMap, refusal: &Refusal) {
-    put(headers, HeaderName::from_static(REASON_HEADER), refusal.reason.as_str());
-    if let Some(rule) = &refusal.rule {
-        put(headers, HeaderName::from_static(RULE_HEADER), &rule.0);
     }
 }
 

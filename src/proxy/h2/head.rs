@@ -9,11 +9,11 @@ use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHORIZATION, TE
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, request};
 
-use crate::proxy::decide::Decision;
+use crate::proxy::decide::{Decision, Target};
 use crate::proxy::h1::Malformed;
 use crate::proxy::head::{Head, is_valid_authority};
 use crate::proxy::path;
-use crate::resource::{Field, HeaderEdit};
+use crate::resource::{self, Field, HeaderEdit};
 use crate::telemetry::reason::Reason;
 
 /// Fields of one request.
@@ -74,18 +74,21 @@ impl RequestHead {
         client_cert: Option<&[u8]>,
     ) -> Result<Request<()>, Reason> {
         let edits = decision.request_edits();
+        let Target { path, authority } = decision.rewritten(&self.path);
+        let path = path.unwrap_or(self.path);
+        let authority = authority.unwrap_or(&self.authority);
         self.headers.remove(CLIENT_CERT);
         drop_replaced(&mut self.headers, &edits);
         set(&mut self.headers, TRACEPARENT, traceparent);
         set(&mut self.headers, CLIENT_CERT, client_cert);
         append_edits(&mut self.headers, &edits);
         let target = match &self.query {
-            Some(query) => format!("{}?{query}", self.path),
-            None => self.path,
+            Some(query) => format!("{path}?{query}"),
+            None => path,
         };
         let uri = Uri::builder()
             .scheme(self.scheme)
-            .authority(self.authority)
+            .authority(authority)
             .path_and_query(target)
             .build()
             .map_err(|_| Reason::BadRequest)?;
@@ -236,6 +239,13 @@ impl Head for RequestHead {
 
     fn query(&self) -> Option<&str> {
         self.query.as_deref()
+    }
+
+    fn scheme(&self) -> resource::Scheme {
+        match self.scheme == Scheme::HTTPS {
+            true => resource::Scheme::Https,
+            false => resource::Scheme::Http,
+        }
     }
 
     fn authority(&self) -> &str {

@@ -36,7 +36,7 @@ pub(super) async fn serve(
         Ok(head) => head,
         Err(malformed) => {
             tracing::debug!(detail = malformed.detail, "request refused");
-            refused(&client, "", malformed.reason, started);
+            refused(&client, "", &Outcome::own(malformed.reason), started);
             answer::send(&mut respond, &malformed.reason.into(), Form::Http);
             return client.ended(false);
         }
@@ -46,12 +46,16 @@ pub(super) async fn serve(
         Ok(Ok(decision)) => forward(&client, exchange, head, decision, started).await,
         Ok(Err(refusal)) => {
             tracing::debug!(reason = refusal.reason.as_str(), path = head.path(), "refused");
-            refused(&client, head.authority(), refusal.reason, started);
+            let called = client.origin.called(head.authority());
+            let destination = refusal.destination(&called);
+            refused(&client, &destination, &Outcome::refusal(&refusal), started);
             answer::send(exchange.respond(), &refusal, Form::of(&head));
             client.ended(false);
         }
         Err(_) => {
-            refused(&client, head.authority(), Reason::ClientGone, started);
+            let called = client.origin.called(head.authority());
+            let destination = crate::telemetry::escape(called.as_bytes());
+            refused(&client, &destination, &Outcome::own(Reason::ClientGone), started);
             client.ended(true);
         }
     }
@@ -175,18 +179,12 @@ fn settle(
 }
 
 /// Records a request that no endpoint saw.
-fn refused(client: &Client, authority: &str, reason: Reason, started: Instant) {
+fn refused(client: &Client, destination: &str, outcome: &Outcome, started: Instant) {
     let worker = &client.worker;
     match &client.origin {
         Origin::Inbound(caller) => {
-            record::inbound(worker, caller, &Outcome::own(reason), (Trace::Passed, started));
+            record::inbound(worker, caller, outcome, (Trace::Passed, started));
         }
-        Origin::Upstream(called) => {
-            record::refused(worker, &called.to_string(), Protocol::Http2, reason, started);
-        }
-        Origin::Outbound => {
-            let destination = crate::telemetry::escape(authority.as_bytes());
-            record::refused(worker, &destination, Protocol::Http2, reason, started);
-        }
+        _ => record::not_passed_on(worker, destination, Protocol::Http2, outcome, started),
     }
 }

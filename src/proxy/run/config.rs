@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::names::{ObjectName, Protocol, ServiceAccount, ServiceName};
 use crate::proxy::dataplane::Captured;
+use crate::proxy::join::{Proof, TokenProof};
 use crate::proxy::probes;
 
 /// How long a proxy drains where nothing else is said.
@@ -22,6 +23,8 @@ pub struct Config {
     /// The home directory of this machine's mesh: `join.sock` of the control plane lies in it, and
     /// the proxy's own directory under `proxies/NAMESPACE/NAME/`.
     pub home: PathBuf,
+    /// In a pod: its token, and where the control plane is.
+    pub token: Option<TokenProof>,
     /// The service that the workload registers under.
     pub service: ServiceName,
     /// The `version` label; with it the workload also makes the service `SERVICE-VERSION`.
@@ -160,6 +163,14 @@ impl Config {
     /// Whether anybody calls this workload.
     pub fn serves(&self) -> bool {
         self.app.is_some() || self.captured.inbound.is_some()
+    }
+
+    /// What proves who the workload is.
+    pub(super) fn proof(&self) -> Proof {
+        match &self.token {
+            Some(token) => Proof::Token(token.clone()),
+            None => Proof::SameUser(self.home.clone()),
+        }
     }
 
     /// All labels of the workload: `app`, `version`, and those given.

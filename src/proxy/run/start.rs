@@ -65,23 +65,23 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
     let bound = bind(config, &place).await?;
     let (status, seen) = watch::channel(Status::default());
     // Before all else: whoever waits for us is to see what we wait for.
-    let serve = |probes: Probes| AbortOnDropHandle::new(tokio::spawn(probes.serve(seen.clone())));
-    let probes = bound.probes.map(serve);
+    let (refusal, refused) = watch::channel(None);
+    let serve = |probes: Probes| probes.serve(seen.clone(), refused.clone());
+    let probes = bound.probes.map(|probes| AbortOnDropHandle::new(tokio::spawn(serve(probes))));
     let addresses = bound.data_plane.addresses().clone();
     let applicant = Applicant {
         proxy: place.proxy.clone(),
         service_account: config.service_account.clone(),
-        home: config.home.clone(),
+        proof: config.proof(),
         directory: place.directory.clone(),
     };
-    let joined = certificate(&applicant).await?;
+    let joined = certificate(&applicant, &refusal).await?;
     status.send_modify(|status| status.certified = true);
     let identity = joined.credentials.identity().clone();
     let namespace = place.proxy.namespace.clone();
     let bare = bare_workload(&place, identity.clone());
     let directory = Arc::new(Directory::new(namespace, bare, Limits::STANDARD));
     directory.prefetch(config.upstreams.iter().map(|upstream| &upstream.service));
-    let (refusal, refused) = watch::channel(None);
     let view = View {
         proxy: place.proxy.clone(),
         service: config.service.clone(),
@@ -114,13 +114,7 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
     let control = tokio::spawn(control.run(receiver));
     let admin = AbortOnDropHandle::new(tokio::spawn(bound.admin.serve(view.clone())));
     let mut status = view.status.clone();
-    let configured = status.wait_for(|status| status.configured);
-    if tokio::time::timeout(FIRST_CONFIGURATION, configured).await.is_err() {
-        if let Some(reason) = refused.borrow().clone() {
-            return Err(RunError::Refused(reason));
-        }
-        tracing::warn!("no configuration yet: what is outside of the mesh is refused until then");
-    }
+    configured(config, &mut status, &refused).await?;
     announced(&orders, status.clone()).await;
     let ready = ready(config, &place, &identity, &addresses, bound.ready_admin);
     Ok(Started { ready, running, orders, control, admin, probes, status, place })
@@ -137,6 +131,32 @@ fn shared(config: &Config, view: &View) -> Arc<Shared> {
         service: config.service.clone(),
         version: config.version.clone().unwrap_or_default(),
     })
+}
+
+/// Waits for the mesh's settings: in a pod without end, because to end would only be to begin again.
+async fn configured(
+    config: &Config,
+    status: &mut watch::Receiver<Status>,
+    refused: &watch::Receiver<Option<String>>,
+) -> Result<(), RunError> {
+    let mut configured = std::pin::pin!(status.wait_for(|status| status.configured));
+    if tokio::time::timeout(FIRST_CONFIGURATION, configured.as_mut()).await.is_ok() {
+        return Ok(());
+    }
+    let refused = refused.borrow().clone();
+    match (config.token.is_some(), refused) {
+        (true, why) => {
+            tracing::warn!(why, "no configuration yet; waiting for the control plane");
+            let _ = configured.await;
+        }
+        (false, Some(why)) => return Err(RunError::Refused(why)),
+        (false, None) => {
+            tracing::warn!(
+                "no configuration yet: what is outside of the mesh is refused until then"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Everything listens: waits until the mesh counts on us, because whoever sees the ready file calls
@@ -228,13 +248,16 @@ fn keep_ports(
 }
 
 /// The certificate of the run before while it is valid, else a new one.
-async fn certificate(applicant: &Applicant) -> Result<Joined, RunError> {
+async fn certificate(
+    applicant: &Applicant,
+    waiting: &watch::Sender<Option<String>>,
+) -> Result<Joined, RunError> {
     match applicant.saved(SystemTime::now()) {
         Ok(Some(joined)) => return Ok(joined),
         Ok(None) => {}
         Err(error) => tracing::warn!(%error, "the saved certificate is not used"),
     }
-    Ok(applicant.join().await?)
+    Ok(applicant.join(waiting).await?)
 }
 
 fn recalled(place: &Place, identity: &Identity) -> Option<LastGood> {

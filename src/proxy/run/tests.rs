@@ -14,6 +14,7 @@ fn config(home: &Path) -> Config {
     let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
     Config {
         home: home.to_owned(),
+        token: None,
         service: "default/reviews".parse().unwrap(),
         version: None,
         name: None,

@@ -57,6 +57,7 @@ fn build_rule(
             cluster: backend.resolved.then(|| clusters(&backend.service)),
             request_headers: backend.request_headers.clone(),
             response_headers: backend.response_headers.clone(),
+            rewrite: backend.rewrite.clone(),
             weight: u64::from(backend.weight),
         })
         .collect();
@@ -66,6 +67,8 @@ fn build_rule(
         backends,
         request_headers: rule.request_headers.clone(),
         response_headers: rule.response_headers.clone(),
+        redirect: rule.redirect.clone(),
+        rewrite: rule.rewrite.clone(),
         timeouts: rule.timeouts,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::proxy::h1::{RequestHead, head_end};
-use crate::resource::{Backend as WireBackend, RouteMatch, Service, ServicePort};
+use crate::resource::{Backend as WireBackend, Rewrite, RouteMatch, Service, ServicePort};
 
 fn any() -> RouteMatch {
     RouteMatch {
@@ -26,6 +26,7 @@ fn table(matches: Vec<RouteMatch>, weights: &[u32]) -> ServiceTable {
             resolved: true,
             request_headers: HeaderEdit::default(),
             response_headers: HeaderEdit::default(),
+            rewrite: Rewrite::default(),
         })
         .collect();
     let rule = resource::Rule {
@@ -33,6 +34,8 @@ fn table(matches: Vec<RouteMatch>, weights: &[u32]) -> ServiceTable {
         backends,
         request_headers: HeaderEdit::default(),
         response_headers: HeaderEdit::default(),
+        redirect: None,
+        rewrite: Rewrite::default(),
         timeouts: Timeouts::default(),
     };
     let port = ServicePort { port: 80, protocol: Protocol::Http, matches, rules: vec![rule] };

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::names::ServiceName;
 use crate::resource::{
     Address, Backend, Cluster, Endpoint, Field, FieldMatch, HeaderEdit, Host, LoadBalancer, Mesh,
-    MtlsMode, OutboundMode, PathMatch, Resource, RouteMatch, Rule, Service, ServicePort,
-    ValueMatch, Workload,
+    MtlsMode, OutboundMode, PathEdit, PathMatch, Redirect, Resource, Rewrite, RouteMatch, Rule,
+    Scheme, Service, ServicePort, ValueMatch, Workload,
 };
 use crate::telemetry::metrics::{EdgeCounts, Reporter};
 
@@ -148,6 +148,8 @@ fn of_rule(rule: &Rule) -> Value {
         "backends": list(&rule.backends, of_backend),
         "requestHeaders": of_edit(&rule.request_headers),
         "responseHeaders": of_edit(&rule.response_headers),
+        "redirect": rule.redirect.as_ref().map(of_redirect),
+        "rewrite": of_rewrite(&rule.rewrite),
         "requestTimeoutMs": millis(rule.timeouts.request),
         "backendRequestTimeoutMs": millis(rule.timeouts.backend_request),
     })
@@ -161,7 +163,31 @@ fn of_backend(backend: &Backend) -> Value {
         "resolved": backend.resolved,
         "requestHeaders": of_edit(&backend.request_headers),
         "responseHeaders": of_edit(&backend.response_headers),
+        "rewrite": of_rewrite(&backend.rewrite),
     })
+}
+
+fn of_redirect(redirect: &Redirect) -> Value {
+    json!({
+        "scheme": redirect.scheme.map(Scheme::as_str),
+        "hostname": redirect.hostname,
+        "path": redirect.path.as_ref().map(of_path_edit),
+        "port": redirect.port,
+        "status": redirect.status,
+    })
+}
+
+fn of_rewrite(rewrite: &Rewrite) -> Value {
+    json!({"hostname": rewrite.hostname, "path": rewrite.path.as_ref().map(of_path_edit)})
+}
+
+fn of_path_edit(edit: &PathEdit) -> Value {
+    match edit {
+        PathEdit::Full(full) => json!({"type": "ReplaceFullPath", "value": full}),
+        PathEdit::Prefix { matched, replacement } => {
+            json!({"type": "ReplacePrefixMatch", "value": replacement, "matched": matched})
+        }
+    }
 }
 
 fn of_edit(edit: &HeaderEdit) -> Value {

@@ -7,7 +7,9 @@ use serde_json::{Map, Value as Json, json};
 use super::put;
 use crate::mesh::{BackendRef, HttpRoute, Parent, RouteMatch, RouteRule};
 use crate::names::ServiceName;
-use crate::resource::{Field, FieldMatch, HeaderEdit, PathMatch, ValueMatch};
+use crate::resource::{
+    Field, FieldMatch, HeaderEdit, PathEdit, PathMatch, Redirect, Rewrite, ValueMatch,
+};
 use crate::rules::values::show;
 
 pub(super) fn spec(route: &HttpRoute) -> Map<String, Json> {
@@ -22,6 +24,9 @@ fn parent(parent: &Parent) -> Json {
     let mut fields = reference(&parent.service);
     if let Some(port) = parent.port {
         put(&mut fields, "port", port);
+    }
+    if let Some(section) = &parent.section {
+        put(&mut fields, "sectionName", section.as_str());
     }
     Json::Object(fields)
 }
@@ -44,7 +49,8 @@ fn rule(index: usize, rule: &RouteRule) -> Json {
         put(&mut fields, "name", name);
     }
     put(&mut fields, "matches", rule.matches.iter().map(conditions).collect::<Vec<_>>());
-    let filters = filters(&rule.request_headers, &rule.response_headers);
+    let mut filters = filters(&rule.request_headers, &rule.response_headers, &rule.rewrite);
+    filters.extend(rule.redirect.as_ref().map(redirect));
     if !filters.is_empty() {
         put(&mut fields, "filters", filters);
     }
@@ -64,7 +70,7 @@ fn backend(backend: &BackendRef) -> Json {
     let mut fields = reference(&backend.service);
     put(&mut fields, "port", backend.port);
     put(&mut fields, "weight", backend.weight);
-    let filters = filters(&backend.request_headers, &backend.response_headers);
+    let filters = filters(&backend.request_headers, &backend.response_headers, &backend.rewrite);
     if !filters.is_empty() {
         put(&mut fields, "filters", filters);
     }
@@ -98,7 +104,7 @@ fn condition(condition: &FieldMatch) -> Json {
     json!({"type": kind, "name": condition.name, "value": value})
 }
 
-fn filters(request: &HeaderEdit, response: &HeaderEdit) -> Vec<Json> {
+fn filters(request: &HeaderEdit, response: &HeaderEdit, rewrite: &Rewrite) -> Vec<Json> {
     let filter = |edit: &HeaderEdit, kind, key: &str| {
         let mut fields = Map::new();
         put(&mut fields, "type", kind);
@@ -107,7 +113,41 @@ fn filters(request: &HeaderEdit, response: &HeaderEdit) -> Vec<Json> {
     };
     let request = filter(request, "RequestHeaderModifier", "requestHeaderModifier");
     let response = filter(response, "ResponseHeaderModifier", "responseHeaderModifier");
-    request.into_iter().chain(response).collect()
+    let rewrite = (!rewrite.is_empty()).then(|| {
+        let mut fields = Map::new();
+        target(&mut fields, rewrite.hostname.as_deref(), rewrite.path.as_ref());
+        json!({"type": "URLRewrite", "urlRewrite": fields})
+    });
+    request.into_iter().chain(response).chain(rewrite).collect()
+}
+
+fn redirect(redirect: &Redirect) -> Json {
+    let mut fields = Map::new();
+    if let Some(scheme) = redirect.scheme {
+        put(&mut fields, "scheme", scheme.as_str());
+    }
+    target(&mut fields, redirect.hostname.as_deref(), redirect.path.as_ref());
+    if let Some(port) = redirect.port {
+        put(&mut fields, "port", port);
+    }
+    put(&mut fields, "statusCode", redirect.status);
+    json!({"type": "RequestRedirect", "requestRedirect": fields})
+}
+
+/// What redirects and rewriting have in common.
+fn target(fields: &mut Map<String, Json>, hostname: Option<&str>, path: Option<&PathEdit>) {
+    if let Some(hostname) = hostname {
+        put(fields, "hostname", hostname);
+    }
+    let path = path.map(|path| match path {
+        PathEdit::Full(full) => json!({"type": "ReplaceFullPath", "replaceFullPath": full}),
+        PathEdit::Prefix { replacement, .. } => {
+            json!({"type": "ReplacePrefixMatch", "replacePrefixMatch": replacement})
+        }
+    });
+    if let Some(path) = path {
+        put(fields, "path", path);
+    }
 }
 
 fn changes(edit: &HeaderEdit) -> Map<String, Json> {

@@ -1,15 +1,15 @@
-//! The filters of a rule or a backend: changes to the headers of requests and responses.
+//! The filters of a rule or a backend: changes to headers, redirects, rewriting of the target.
 //!
 //! Every other filter of the Gateway API is refused as not supported yet. Headers that frame a
 //! message or hold for one hop are the proxy's own and cannot be edited.
 
 use std::collections::HashSet;
 
-use crate::resource::{Field, HeaderEdit};
+use crate::resource::{Field, HeaderEdit, Redirect, Rewrite};
 use crate::rules::at::{At, Fields, Shape};
 use crate::rules::codes;
 use crate::rules::problems::{Problems, quoted};
-use crate::rules::route::Edits;
+use crate::rules::route::url::{self, Front};
 use crate::rules::values;
 
 const MAX_FILTERS: usize = 16;
@@ -17,21 +17,25 @@ const MAX_FILTERS: usize = 16;
 const MAX_FIELDS: usize = 16;
 
 const FILTER: Shape = Shape {
-    known: &["type", "requestHeaderModifier", "responseHeaderModifier"],
-    later: &[
-        "requestMirror",
+    known: &[
+        "type",
+        "requestHeaderModifier",
+        "responseHeaderModifier",
         "requestRedirect",
         "urlRewrite",
-        "cors",
-        "externalAuth",
-        "extensionRef",
     ],
+    later: &["requestMirror", "cors", "externalAuth", "extensionRef"],
 };
 const EDIT: Shape = Shape { known: &["set", "add", "remove"], later: &[] };
 const FIELD: Shape = Shape { known: &["name", "value"], later: &[] };
 
-const LATER_TYPES: &[&str] =
-    &["RequestMirror", "RequestRedirect", "URLRewrite", "CORS", "ExternalAuth", "ExtensionRef"];
+const TYPES: &[(&str, Type)] = &[
+    ("RequestHeaderModifier", Type::Request),
+    ("ResponseHeaderModifier", Type::Response),
+    ("RequestRedirect", Type::Redirect),
+    ("URLRewrite", Type::Rewrite),
+];
+const LATER_TYPES: &[&str] = &["RequestMirror", "CORS", "ExternalAuth", "ExtensionRef"];
 
 /// Framing and hop-by-hop fields (RFC 9110 §7.6.1), which the codec writes itself.
 const RESERVED: &[&str] = &[
@@ -47,55 +51,94 @@ const RESERVED: &[&str] = &[
     "upgrade",
 ];
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Request,
-    Response,
+/// Where a list of filters stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Rule,
+    Backend,
 }
 
-impl Side {
+/// What a list of filters does.
+#[derive(Debug, Default)]
+pub(super) struct Filters {
+    pub(super) request: HeaderEdit,
+    pub(super) response: HeaderEdit,
+    pub(super) redirect: Option<Redirect>,
+    pub(super) rewrite: Rewrite,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Request,
+    Response,
+    Redirect,
+    Rewrite,
+}
+
+impl Type {
+    /// The field that belongs to it.
     fn field(self) -> &'static str {
         match self {
             Self::Request => "requestHeaderModifier",
             Self::Response => "responseHeaderModifier",
+            Self::Redirect => "requestRedirect",
+            Self::Rewrite => "urlRewrite",
         }
     }
 }
 
-/// Reads a list of filters.
-pub(super) fn read<'a>(at: &'a At<'a>, problems: &mut Problems<'_>) -> Edits {
-    let mut edits = Edits::default();
+/// Reads a list of filters of a rule whose matches are `front`.
+pub(super) fn read<'a>(
+    at: &'a At<'a>,
+    place: Place,
+    front: &Front,
+    problems: &mut Problems<'_>,
+) -> Filters {
+    let mut filters = Filters::default();
     let mut seen = Vec::new();
     for item in at.items(problems, 0, MAX_FILTERS) {
-        let Some((side, edit)) = filter(&item, problems) else { continue };
-        if seen.contains(&side) {
-            let message = format!("a second `{}` in one list of filters", side.field());
+        let Some((kind, inner)) = filter(&item, problems) else { continue };
+        if seen.contains(&kind) {
+            let message = format!("a second `{}` in one list of filters", kind.field());
             item.error(problems, codes::DUPLICATE_ITEM, message);
         }
-        seen.push(side);
-        match side {
-            Side::Request => edits.request = edit,
-            Side::Response => edits.response = edit,
+        seen.push(kind);
+        if kind == Type::Redirect && place == Place::Backend {
+            let message = "who is redirected goes to no backend".to_owned();
+            let help = "write the `RequestRedirect` among the filters of the rule";
+            item.error_with(problems, codes::CONTRADICTION, message, help);
+        }
+        // `None` where it is wrong, which is reported.
+        match kind {
+            Type::Request => filters.request = read_edit(&inner, problems).unwrap_or_default(),
+            Type::Response => filters.response = read_edit(&inner, problems).unwrap_or_default(),
+            Type::Redirect => filters.redirect = url::redirect(&inner, front, problems),
+            Type::Rewrite => {
+                filters.rewrite = url::rewrite(&inner, front, problems).unwrap_or_default();
+            }
         }
     }
-    edits
+    if seen.contains(&Type::Redirect) && seen.contains(&Type::Rewrite) {
+        let message = "`RequestRedirect` and `URLRewrite` in one list of filters".to_owned();
+        at.error(problems, codes::CONTRADICTION, message);
+    }
+    filters
 }
 
-fn filter<'a>(at: &'a At<'a>, problems: &mut Problems<'_>) -> Option<(Side, HeaderEdit)> {
+/// The type of a filter and the field that belongs to it.
+fn filter<'a>(at: &'a At<'a>, problems: &mut Problems<'_>) -> Option<(Type, At<'a>)> {
     let all = at.any_fields(problems)?;
-    let words =
-        [("RequestHeaderModifier", Side::Request), ("ResponseHeaderModifier", Side::Response)];
     // A filter that comes later is reported once, by its type.
     let kind = all.need(problems, "type");
-    let side = kind.and_then(|at| at.word(problems, &words, LATER_TYPES))?;
+    let kind = kind.and_then(|at| at.word(problems, TYPES, LATER_TYPES))?;
     let fields = at.fields(problems, &FILTER)?;
-    let other = if side == Side::Request { Side::Response } else { Side::Request };
-    if let Some(at) = fields.get(other.field()) {
-        let message = format!("`{}` does not belong to this type of filter", other.field());
-        at.error(problems, codes::WRONG_UNION, message);
+    for (_, other) in TYPES.iter().filter(|(_, other)| *other != kind) {
+        if let Some(at) = fields.get(other.field()) {
+            let message = format!("`{}` does not belong to this type of filter", other.field());
+            at.error(problems, codes::WRONG_UNION, message);
+        }
     }
-    let edit = fields.need(problems, side.field())?;
-    Some((side, read_edit(&edit, problems)?))
+    Some((kind, fields.need(problems, kind.field())?))
 }
 
 fn read_edit<'a>(at: &'a At<'a>, problems: &mut Problems<'_>) -> Option<HeaderEdit> {

@@ -6,12 +6,16 @@ use std::time::Duration;
 use prost::Message;
 
 use super::route::{self, WireEdit, WireMatch};
+use super::url::{self, WireRedirect, WireRewrite};
 use super::{DecodeError, field};
 use crate::names::RuleId;
 use crate::resource::{Backend, Rule, Service, ServicePort, Timeouts};
 
 /// The longest id of a rule: kind, namespace, name and rule with room to spare.
 const RULE_ID_BYTES: usize = 1024;
+
+/// The revision in which redirects and rewriting came.
+const CHANGES_TARGETS: u32 = 1;
 
 #[derive(Clone, PartialEq, Message)]
 struct Wire {
@@ -53,6 +57,10 @@ struct WireRule {
     request_timeout_us: Option<u64>,
     #[prost(uint64, optional, tag = "6")]
     backend_request_timeout_us: Option<u64>,
+    #[prost(message, optional, tag = "7")]
+    redirect: Option<WireRedirect>,
+    #[prost(message, optional, tag = "8")]
+    rewrite: Option<WireRewrite>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -69,6 +77,8 @@ struct WireBackend {
     request_headers: Option<WireEdit>,
     #[prost(message, optional, tag = "6")]
     response_headers: Option<WireEdit>,
+    #[prost(message, optional, tag = "7")]
+    rewrite: Option<WireRewrite>,
 }
 
 pub(super) fn encode(service: &Service) -> Vec<u8> {
@@ -83,7 +93,7 @@ pub(super) fn encode(service: &Service) -> Vec<u8> {
         consumer: service.consumer.as_ref().map(ToString::to_string).unwrap_or_default(),
         overridden_in: service.overridden_in.iter().map(ToString::to_string).collect(),
         ports: ports.collect(),
-        requires: 0,
+        requires: if changes_targets(service) { CHANGES_TARGETS } else { 0 },
     };
     wire.encode_to_vec()
 }
@@ -96,6 +106,7 @@ fn encode_rule(rule: &Rule) -> WireRule {
         resolved: backend.resolved,
         request_headers: route::encode_edit(&backend.request_headers),
         response_headers: route::encode_edit(&backend.response_headers),
+        rewrite: url::encode_rewrite(&backend.rewrite),
     });
     WireRule {
         id: rule.id.to_string(),
@@ -104,7 +115,18 @@ fn encode_rule(rule: &Rule) -> WireRule {
         response_headers: route::encode_edit(&rule.response_headers),
         request_timeout_us: rule.timeouts.request.map(field::micros),
         backend_request_timeout_us: rule.timeouts.backend_request.map(field::micros),
+        redirect: rule.redirect.as_ref().map(url::encode_redirect),
+        rewrite: url::encode_rewrite(&rule.rewrite),
     }
+}
+
+/// Whether a proxy that knows neither redirects nor rewriting would do something else.
+fn changes_targets(service: &Service) -> bool {
+    service.ports.iter().flat_map(|port| &port.rules).any(|rule| {
+        rule.redirect.is_some()
+            || !rule.rewrite.is_empty()
+            || rule.backends.iter().any(|backend| !backend.rewrite.is_empty())
+    })
 }
 
 pub(super) fn decode(body: &[u8]) -> Result<Service, DecodeError> {
@@ -149,6 +171,8 @@ fn decode_rule(wire: WireRule) -> Result<Rule, DecodeError> {
         backends: field::each("backends", wire.backends, decode_backend)?,
         request_headers: route::decode_edit("request_headers", wire.request_headers)?,
         response_headers: route::decode_edit("response_headers", wire.response_headers)?,
+        redirect: wire.redirect.map(url::decode_redirect).transpose()?,
+        rewrite: url::decode_rewrite(wire.rewrite)?,
         timeouts,
     })
 }
@@ -170,5 +194,6 @@ fn decode_backend(wire: WireBackend) -> Result<Backend, DecodeError> {
         resolved: wire.resolved,
         request_headers: route::decode_edit("request_headers", wire.request_headers)?,
         response_headers: route::decode_edit("response_headers", wire.response_headers)?,
+        rewrite: url::decode_rewrite(wire.rewrite)?,
     })
 }

@@ -86,7 +86,7 @@ fn a_later_field_is_skipped_unless_it_is_required() {
     newer.novelty = "unheard of".into();
     let read = |newer: &Newer| decode(Kind::Address, "address/10.0.0.7:80", &newer.encode_to_vec());
     assert_eq!(read(&newer), Ok(address()));
-    newer.requires = 1;
+    newer.requires = 2;
     assert_eq!(read(&newer).unwrap_err().field, "requires");
 }
 

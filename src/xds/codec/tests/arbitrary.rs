@@ -155,25 +155,53 @@ fn route_match(rules: u32) -> impl Strategy<Value = RouteMatch> {
     )
 }
 
+fn path_edit() -> impl Strategy<Value = PathEdit> {
+    let part = "(/[a-z%]{1,6}){0,3}";
+    prop_oneof![
+        "/[a-z/]{0,10}".prop_map(PathEdit::Full),
+        (part, part).prop_map(|(matched, replacement)| PathEdit::Prefix { matched, replacement }),
+    ]
+}
+
+fn rewrite() -> impl Strategy<Value = Rewrite> {
+    (option::of(LABEL), option::of(path_edit()))
+        .prop_map(|(hostname, path)| Rewrite { hostname, path })
+}
+
+fn redirect() -> impl Strategy<Value = Redirect> {
+    let scheme = option::of(select(vec![Scheme::Http, Scheme::Https]));
+    let status = select(Redirect::STATUSES.to_vec());
+    (scheme, option::of(LABEL), option::of(path_edit()), option::of(port()), status).prop_map(
+        |(scheme, hostname, path, port, status)| Redirect { scheme, hostname, path, port, status },
+    )
+}
+
 fn rule() -> impl Strategy<Value = Rule> {
-    let backend = (service_name(), port(), any::<u32>(), any::<bool>(), edit(), edit()).prop_map(
-        |(service, port, weight, resolved, request_headers, response_headers)| Backend {
-            service,
-            port,
-            weight,
-            resolved,
-            request_headers,
-            response_headers,
-        },
-    );
+    let backend = (service_name(), port(), any::<u32>(), any::<bool>(), edit(), edit(), rewrite())
+        .prop_map(
+            |(service, port, weight, resolved, request_headers, response_headers, rewrite)| {
+                Backend {
+                    service,
+                    port,
+                    weight,
+                    resolved,
+                    request_headers,
+                    response_headers,
+                    rewrite,
+                }
+            },
+        );
     let timeouts = (option::of(duration()), option::of(duration()))
         .prop_map(|(request, backend_request)| Timeouts { request, backend_request });
-    ("[!-~]{1,20}", vec(backend, 0..3), edit(), edit(), timeouts).prop_map(
-        |(id, backends, request_headers, response_headers, timeouts)| Rule {
+    let target = (option::of(redirect()), rewrite());
+    ("[!-~]{1,20}", vec(backend, 0..3), edit(), edit(), target, timeouts).prop_map(
+        |(id, backends, request_headers, response_headers, (redirect, rewrite), timeouts)| Rule {
             id: RuleId(id.into()),
             backends,
             request_headers,
             response_headers,
+            redirect,
+            rewrite,
             timeouts,
         },
     )

@@ -1,0 +1,226 @@
+//! `uninstall` on a cluster: the webhooks first, so that pods start again; the namespace last.
+//!
+//! Only what carries our label is deleted. Rules that users wrote, and what others keep in the
+//! namespace, stay and are named.
+
+use std::time::{Duration, Instant};
+
+use kube::ResourceExt as _;
+use serde_json::{Value, json};
+
+use super::UninstallArgs;
+use crate::cli::args::Context;
+use crate::cli::confirm;
+use crate::cli::diagnostics::plural;
+use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::installation::{Installation, Target};
+use crate::cli::on_cluster::OnCluster;
+use crate::names::sidecar::{AUTHORITY_SECRET, CONTROL_PLANE, ROOT_CONFIG_MAP};
+use crate::platform::kubernetes::manifests::{MANAGED_BY, Values, objects};
+use crate::platform::kubernetes::objects::{self as api, Place};
+use crate::platform::kubernetes::{rollout, survey};
+
+/// Between two looks at what goes away.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// How many names are shown of a long list.
+const SHOWN: usize = 10;
+
+/// What is there to be taken away.
+struct Found {
+    /// Ours, in the order of deletion, without definitions and namespace.
+    objects: Vec<Place>,
+    definitions: Vec<Place>,
+    namespace: Option<Place>,
+    /// Namespaces that have a copy of the mesh's roots.
+    roots: Vec<String>,
+    /// What users wrote.
+    rules: Vec<String>,
+}
+
+impl Found {
+    fn is_empty(&self) -> bool {
+        self.objects.is_empty() && self.namespace.is_none() && self.roots.is_empty()
+    }
+}
+
+pub(super) fn run(args: &UninstallArgs, target: &Target, context: &Context) -> Outcome {
+    let cluster = OnCluster::connect(target, context.printer)?;
+    let place = format!("namespace `{}`, {}", target.namespace, cluster.target());
+    let found = look(&cluster, target)?;
+    let definitions_go = args.purge || found.rules.is_empty();
+    if found.is_empty() && (found.definitions.is_empty() || !definitions_go) {
+        forget(target, context)?;
+        context.printer.line(&format!("no mesh is installed in {place}"))?;
+        return Ok(Exit::Done);
+    }
+    unused(&cluster, args)?;
+    let what = match (args.purge, found.rules.len()) {
+        (true, some @ 1..) => {
+            format!("take the mesh and {} off {place}", plural(some, "rule of its user"))
+        }
+        _ => format!("take the mesh off {place}"),
+    };
+    confirm::confirm(args.confirm, context.printer, &what)?;
+    context.printer.note(&format!("taking the mesh off {place}"));
+    let deadline = Instant::now() + args.timeout.timeout;
+    remove(&cluster, target, &found, definitions_go, deadline, context)?;
+    let kept = namespace(&cluster, target, &found, deadline, context)?;
+    forget(target, context)?;
+    context.printer.line(&format!("mesh removed from {place}"))?;
+    if !definitions_go {
+        kept_rules(&found.rules, context);
+    }
+    if !kept.is_empty() {
+        let (namespace, names) = (&target.namespace, listed(&kept));
+        context.printer.note(&format!("namespace `{namespace}` kept, others use it: {names}"));
+    }
+    Ok(Exit::Done)
+}
+
+fn look(cluster: &OnCluster, target: &Target) -> Result<Found, Failure> {
+    let to = &cluster.connection;
+    let values = Values { namespace: target.namespace.clone(), ..Values::default() };
+    let mut found = Found {
+        objects: Vec::new(),
+        definitions: Vec::new(),
+        namespace: None,
+        roots: cluster.wait_for(survey::roots(to))?.into_keys().collect(),
+        rules: cluster.wait_for(survey::rules(to))?,
+    };
+    for place in objects(&values).iter().rev().filter_map(Place::of) {
+        let Some(object) = cluster.wait_for(api::get(to, &place))? else { continue };
+        if object.labels().get(MANAGED_BY).map(String::as_str) != Some(CONTROL_PLANE) {
+            continue;
+        }
+        match place.resource.kind.as_str() {
+            "Namespace" => found.namespace = Some(place),
+            "CustomResourceDefinition" => found.definitions.push(place),
+            "MutatingWebhookConfiguration" => found.objects.insert(0, place),
+            _ => found.objects.push(place),
+        }
+    }
+    Ok(found)
+}
+
+/// No pod has a sidecar any more, or whoever uninstalls says that it does not matter.
+fn unused(cluster: &OnCluster, args: &UninstallArgs) -> Result<(), Failure> {
+    if args.force {
+        return Ok(());
+    }
+    let pods = cluster.wait_for(survey::pods(&cluster.connection))?;
+    let injected = pods.iter().filter(|it| it.alive && it.injected.is_some());
+    let names: Vec<String> = injected.map(survey::PodSeen::id).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let have = if names.len() == 1 { "has" } else { "have" };
+    Err(Failure::new(format!(
+        "{} still {have} a sidecar: {}",
+        plural(names.len(), "pod"),
+        listed(&names)
+    ))
+    .help("take the label `meshctl.dev/inject` off and restart them, or pass `--force`"))
+}
+
+fn remove(
+    cluster: &OnCluster,
+    target: &Target,
+    found: &Found,
+    definitions_go: bool,
+    deadline: Instant,
+    context: &Context,
+) -> Result<(), Failure> {
+    let to = &cluster.connection;
+    let delete = |place: &Place| -> Result<(), Failure> {
+        if cluster.wait_for(api::delete(to, place))? {
+            context.printer.note(&format!("deleted {place}"));
+        }
+        Ok(())
+    };
+    found.objects.iter().try_for_each(delete)?;
+    // While one runs it makes again what is deleted next.
+    until(deadline, "the control plane has not ended", || {
+        Ok(cluster.wait_for(rollout::pods(to, &target.namespace))?.is_empty())
+    })?;
+    for name in &found.roots {
+        delete(&inside("ConfigMap", ROOT_CONFIG_MAP, name)?)?;
+    }
+    delete(&inside("Secret", AUTHORITY_SECRET, target.namespace.as_str())?)?;
+    if definitions_go {
+        found.definitions.iter().try_for_each(delete)?;
+    }
+    Ok(())
+}
+
+/// An object in a namespace that the control plane has made.
+fn inside(kind: &str, name: &str, namespace: &str) -> Result<Place, Failure> {
+    let metadata = json!({ "name": name, "namespace": namespace });
+    let object: Value = json!({ "apiVersion": "v1", "kind": kind, "metadata": metadata });
+    Place::of(&object).ok_or_else(|| Failure::new(format!("there is no way to delete a {kind}")))
+}
+
+/// Deletes the namespace and waits until it is gone; where others use it, what of them is in it.
+fn namespace(
+    cluster: &OnCluster,
+    target: &Target,
+    found: &Found,
+    deadline: Instant,
+    context: &Context,
+) -> Result<Vec<String>, Failure> {
+    let Some(place) = &found.namespace else { return Ok(Vec::new()) };
+    let to = &cluster.connection;
+    let others = cluster.wait_for(survey::foreign(to, target.namespace.as_str()))?;
+    if !others.is_empty() {
+        return Ok(others);
+    }
+    let progress = context.printer.progress("waiting until the namespace is gone");
+    cluster.wait_for(api::delete(to, place))?;
+    until(deadline, "the namespace is not gone yet", || {
+        Ok(cluster.wait_for(api::get(to, place))?.is_none())
+    })?;
+    drop(progress);
+    context.printer.note(&format!("deleted {place}"));
+    Ok(Vec::new())
+}
+
+/// Looks again and again until it holds.
+fn until(
+    deadline: Instant,
+    otherwise: &str,
+    holds: impl Fn() -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    while !holds()? {
+        if Instant::now() >= deadline {
+            return Err(Failure::new(otherwise)
+                .help("run `meshctl uninstall` again, or wait longer with `--timeout`"));
+        }
+        std::thread::sleep(INTERVAL);
+    }
+    Ok(())
+}
+
+fn kept_rules(rules: &[String], context: &Context) {
+    let count = plural(rules.len(), "rule");
+    context.printer.note(&format!("{count} kept, with their definitions: {}", listed(rules)));
+    context.printer.note("`meshctl uninstall --purge` deletes them too");
+}
+
+/// The first names of a list, and how many more there are.
+fn listed(names: &[String]) -> String {
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// The record goes where it is about this cluster.
+fn forget(target: &Target, context: &Context) -> Result<(), Failure> {
+    let Ok(home) = context.home() else { return Ok(()) };
+    match Installation::read(home)? {
+        Some(Installation::Kubernetes(recorded)) if recorded == *target => {
+            Installation::forget(home)
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,162 @@
+//! The schemas themselves: OpenAPI v3, structural, with CEL where a schema has no words.
+//!
+//! Texts are bounded, because the API server reckons what a CEL rule may cost at worst before it
+//! takes the definition.
+
+use serde_json::{Map, Value, json};
+
+/// A DNS-1123 label, as services are called.
+const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+
+/// GEP-2257: one to four of a number of at most five digits and a unit.
+const DURATION: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
+
+/// `0%` to `100%` with at most four decimals.
+const PERCENT: &str = r"^(0?[0-9]{1,2}(\.[0-9]{1,4})?|100(\.0{1,4})?)%$";
+
+pub(super) fn traffic_policy() -> Value {
+    let target = object(
+        "What the policy is about: a service of its own namespace.",
+        json!({
+            "group": words("The group of the target: that of services.", &["", "core"]),
+            "kind": words("The kind of the target.", &["Service"]),
+            "name": text("The name of the service.", 63, LABEL),
+        }),
+        &["kind", "name"],
+    );
+    let targets = with(
+        json!({
+            "description": "The services that the policy is about. Of several policies about one service the oldest holds.",
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 16,
+            "x-kubernetes-list-type": "atomic",
+            "items": target,
+        }),
+        rule(
+            "self.all(one, self.exists_one(other, other.name == one.name))",
+            "a target stands twice; keep one of the two",
+        ),
+    );
+    let limit = |what: &str| duration(what, "1ms", "99999h");
+    let timeouts = json!({
+        "connect": limit("TCP connect and TLS handshake together. Default 1s."),
+        "request": limit("A whole request, where no route says otherwise. Default none."),
+        "idle": limit("Idle connections of HTTP (default 5m), silent ones of other protocols (default 1h)."),
+    });
+    let algorithms = ["least-request", "round-robin", "random"];
+    let balancer = json!({
+        "algorithm": words("How an endpoint is chosen. Default `least-request`.", &algorithms),
+    });
+    let spec = json!({
+        "targetRefs": targets,
+        "timeouts": object("How long callers wait.", timeouts, &[]),
+        "loadBalancer": object("How calls are spread over the endpoints.", balancer, &[]),
+    });
+    let spec =
+        object("What is wanted. Whatever is left out keeps its default.", spec, &["targetRefs"]);
+    root("How callers treat a service.", spec, &["spec"])
+}
+
+pub(super) fn mesh_config() -> Value {
+    let sampling = text("The share of new traces that is kept. Default `1%`.", 9, PERCENT);
+    let lifetime = duration("The life of a workload's certificate. Default 24h.", "10s", "8760h");
+    let spec = json!({
+        "mtls": words(
+            "What is demanded of inbound connections: `Strict` (default) takes mutual TLS alone, `Permissive` plaintext as well.",
+            &["Strict", "Permissive"],
+        ),
+        "outbound": words(
+            "What may be called outside of the mesh: everything (`AllowAny`, default) or nothing (`RegistryOnly`).",
+            &["AllowAny", "RegistryOnly"],
+        ),
+        "tracing": object("Traces.", json!({"sampling": sampling}), &[]),
+        "certificates": object("Certificates.", json!({"lifetime": lifetime}), &[]),
+    });
+    let spec = object("What is wanted. Whatever is left out keeps its default.", spec, &[]);
+    let name = "self.metadata.name == 'default'";
+    with(
+        root("Mesh-wide settings. There is one, named `default`.", spec, &[]),
+        rule(name, "there is one MeshConfig; its name is `default`"),
+    )
+}
+
+fn root(description: &str, spec: Value, required: &[&str]) -> Value {
+    let fields = json!({
+        "apiVersion": {"type": "string"},
+        "kind": {"type": "string"},
+        "metadata": {"type": "object"},
+        "spec": spec,
+        "status": status(),
+    });
+    object(description, fields, required)
+}
+
+/// What the control plane writes back: conditions as all of Kubernetes has them.
+fn status() -> Value {
+    let condition = object(
+        "One condition.",
+        json!({
+            "type": text("What is judged.", 316, "^[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?$"),
+            "status": words("How it stands.", &["True", "False", "Unknown"]),
+            "reason": text("Why, in one word.", 1_024, "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"),
+            "message": {"type": "string", "maxLength": 32_768, "description": "Why, for people."},
+            "observedGeneration": {
+                "type": "integer", "format": "int64", "minimum": 0,
+                "description": "The generation of the object that was judged.",
+            },
+            "lastTransitionTime": {
+                "type": "string", "format": "date-time",
+                "description": "When `status` changed last.",
+            },
+        }),
+        &["type", "status", "reason", "message", "lastTransitionTime"],
+    );
+    let conditions = json!({
+        "description": "`Accepted` and `Programmed`.",
+        "type": "array",
+        "maxItems": 8,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+        "items": condition,
+    });
+    object("What the mesh made of it.", json!({"conditions": conditions}), &[])
+}
+
+fn object(description: &str, fields: Value, required: &[&str]) -> Value {
+    let mut schema = Map::new();
+    schema.insert("description".to_owned(), json!(description));
+    schema.insert("type".to_owned(), json!("object"));
+    if !required.is_empty() {
+        schema.insert("required".to_owned(), json!(required));
+    }
+    schema.insert("properties".to_owned(), fields);
+    Value::Object(schema)
+}
+
+fn text(description: &str, longest: u32, pattern: &str) -> Value {
+    json!({"description": description, "type": "string", "maxLength": longest, "pattern": pattern})
+}
+
+fn words(description: &str, words: &[&str]) -> Value {
+    json!({"description": description, "type": "string", "enum": words})
+}
+
+/// A duration of at least `least` and at most `most`.
+fn duration(description: &str, least: &str, most: &str) -> Value {
+    // Four times five digits and a unit of two.
+    let schema = text(description, 28, DURATION);
+    let within =
+        format!("duration(self) >= duration('{least}') && duration(self) <= duration('{most}')");
+    with(schema, rule(&within, &format!("expected a duration from {least} to {most}")))
+}
+
+fn rule(rule: &str, message: &str) -> Value {
+    json!({"rule": rule, "message": message})
+}
+
+/// `schema` and one rule in CEL.
+fn with(mut schema: Value, rule: Value) -> Value {
+    schema["x-kubernetes-validations"] = json!([rule]);
+    schema
+}

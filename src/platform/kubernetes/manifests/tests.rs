@@ -1,0 +1,138 @@
+//! Values: which win, which are refused. Objects: what must hold for each of them.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn set(pairs: &[&str]) -> Result<Values, ValuesError> {
+    Values::read(None, &pairs.iter().map(|&it| it.to_owned()).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_file_goes_over_the_defaults_and_pairs_over_the_file() {
+    let file = "log: debug\nresources: {limits: {memory: 1Gi}}\nnodeSelector: {a.b/c: d}\n";
+    let pairs = ["resources.requests.cpu=2".to_owned(), "log=warn".to_owned()];
+    let values = Values::read(Some(file), &pairs).unwrap();
+    assert_eq!(values.log, "warn");
+    assert_eq!(
+        json!(values.resources),
+        json!({
+            "requests": {"cpu": 2, "memory": "64Mi"}, "limits": {"memory": "1Gi"},
+        })
+    );
+    assert_eq!(json!(values.node_selector), json!({"a.b/c": "d"}));
+    assert_eq!(set(&["nodeSelector.a.b/c=d"]).unwrap().node_selector, values.node_selector);
+    assert_eq!(Values::read(Some(""), &[]).unwrap(), Values::default());
+    assert!(set(&["resources.limits.memory=null"]).unwrap().resources.limits.is_empty());
+}
+
+#[test]
+fn mistakes_in_values_name_the_key() {
+    for (pair, said) in [
+        ("imgae=x", "did you mean `image`"),
+        ("resources.limit.memory=1", "no value `resources.limit`, did you mean `limits`"),
+        ("image", "is not `KEY=VALUE`"),
+        ("replicas=many", "value `replicas` is wrong"),
+        ("replicas=-1", "value `replicas` is wrong"),
+        ("trustDomain=Not_One", "value `trustDomain` is wrong"),
+        ("imagePullPolicy=Sometimes", "value `imagePullPolicy` is wrong"),
+        ("image=[", "value `image` is wrong"),
+    ] {
+        let error = set(&[pair]).unwrap_err().to_string();
+        assert!(error.contains(said), "{pair}: {error}");
+    }
+    for text in ["- a", "a: [", "word"] {
+        assert!(matches!(Values::read(Some(text), &[]), Err(ValuesError::Yaml(_))), "{text}");
+    }
+}
+
+#[test]
+fn only_one_replica_is_installed_yet() {
+    assert!(set(&["replicas=1"]).unwrap().check().is_ok());
+    for wrong in ["replicas=0", "replicas=2"] {
+        assert!(set(&[wrong]).unwrap().check().is_err(), "{wrong}");
+    }
+}
+
+fn find<'a>(all: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    let found = all.iter().find(|it| it["kind"] == kind && it["metadata"]["name"] == name);
+    found.unwrap_or_else(|| panic!("no {kind} {name}"))
+}
+
+#[test]
+fn every_object_can_be_found_again_and_holds_no_secret() {
+    let all = objects(&Values::default());
+    for object in &all {
+        assert_eq!(object["metadata"]["labels"][MANAGED_BY], "meshctl", "{object}");
+        assert_ne!(object["kind"], "Secret");
+        assert!(!object.to_string().contains("caBundle"), "{object}");
+    }
+    let mut names: Vec<_> =
+        all.iter().map(|it| (it["kind"].as_str(), it["metadata"]["name"].as_str())).collect();
+    names.sort_unstable();
+    let count = names.len();
+    names.dedup();
+    assert_eq!(names.len(), count, "the same object twice");
+}
+
+/// The webhooks must not be asked about what would be needed to mend them, and about nothing that
+/// says plainly that it wants no sidecar.
+#[test]
+fn webhooks_select_by_the_labels_existence_outside_of_the_system() {
+    let values = set(&["namespace=mesh"]).unwrap();
+    let all = objects(&values);
+    let webhooks = &find(&all, "MutatingWebhookConfiguration", "meshctl")["webhooks"];
+    let exists = json!({"key": "meshctl.dev/inject", "operator": "Exists"});
+    for webhook in webhooks.as_array().unwrap() {
+        let namespaces = webhook["namespaceSelector"]["matchExpressions"].as_array().unwrap();
+        assert_eq!(
+            namespaces[0]["values"],
+            json!(["mesh", "kube-system", "kube-public", "kube-node-lease"])
+        );
+        let pods = webhook["objectSelector"]["matchExpressions"].as_array().unwrap();
+        let asked = namespaces.iter().chain(pods).filter(|it| **it == exists).count();
+        assert_eq!(asked, 1, "{webhook}");
+        assert_eq!(webhook["failurePolicy"], "Fail");
+        assert_eq!(webhook["clientConfig"]["service"]["namespace"], "mesh");
+    }
+}
+
+#[test]
+fn what_is_said_reaches_the_control_plane() {
+    let pairs = [
+        "namespace=mesh",
+        "image=r/i:1",
+        "trustDomain=a.example",
+        "log=debug",
+        "imagePullSecrets=[s]",
+        "tolerations=[{operator: Exists}]",
+        "nodeSelector.zone=a",
+    ];
+    let all = objects(&set(&pairs).unwrap());
+    let pod = &find(&all, "Deployment", "meshctl")["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    assert_eq!(container["image"], "r/i:1");
+    let args = serde_json::from_value::<Vec<String>>(container["args"].clone()).unwrap().join(" ");
+    let wanted = "--namespace mesh --trust-domain a.example --image r/i:1 --log debug";
+    assert!(args.ends_with(wanted), "{args}");
+    assert_eq!(pod["nodeSelector"], json!({"kubernetes.io/os": "linux", "zone": "a"}));
+    assert_eq!(pod["imagePullSecrets"], json!([{"name": "s"}]));
+    assert_eq!(pod["tolerations"], json!([{"operator": "Exists"}]));
+}
+
+/// `create` has no name that could be given; whatever else is granted on Secrets, ConfigMaps and
+/// webhooks is granted by name, and Secrets only at home.
+#[test]
+fn rights_are_as_small_as_they_can_be() {
+    for rule in control_plane_rules() {
+        assert!(!rule.verbs.contains(&"*") && !rule.resources.contains(&"*"), "{rule:?}");
+        assert!(!rule.why.is_empty());
+        let guarded = ["secrets", "configmaps", "mutatingwebhookconfigurations"];
+        if rule.resources.iter().any(|it| guarded.contains(it)) {
+            assert!(!rule.names.is_empty() || rule.verbs == ["create"], "{rule:?}");
+        }
+        if rule.resources.contains(&"secrets") {
+            assert!(rule.own_namespace, "{rule:?}");
+        }
+    }
+}

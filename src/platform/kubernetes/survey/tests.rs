@@ -1,0 +1,59 @@
+//! What is seen in namespaces and pods.
+
+use serde_json::json;
+
+use super::*;
+
+fn namespace(labels: &Value, annotations: &Value) -> NamespaceSeen {
+    let text = json!({"metadata": {"name": "shop", "labels": labels, "annotations": annotations}});
+    NamespaceSeen::of(&serde_json::from_value(text).unwrap())
+}
+
+#[test]
+fn only_two_values_of_the_label_mean_something() {
+    for (value, spelt, enabled) in [
+        ("enabled", true, true),
+        ("disabled", true, false),
+        ("enable", false, false),
+        ("true", false, false),
+        ("Enabled", false, false),
+        ("", false, false),
+    ] {
+        let seen = namespace(&json!({"meshctl.dev/inject": value}), &json!({}));
+        assert_eq!((seen.is_spelt(), seen.is_enabled()), (spelt, enabled), "{value}");
+    }
+    assert!(namespace(&json!({}), &json!({})).is_spelt());
+}
+
+#[test]
+fn other_meshes_are_known_by_what_takes_a_namespace() {
+    let other = |labels, annotations| namespace(&labels, &annotations).other_mesh;
+    assert_eq!(
+        other(json!({"istio-injection": "enabled"}), json!({})).as_deref(),
+        Some("istio-injection=enabled")
+    );
+    assert_eq!(other(json!({"istio-injection": "disabled"}), json!({})), None);
+    assert!(other(json!({"istio.io/rev": "canary"}), json!({})).is_some());
+    assert!(other(json!({}), json!({"linkerd.io/inject": "enabled"})).is_some());
+    assert_eq!(other(json!({"app": "x"}), json!({})), None);
+}
+
+#[test]
+fn a_pod_has_a_sidecar_by_its_container_and_a_version_by_its_annotation() {
+    let pod = |init: Value, annotations: Value, phase: &str| {
+        PodSeen::of(
+            &serde_json::from_value(json!({
+                "metadata": {"name": "p", "namespace": "shop", "annotations": annotations},
+                "spec": {"containers": [], "initContainers": init},
+                "status": {"phase": phase},
+            }))
+            .unwrap(),
+        )
+    };
+    let sidecar = json!([{"name": "meshctl-proxy"}]);
+    let note = json!({"meshctl.dev/injected": "0.1.0"});
+    assert_eq!(pod(sidecar.clone(), note.clone(), "Running").injected.as_deref(), Some("0.1.0"));
+    assert_eq!(pod(sidecar, json!({}), "Running").injected.as_deref(), Some(""));
+    let bare = pod(json!([]), note, "Succeeded");
+    assert_eq!((bare.injected, bare.alive), (None, false));
+}

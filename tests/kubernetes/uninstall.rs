@@ -1,0 +1,58 @@
+//! Coming and going: installed twice is installed once, and nothing is left when it goes.
+
+use super::support::{Alone, Cluster, SYSTEM};
+
+/// Every object of every kind that has the mesh in its name, or lies where the mesh lay.
+fn left(cluster: &Cluster) -> Vec<String> {
+    let kinds = cluster.kubectl(&["api-resources", "--verbs=list", "--output=name"]).ok();
+    let kinds: Vec<_> = kinds
+        .lines()
+        .filter(|kind| !kind.starts_with("events") && !kind.contains("metrics"))
+        .collect();
+    let columns = "--output=custom-columns=:kind,:metadata.namespace,:metadata.name";
+    let listed = cluster
+        .kubectl(&["get", &kinds.join(","), "--all-namespaces", "--no-headers", columns])
+        .ok();
+    listed.lines().filter(|line| line.contains("meshctl")).map(str::to_owned).collect()
+}
+
+#[test]
+#[ignore = "needs a cluster: .ci/kubernetes makes one"]
+fn uninstall_leaves_nothing_and_applications_run_on() {
+    let mut alone = Alone::take();
+    assert_eq!(left(&alone.cluster), Vec::<String>::new());
+    alone.install().ok();
+    let before = left(&alone.cluster);
+    alone.install().ok();
+    assert_eq!(left(&alone.cluster), before, "the second time changed something");
+
+    let cluster = Cluster::reach();
+    let shop = cluster.labelled("stays", &["meshctl.dev/inject=enabled"]);
+    shop.wait("create", &["configmap/meshctl-root"]);
+    shop.apply(include_str!("manifests/web.yaml"));
+    shop.rolled_out(&["deployment/web", "deployment/client"]);
+    let served = || {
+        let curl = ["curl", "--silent", "--fail", "-m", "10", "http://web/"];
+        assert_eq!(shop.exec("deployment/client", &curl).ok(), "web\n");
+    };
+    served();
+
+    let refused = alone.uninstall(&[]);
+    assert!(!refused.worked() && refused.stderr.contains(&shop.name), "{refused}");
+    served();
+    alone.uninstall(&["--force"]).ok();
+    served();
+    let mut remains = left(&cluster);
+    // The namespace is gone when the last of its pods has ended.
+    if remains.iter().any(|line| line.contains(SYSTEM)) {
+        cluster.kubectl(&["wait", "--for=delete", "--timeout=90s", "namespace", SYSTEM]);
+        remains = left(&cluster);
+    }
+    assert_eq!(remains, Vec::<String>::new());
+
+    // Started again they are as they were before the mesh came.
+    shop.kubectl(&["rollout", "restart", "deployment/web", "deployment/client"]).ok();
+    shop.rolled_out(&["deployment/web", "deployment/client"]);
+    assert!(shop.pod("app=web")["spec"]["initContainers"].is_null());
+    served();
+}
