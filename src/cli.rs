@@ -28,6 +28,7 @@ mod diagnostics;
 mod duration;
 mod exit;
 mod get;
+mod inject;
 mod input;
 mod install;
 mod installation;
@@ -82,6 +83,8 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Install(args) => install::run(&args, context),
         Command::Uninstall(args) => uninstall::run(&args, context),
         Command::Check(args) => check::run(&args, context),
+        Command::Inject(args) => inject::run(&args, context),
+        Command::Uninject(args) => inject::undo(&args, context),
         Command::Validate(args) => validate::run(&args, context),
         Command::Apply(args) => apply::run(&args, context),
         Command::Get(args) => get::run(&args, context),

@@ -23,6 +23,7 @@ pub mod registration;
 mod run;
 pub mod session;
 pub mod status;
+mod status_writer;
 pub mod store;
 mod stream;
 

@@ -48,6 +48,9 @@ pub use render::render;
 pub use resolved::{default_config, resolved};
 pub use service::app_protocol;
 
+pub(crate) use problems::{alternatives, nearest, quoted};
+pub(crate) use scalar::{Scalar, resolve};
+
 use document::{Read, Revision};
 use positions::Positions;
 use problems::Problems;

@@ -12,6 +12,7 @@ mod demo;
 mod docs;
 mod guides;
 mod h2;
+mod inject;
 mod install;
 mod kubernetes;
 mod mesh;

@@ -4,9 +4,11 @@
 
 mod binary;
 mod errors;
+mod gate;
 mod generated;
 mod help;
 mod installed;
+mod manifests;
 mod mesh;
 mod offline;
 mod workload;

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use meshctl::platform::kubernetes::manifests::{Rule, control_plane_rules};
 use meshctl::telemetry::reason::{REASON_HEADER, RULE_HEADER, Reason};
 
 fn top() -> PathBuf {
@@ -142,4 +143,36 @@ fn the_page_of_reasons_is_what_the_code_says() {
     }
     let found = fs::read_to_string(&path).expect("the page is in the repository");
     assert_eq!(found, expected, "run the tests with UPDATE_GOLDEN=1 to write it anew");
+}
+
+/// One line of the table of rights.
+fn right(rule: &Rule) -> String {
+    let ticked = |words: &[&str]| {
+        words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+    };
+    let group = if rule.group.is_empty() { "core" } else { rule.group };
+    let where_to = if rule.own_namespace { "its own namespace" } else { "everywhere" };
+    let which = match rule.names {
+        [] => "all".to_owned(),
+        names => ticked(names),
+    };
+    let (resources, verbs) = (ticked(rule.resources), ticked(rule.verbs));
+    format!("| {group} | {resources} | {which} | {where_to} | {verbs} | {} |", rule.why)
+}
+
+#[test]
+fn the_page_of_rights_is_what_is_installed() {
+    const HEAD: &str =
+        "| group | resources | which | where | verbs | what for |\n|---|---|---|---|---|---|\n";
+    let path = top().join("docs/reference/rbac.md");
+    let mut page = fs::read_to_string(&path).expect("the page is in the repository");
+    let start = page.find(HEAD).expect("the page has the table") + HEAD.len();
+    let end = page[start..].find("\n\n").expect("text follows the table") + start;
+    let expected = control_plane_rules().iter().map(right).collect::<Vec<_>>().join("\n");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        page.replace_range(start..end, &expected);
+        fs::write(&path, &page).expect("the page can be written");
+    }
+    let end = page[start..].find("\n\n").expect("text follows the table") + start;
+    assert_eq!(&page[start..end], expected, "run the tests with UPDATE_GOLDEN=1 to write it anew");
 }

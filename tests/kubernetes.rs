@@ -5,6 +5,8 @@
 //! namespaces of its own; what is there once for the whole cluster is held by [`support::Mesh`].
 
 mod calls;
+mod discovery;
+mod figures;
 mod support;
 mod testbed;
 mod under_load;

@@ -1,4 +1,5 @@
-//! `apply`: hands rules to the control plane, all documents or none, and waits for the proxies.
+//! `apply`: hands rules to the control plane, all documents or none, and waits for the proxies. On a
+//! cluster they go to the API server, which the control plane watches.
 //!
 //! The documents are checked here first, with the same words as `validate`, so that a typing
 //! mistake is told without a control plane. What the mesh alone knows it says itself.
@@ -8,6 +9,8 @@ use clap::{Args, ValueEnum};
 use super::args::{Context, NamespaceArgs};
 use super::changes::{ChangeArgs, Changes};
 use super::client::Client;
+use super::cluster::Cluster;
+use super::cluster::rules::{Step, Way, change};
 use super::exit::{Exit, Failure, Outcome};
 use super::input::{Input, InputArgs};
 use super::wait::{self, TimeoutArgs};
@@ -58,6 +61,21 @@ pub(crate) fn run(args: &ApplyArgs, context: &Context) -> Outcome {
         return Ok(Exit::Done);
     }
     let client = Client::of(context)?;
+    client.announce(context);
+    match client.cluster() {
+        Some(cluster) => on_cluster(args, parsed, &client, cluster, context),
+        None => here(args, &input, &parsed, &client, context),
+    }
+}
+
+/// Everything in one request.
+fn here(
+    args: &ApplyArgs,
+    input: &Input,
+    parsed: &Parsed,
+    client: &Client,
+    context: &Context,
+) -> Outcome {
     let request = ApplyRequest {
         sources: input.documents.iter().map(source).collect(),
         dry_run: args.dry_run.is_some(),
@@ -65,7 +83,7 @@ pub(crate) fn run(args: &ApplyArgs, context: &Context) -> Outcome {
         actor: actor(),
     };
     if args.wait && args.dry_run.is_none() {
-        wait::returned(&client, context, args.timeout)?;
+        wait::returned(client, context, args.timeout)?;
     }
     let result: ApplyResult = client.post("/v1/apply", &request)?;
     // The control plane checks again what was checked here, and knows more.
@@ -75,7 +93,26 @@ pub(crate) fn run(args: &ApplyArgs, context: &Context) -> Outcome {
     let revision = result.revision;
     Changes::done(result, args.dry_run.is_some()).print(args.format, context)?;
     if args.wait && args.dry_run.is_none() {
-        wait::propagation(&client, context, revision, args.timeout)?;
+        wait::propagation(client, context, revision, args.timeout)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// One after the other.
+fn on_cluster(
+    args: &ApplyArgs,
+    parsed: Parsed,
+    client: &Client,
+    cluster: &Cluster,
+    context: &Context,
+) -> Outcome {
+    let steps: Vec<_> = parsed.objects.iter().map(Step::Apply).collect();
+    let way = Way { dry_run: args.dry_run.is_some(), format: args.format, context };
+    let waits = args.wait && args.dry_run.is_none();
+    let before = waits.then(|| wait::returned(client, context, args.timeout)).transpose()?;
+    let done = client.block_on(change(cluster, &steps, parsed.diagnostics, way))?;
+    if let Some(before) = before {
+        wait::written(client, context, (before, &done), args.timeout)?;
     }
     Ok(Exit::Done)
 }

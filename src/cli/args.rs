@@ -12,8 +12,8 @@ use super::exit::Failure;
 use super::installation::{ClusterArgs, Installation};
 use super::output::{Color, Printer};
 use super::{
-    apply, certs, check, completions, control_plane, delete, demo, describe, get, install, man,
-    proxy, status, trace, uninstall, validate, version,
+    apply, certs, check, completions, control_plane, delete, demo, describe, get, inject, install,
+    man, proxy, status, trace, uninstall, validate, version,
 };
 use crate::names::Namespace;
 
@@ -84,6 +84,8 @@ pub(crate) enum Command {
     Install(install::InstallArgs),
     Uninstall(uninstall::UninstallArgs),
     Check(check::CheckArgs),
+    Inject(inject::InjectArgs),
+    Uninject(inject::UninjectArgs),
     Validate(validate::ValidateArgs),
     Apply(apply::ApplyArgs),
     Get(get::GetArgs),

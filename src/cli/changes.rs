@@ -35,21 +35,30 @@ pub(crate) struct Changes {
     api_version: &'static str,
     kind: &'static str,
     dry_run: bool,
-    /// The revision of the rules after it; `null` where no control plane was asked.
+    /// The revision of the rules after it; `null` where no control plane keeps them.
     revision: Option<u64>,
     objects: Vec<Change>,
     warnings: Vec<Diagnostic>,
 }
 
+/// What was done to one rule, or would be.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Change {
+pub(crate) struct Change {
     kind: String,
     namespace: String,
     name: String,
     action: &'static str,
-    /// `null` where no control plane was asked.
+    /// `null` where nobody who counts was asked.
     generation: Option<u64>,
+}
+
+impl Change {
+    /// What was done, in a word.
+    pub(crate) fn new(id: ObjectId, action: &'static str, generation: Option<u64>) -> Self {
+        let ObjectId { kind, namespace, name } = id;
+        Self { kind, namespace, name, action, generation }
+    }
 }
 
 impl Changes {
@@ -77,17 +86,12 @@ impl Changes {
         action: &'static str,
         warnings: Vec<Diagnostic>,
     ) -> Self {
-        let change = |it: ObjectId| Change {
-            kind: it.kind,
-            namespace: it.namespace,
-            name: it.name,
-            action,
-            generation: None,
-        };
+        let change = |it: ObjectId| Change::new(it, action, None);
         Self::new(true, None, objects.into_iter().map(change).collect(), warnings)
     }
 
-    fn new(
+    /// As it is said.
+    pub(crate) fn new(
         dry_run: bool,
         revision: Option<u64>,
         objects: Vec<Change>,

@@ -11,11 +11,10 @@ use serde::Serialize;
 use super::args::Context;
 use super::exit::{Exit, Failure, Outcome};
 use super::install::Platform;
-use super::installation::{Installation, Target};
+use super::installation::Installation;
 use super::output;
 use super::wait::TimeoutArgs;
 use crate::control::api::shapes::API_VERSION;
-use crate::names::Namespace;
 
 mod before;
 mod cluster;
@@ -139,26 +138,10 @@ pub(crate) fn run(args: &CheckArgs, context: &Context) -> Outcome {
 }
 
 fn look(args: &CheckArgs, context: &Context) -> Result<Vec<Group>, Failure> {
-    match meant(args, context)? {
+    match context.installation()?.on(args.platform) {
         Installation::Kubernetes(target) => cluster::groups(args, &target, context),
         Installation::Local => local(args, context),
     }
-}
-
-/// The mesh that is meant; of a cluster that is only called so, the current context.
-fn meant(args: &CheckArgs, context: &Context) -> Result<Installation, Failure> {
-    Ok(match (args.platform, context.installation()?) {
-        (None, recorded) => recorded,
-        (Some(Platform::Local), _) => Installation::Local,
-        (Some(Platform::Kubernetes), Installation::Kubernetes(target)) => {
-            Installation::Kubernetes(target)
-        }
-        (Some(Platform::Kubernetes), Installation::Local) => Installation::Kubernetes(Target {
-            kubeconfig: None,
-            context: None,
-            namespace: Namespace::root(),
-        }),
-    })
 }
 
 fn local(args: &CheckArgs, context: &Context) -> Result<Vec<Group>, Failure> {

@@ -68,6 +68,7 @@ impl Client {
         match context.installation()? {
             Installation::Local => Self::new(context.home()?),
             Installation::Kubernetes(target) => {
+                install_provider();
                 let runtime = runtime()?;
                 let cluster = runtime.block_on(Cluster::connect(&target))?;
                 let way = Way::Forwarded(Box::new(Forwarded::new(cluster)));

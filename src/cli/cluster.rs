@@ -1,5 +1,7 @@
 //! A mesh on a cluster, as commands see it: connected by kubeconfig, in words where that fails.
 
+pub(crate) mod rules;
+
 use super::args::Context;
 use super::exit::Failure;
 use super::installation::Target;

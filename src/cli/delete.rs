@@ -9,6 +9,8 @@ use super::apply::{self, DryRun};
 use super::args::{Context, NamespaceArgs};
 use super::changes::{ChangeArgs, Changes};
 use super::client::Client;
+use super::cluster::rules::{Step, Way, change};
+use super::cluster::{Cluster, failed};
 use super::confirm::{self, ConfirmArgs};
 use super::diagnostics::plural;
 use super::exit::{Exit, Failure, Outcome};
@@ -16,6 +18,8 @@ use super::input::Input;
 use super::wait::{self, TimeoutArgs};
 use super::{complete, kind};
 use crate::control::api::shapes::{ApplyResult, DeleteRequest, ObjectId, ObjectList};
+use crate::mesh::{ObjectKind, ObjectRef};
+use crate::platform::kubernetes::rules;
 
 /// Delete rules, all of those named or none.
 #[derive(Debug, Args)]
@@ -62,32 +66,42 @@ pub(crate) struct DeleteArgs {
 }
 
 pub(crate) fn run(args: &DeleteArgs, context: &Context) -> Outcome {
-    let home = context.home()?;
     let objects = match args.filename.is_empty() {
-        true => named(args, home)?,
+        true => named(args, context)?,
         false => written(args, context)?,
     };
     if let Some(DryRun::Client) = args.dry_run {
+        let objects = objects.iter().map(kind::id);
         Changes::here(objects, "deleted", Vec::new()).print(args.format, context)?;
         return Ok(Exit::Done);
     }
     if objects.is_empty() {
         context.printer.note("there is nothing to delete");
     }
+    let client = Client::of(context)?;
     if args.dry_run.is_none() && !objects.is_empty() {
-        let names: Vec<String> = objects.iter().map(short).collect();
+        // Before the question, which is about it.
+        client.announce(context);
+        let names: Vec<String> = objects.iter().map(|it| short(&kind::id(it))).collect();
         let what = match names.as_slice() {
             [one] => format!("delete {one}"),
             many => format!("delete {} ({})", plural(many.len(), "rule"), many.join(", ")),
         };
         confirm::confirm(args.confirm, context.printer, &what)?;
     }
-    let client = Client::new(home)?;
+    match client.cluster() {
+        Some(cluster) => on_cluster(args, &objects, &client, cluster, context),
+        None => here(args, &objects, &client, context),
+    }
+}
+
+/// Everything in one request.
+fn here(args: &DeleteArgs, objects: &[ObjectRef], client: &Client, context: &Context) -> Outcome {
     if args.wait && args.dry_run.is_none() {
-        wait::returned(&client, context, args.timeout)?;
+        wait::returned(client, context, args.timeout)?;
     }
     let request = DeleteRequest {
-        objects,
+        objects: objects.iter().map(kind::id).collect(),
         dry_run: args.dry_run.is_some(),
         ignore_not_found: args.ignore_not_found,
         actor: apply::actor(),
@@ -96,7 +110,27 @@ pub(crate) fn run(args: &DeleteArgs, context: &Context) -> Outcome {
     let revision = result.revision;
     Changes::done(result, args.dry_run.is_some()).print(args.format, context)?;
     if args.wait && args.dry_run.is_none() {
-        wait::propagation(&client, context, revision, args.timeout)?;
+        wait::propagation(client, context, revision, args.timeout)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// One after the other.
+fn on_cluster(
+    args: &DeleteArgs,
+    objects: &[ObjectRef],
+    client: &Client,
+    cluster: &Cluster,
+    context: &Context,
+) -> Outcome {
+    let step = |object| Step::Delete(object, args.ignore_not_found);
+    let steps: Vec<_> = objects.iter().map(step).collect();
+    let way = Way { dry_run: args.dry_run.is_some(), format: args.format, context };
+    let waits = args.wait && args.dry_run.is_none();
+    let before = waits.then(|| wait::returned(client, context, args.timeout)).transpose()?;
+    let done = client.block_on(change(cluster, &steps, Vec::new(), way))?;
+    if let Some(before) = before {
+        wait::written(client, context, (before, &done), args.timeout)?;
     }
     Ok(Exit::Done)
 }
@@ -105,13 +139,17 @@ fn short(id: &ObjectId) -> String {
     format!("{}/{} in {}", kind::word(&id.kind), id.name, id.namespace)
 }
 
-fn named(args: &DeleteArgs, home: &std::path::Path) -> Result<Vec<ObjectId>, Failure> {
+fn named(args: &DeleteArgs, context: &Context) -> Result<Vec<ObjectRef>, Failure> {
     let within = &args.namespace.namespace;
     let mut objects = Vec::new();
     for (kind, name) in kind::resolve(&args.what)? {
         match (name, args.all) {
-            (Some(name), false) => objects.push(kind::object(kind, within, &name)?),
-            (None, true) => objects.extend(all_of(kind, &kind::namespace(kind, within), home)?),
+            (Some(name), false) => objects.push(kind::reference(kind, within, &name)?),
+            (None, true) => {
+                for name in all_of(kind, &kind::namespace(kind, within), context)? {
+                    objects.push(kind::reference(kind, within, &name)?);
+                }
+            }
             (Some(_), true) => {
                 return Err(Failure::usage("`--all` cannot be used with a name"));
             }
@@ -124,21 +162,22 @@ fn named(args: &DeleteArgs, home: &std::path::Path) -> Result<Vec<ObjectId>, Fai
     Ok(objects)
 }
 
-fn all_of(
-    kind: crate::mesh::ObjectKind,
-    namespace: &str,
-    home: &std::path::Path,
-) -> Result<Vec<ObjectId>, Failure> {
+/// The names of all rules of a kind.
+fn all_of(kind: ObjectKind, namespace: &str, context: &Context) -> Result<Vec<String>, Failure> {
+    let client = Client::of(context)?;
+    if let Some(cluster) = client.cluster() {
+        let listed = client.block_on(rules::list(&cluster.connection, kind, namespace));
+        return listed.map_err(failed);
+    }
     let query = [("kind", kind.as_str()), ("namespace", namespace)];
-    let list: ObjectList = Client::new(home)?.get("/v1/objects", &query)?;
+    let list: ObjectList = client.get("/v1/objects", &query)?;
     let name =
         |item: &serde_json::Value| Some(item.pointer("/metadata/name")?.as_str()?.to_owned());
-    let id = |name| ObjectId { kind: kind.as_str().into(), namespace: namespace.into(), name };
-    Ok(list.items.iter().filter_map(name).map(id).collect())
+    Ok(list.items.iter().filter_map(name).collect())
 }
 
-fn written(args: &DeleteArgs, context: &Context) -> Result<Vec<ObjectId>, Failure> {
+fn written(args: &DeleteArgs, context: &Context) -> Result<Vec<ObjectRef>, Failure> {
     let input = Input::read(&args.filename, args.recursive)?;
     let parsed = apply::parse(&input, &args.namespace.namespace, context)?;
-    Ok(parsed.objects.iter().map(|object| kind::id(&object.reference)).collect())
+    Ok(parsed.objects.into_iter().map(|object| object.reference).collect())
 }

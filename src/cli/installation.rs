@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::exit::Failure;
+use super::install::Platform;
 use crate::names::{Namespace, ROOT_NAMESPACE};
 use crate::net::file::write_atomic;
 
@@ -106,6 +107,18 @@ impl Installation {
         match std::fs::remove_file(home.join(FILE)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
+        }
+    }
+
+    /// The same on the platform that is named: of a cluster that is only called so, the current
+    /// context.
+    pub(crate) fn on(self, platform: Option<Platform>) -> Self {
+        match (platform, self) {
+            (Some(Platform::Local), _) => Self::Local,
+            (Some(Platform::Kubernetes), Self::Local) => {
+                Self::Kubernetes(Target { kubeconfig: None, context: None, namespace: usual() })
+            }
+            (_, meant) => meant,
         }
     }
 

@@ -84,16 +84,25 @@ pub(crate) fn id(reference: &ObjectRef) -> ObjectId {
     }
 }
 
-/// Names one object for the admin API, after checking that it can be a name.
+/// One object, after checking that it can be a name.
+pub(crate) fn reference(
+    kind: ObjectKind,
+    within: &Namespace,
+    name: &str,
+) -> Result<ObjectRef, Failure> {
+    let name = name.parse().map_err(Failure::misuse)?;
+    let namespace = match kind {
+        ObjectKind::MeshConfig => Namespace::root(),
+        _ => within.clone(),
+    };
+    Ok(ObjectRef { kind, namespace, name })
+}
+
+/// The same for the admin API.
 pub(crate) fn object(
     kind: ObjectKind,
     within: &Namespace,
     name: &str,
 ) -> Result<ObjectId, Failure> {
-    let name: crate::names::ObjectName = name.parse().map_err(Failure::misuse)?;
-    Ok(ObjectId {
-        kind: kind.as_str().to_owned(),
-        namespace: namespace(kind, within),
-        name: name.to_string(),
-    })
+    reference(kind, within, name).map(|reference| id(&reference))
 }

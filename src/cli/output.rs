@@ -90,12 +90,13 @@ impl Printer {
     /// Data: text to stdout as it is, with styles taken out where they are not wanted.
     pub(crate) fn data(&self, text: &str) -> Result<(), Failure> {
         let mut out = AutoStream::new(std::io::stdout().lock(), self.choice(&std::io::stdout()));
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| {
-            match error.kind() {
-                std::io::ErrorKind::BrokenPipe => Failure::from(ClosedPipe),
-                _ => Failure::from(error).context("cannot write to standard output"),
-            }
-        })
+        written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+    }
+
+    /// Data of which no byte may change, such as manifests.
+    pub(crate) fn verbatim(&self, text: &str) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
     }
 
     /// One line of data.
@@ -167,6 +168,14 @@ impl Printer {
             chosen => chosen,
         }
     }
+}
+
+/// What writing to standard output came to.
+fn written(result: std::io::Result<()>) -> Result<(), Failure> {
+    result.map_err(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Failure::from(ClosedPipe),
+        _ => Failure::from(error).context("cannot write to standard output"),
+    })
 }
 
 /// A spinner that goes away when it is dropped.

@@ -5,6 +5,7 @@ use clap::Args;
 use super::args::Context;
 use super::confirm::ConfirmArgs;
 use super::exit::{Failure, Outcome};
+use super::install::Platform;
 use super::installation::Installation;
 use super::wait::TimeoutArgs;
 
@@ -23,6 +24,9 @@ Examples:
   meshctl uninstall --purge --yes    delete rules, certificates and logs too
   meshctl uninstall --context prod   take the mesh off that cluster")]
 pub(crate) struct UninstallArgs {
+    /// Where the mesh is [default: where `install` has put it].
+    #[arg(long)]
+    platform: Option<Platform>,
     /// Also delete all data: rules; on this machine root certificate, proxies' directories and logs
     /// too.
     #[arg(long)]
@@ -37,7 +41,7 @@ pub(crate) struct UninstallArgs {
 }
 
 pub(crate) fn run(args: &UninstallArgs, context: &Context) -> Outcome {
-    match context.installation()? {
+    match context.installation()?.on(args.platform) {
         Installation::Local if args.force => {
             Err(Failure::usage("`--force` is for a mesh on a cluster")
                 .help("name the cluster with `--context`, or leave `--force` out"))

@@ -1,6 +1,6 @@
 //! `--wait`: asks how far a revision has come until every proxy concerned has answered.
 //!
-//! In goes a revision, out come lines for people, or a failure that names proxy, rule, field and
+//! In goes a revision, or what was written on a cluster, out come lines for people, or a failure that names proxy, rule, field and
 //! reason. Proxies that are away are named and not waited for.
 
 use std::time::{Duration, Instant};
@@ -9,9 +9,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::args::Context;
 use super::client::Client;
+use super::cluster::rules::Done;
 use super::diagnostics::plural;
 use super::exit::Failure;
-use crate::control::api::shapes::{MeshStatus, Propagation, ProxyState, Rejection};
+use super::kind;
+use crate::control::api::shapes::{MeshStatus, ObjectId, Propagation, ProxyState, Rejection};
+use crate::platform::kubernetes::rules::Action;
 
 #[cfg(test)]
 mod tests;
@@ -37,18 +40,18 @@ pub(crate) struct TimeoutArgs {
 
 /// Waits, after a start of the control plane, until the proxies that it knows are back or
 /// [`RETURN`] is over. Before that nobody knows what they subscribe to, so a change made then
-/// would settle without them.
+/// would settle without them. Returns the revision of the rules.
 pub(crate) fn returned(
     client: &Client,
     context: &Context,
     timeout: TimeoutArgs,
-) -> Result<(), Failure> {
+) -> Result<u64, Failure> {
     let deadline = Instant::now() + timeout.timeout;
     let mut progress = None;
     loop {
         let now: MeshStatus = client.get("/v1/status", &[])?;
         if !is_returning(&now, Timestamp::now()) || Instant::now() >= deadline {
-            return Ok(());
+            return Ok(now.control_plane.revision);
         }
         progress.get_or_insert_with(|| {
             context.printer.progress("waiting for the proxies to come back after a restart")
@@ -71,29 +74,73 @@ pub(crate) fn propagation(
     timeout: TimeoutArgs,
 ) -> Result<(), Failure> {
     let deadline = Instant::now() + timeout.timeout;
+    let query = [("revision", revision.to_string())];
+    let settled = settle(client, context, ("/v1/propagation", &query), (deadline, timeout))?;
+    for line in told(&settled) {
+        context.printer.note(&line);
+    }
+    Ok(())
+}
+
+/// Waits until what was written on a cluster has come to the control plane, whose rules were at the
+/// revision `before`, and is settled.
+pub(crate) fn written(
+    client: &Client,
+    context: &Context,
+    (before, done): (u64, &Done),
+    timeout: TimeoutArgs,
+) -> Result<(), Failure> {
+    let deadline = Instant::now() + timeout.timeout;
+    let changed = done.iter().filter(|(_, written)| written.action != Action::Unchanged);
+    for (reference, written) in changed {
+        let Some(version) = written.version else { continue };
+        let ObjectId { kind, namespace, name } = kind::id(reference);
+        let which = match written.action {
+            Action::Deleted => "goneAfter",
+            _ => "resourceVersion",
+        };
+        let shown = format!("{}/{name}", kind::word(&kind));
+        let query = [
+            ("kind", kind),
+            ("namespace", namespace),
+            ("name", name),
+            ("after", before.to_string()),
+            (which, version.to_string()),
+        ];
+        let path = "/v1/propagation/object";
+        let settled = settle(client, context, (path, &query), (deadline, timeout))?;
+        for line in told(&settled) {
+            context.printer.note(&format!("{shown}: {line}"));
+        }
+    }
+    Ok(())
+}
+
+/// Asks until every proxy concerned has answered.
+fn settle(
+    client: &Client,
+    context: &Context,
+    (path, query): (&str, &[(&str, String)]),
+    (deadline, timeout): (Instant, TimeoutArgs),
+) -> Result<Propagation, Failure> {
+    let query: Vec<_> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let progress = context.printer.progress("waiting for the proxies");
-    let revision = revision.to_string();
     let settled = loop {
-        let now: Propagation = client.get("/v1/propagation", &[("revision", &revision)])?;
+        let now: Propagation = client.get(path, &query)?;
         if !now.rejected.is_empty() || (now.compiled && now.pending.is_empty()) {
             break now;
         }
         if Instant::now() >= deadline {
-            drop(progress);
             return Err(late(&now, timeout.timeout));
         }
         let known = now.acknowledged.len() + now.pending.len();
         progress.update(format!("acknowledged by {} of {known} proxies", now.acknowledged.len()));
         std::thread::sleep(INTERVAL);
     };
-    drop(progress);
-    if !settled.rejected.is_empty() {
-        return Err(refused(&settled.rejected));
+    match settled.rejected.is_empty() {
+        true => Ok(settled),
+        false => Err(refused(&settled.rejected)),
     }
-    for line in told(&settled) {
-        context.printer.note(&line);
-    }
-    Ok(())
 }
 
 /// What a settled revision is worth saying.

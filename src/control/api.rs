@@ -23,6 +23,7 @@ mod apply;
 mod command;
 mod objects;
 mod observe;
+mod propagation;
 pub mod shapes;
 
 /// The largest request: 64 MiB of rules, escaped as JSON.
@@ -33,7 +34,8 @@ pub(super) fn router(plane: &Arc<Plane>) -> Router {
     Router::new()
         .route("/v1/version", get(observe::version))
         .route("/v1/status", get(observe::status))
-        .route("/v1/propagation", get(observe::propagation))
+        .route("/v1/propagation", get(propagation::of_revision))
+        .route("/v1/propagation/object", get(propagation::of_object))
         .route("/v1/certificates", get(observe::certificates))
         .route("/v1/traces", get(observe::traces))
         .route("/v1/traces/{id}", get(observe::trace))

@@ -44,6 +44,7 @@ pub struct Programmed {
 #[derive(Debug, Default)]
 pub struct Board {
     catalog: HashMap<Key, Published>,
+    changes: u64,
     /// Who is here.
     pub proxies: Proxies,
     /// How far revisions have come.
@@ -54,6 +55,11 @@ impl Board {
     /// Nothing yet; the rules are at `revision`.
     pub fn new(revision: u64) -> Self {
         Self { ledger: Ledger::new(revision), ..Self::default() }
+    }
+
+    /// Goes up whenever [`Board::programmed`] may have become different.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// The resource of `key`, if there is one.
@@ -95,6 +101,7 @@ impl Board {
         revisions: &[(u64, Instant)],
         now: Instant,
     ) {
+        self.changes += 1;
         let mut changed = Vec::new();
         for (key, published) in fresh {
             let version = published.as_ref().map(|it| Arc::clone(&it.encoded.version));
@@ -153,12 +160,14 @@ impl Board {
 
     /// The proxy no longer wants `key`.
     pub fn let_go(&mut self, id: &ProxyId, key: &Key) {
+        self.changes += 1;
         self.proxies.unsubscribe(id, key);
         self.ledger.unsubscribed(id, key);
     }
 
     /// The proxy left the mesh for good.
     pub fn leave(&mut self, id: &ProxyId) {
+        self.changes += 1;
         self.proxies.remove(id);
         self.ledger.left(id);
     }
@@ -172,6 +181,7 @@ impl Board {
 
     /// Takes over what `session` knows of `key` after the proxy spoke.
     pub fn heard(&mut self, id: &ProxyId, key: &Key, session: &Session, now: Instant) {
+        self.changes += 1;
         let acknowledged = match session.acknowledged(key) {
             Some(Held::Version(version)) => Some(Some(Arc::clone(version))),
             Some(Held::Absent) => Some(None),

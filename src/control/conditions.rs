@@ -1,17 +1,22 @@
 //! The status of a rule: `Accepted`, `ResolvedRefs`, `Programmed`, as the Gateway API words them.
 //!
-//! Pure, from the snapshot and from what the board says that proxies made of the rule. `Programmed`
-//! counts the proxies that subscribe to what came of it, those away included: `n of m`.
+//! Pure, from the snapshot and from what the board says that proxies made of the rule. For people
+//! `Programmed` counts the proxies that subscribe to what came of it, those away included: `n of m`.
+//! What is written back to a cluster (`parents`, `standing`) leaves out the counts, so that it changes
+//! at transitions only.
 
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
 use crate::control::board::Programmed;
-use crate::mesh::{HttpRoute, ObjectKind, ObjectRef, Snapshot, TrafficPolicy};
+use crate::mesh::{HttpRoute, ObjectKind, ObjectRef, Parent, Snapshot, TrafficPolicy};
 
+mod parents;
 #[cfg(test)]
 mod tests;
+
+pub use parents::ParentStatus;
 
 /// One condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,6 +43,9 @@ pub struct Judge<'a> {
     programmed: HashMap<&'a (ObjectRef, u64), Programmed>,
 }
 
+/// The reason of a rule that is on its way to proxies.
+pub const PENDING: &str = "Pending";
+
 type Verdict = (&'static str, &'static str, String);
 
 impl<'a> Judge<'a> {
@@ -52,19 +60,18 @@ impl<'a> Judge<'a> {
 
     /// The conditions of a rule in the generation that is stored.
     pub fn conditions(&self, rule: &ObjectRef, generation: u64) -> Vec<Condition> {
-        let condition = |kind, (status, reason, message): Verdict| Condition {
-            kind,
-            status,
-            reason,
-            message,
-            observed_generation: generation,
-        };
-        let mut conditions = vec![condition("Accepted", self.accepted(rule))];
+        let mut conditions = vec![condition("Accepted", self.accepted(rule), generation)];
         if let Some(route) = self.snapshot.routes.get(rule) {
-            conditions.push(condition("ResolvedRefs", self.resolved(route)));
+            conditions.push(condition("ResolvedRefs", self.resolved(route), generation));
         }
-        conditions.push(condition("Programmed", self.programmed(rule, generation)));
+        conditions.push(condition("Programmed", self.programmed(rule, generation), generation));
         conditions
+    }
+
+    /// The conditions of a policy or of the settings, without what changes all the time.
+    pub fn standing(&self, rule: &ObjectRef, generation: u64) -> Vec<Condition> {
+        let accepted = condition("Accepted", self.accepted(rule), generation);
+        vec![accepted, condition("Programmed", self.progress(rule, generation), generation)]
     }
 
     fn accepted(&self, rule: &ObjectRef) -> Verdict {
@@ -85,13 +92,27 @@ impl<'a> Judge<'a> {
 
     /// A route none of whose parents is there has no effect.
     fn parentless(&self, route: &HttpRoute) -> Option<Verdict> {
-        let there = |service| self.snapshot.service(service).is_some();
-        if route.parents.iter().any(|parent| there(&parent.service)) {
+        let faults: Option<Vec<_>> =
+            route.parents.iter().map(|parent| self.parent_fault(parent)).collect();
+        Some(("False", "NoMatchingParent", faults?.join(", ")))
+    }
+
+    /// Why a route cannot be about that parent; `None` where it can.
+    fn parent_fault(&self, parent: &Parent) -> Option<String> {
+        let name = &parent.service;
+        let Some(service) = self.snapshot.service(name) else {
+            return Some(format!("no such service: `{name}`"));
+        };
+        if service.headless {
+            return Some(format!("service `{name}` is headless: it has no address to call"));
+        }
+        let selected = service.ports.iter().any(|port| parent.selects(port));
+        if selected || parent.is_whole() {
             return None;
         }
-        let names: Vec<_> = route.parents.iter().map(|it| format!("`{}`", it.service)).collect();
-        let message = format!("no such service: {}", names.join(", "));
-        Some(("False", "NoMatchingParent", message))
+        let number = parent.port.map(|port| format!(" {port}")).unwrap_or_default();
+        let named = parent.section.as_ref().map(|port| format!(" named `{port}`"));
+        Some(format!("service `{name}` has no port{number}{}", named.unwrap_or_default()))
     }
 
     /// A policy has no effect while an older one is about the same service, or it is about none.
@@ -136,19 +157,39 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// What proxies made of a rule, in numbers.
     fn programmed(&self, rule: &ObjectRef, generation: u64) -> Verdict {
-        let none = || ("Unknown", "NoProxies", "no proxy uses what it is about".to_owned());
+        let (status, reason, message) = self.progress(rule, generation);
         let Some(programmed) = self.programmed.get(&(rule.clone(), generation)) else {
-            return none();
+            return (status, reason, message);
         };
         let all = programmed.proxies.len();
         let done = programmed.proxies.values().filter(|done| **done).count();
         let count = format!("acknowledged by {done} of {all} proxies");
+        let message = match reason {
+            "NoProxies" => message,
+            "Rejected" => format!("{count}; {message}"),
+            _ => count,
+        };
+        (status, reason, message)
+    }
+
+    /// What proxies made of a rule, as long as it is the same.
+    fn progress(&self, rule: &ObjectRef, generation: u64) -> Verdict {
+        let programmed = self.programmed.get(&(rule.clone(), generation));
+        let Some(programmed) = programmed.filter(|it| !it.proxies.is_empty()) else {
+            return ("Unknown", "NoProxies", "no proxy uses what it is about".to_owned());
+        };
         match &programmed.refusal {
-            _ if all == 0 => none(),
-            Some(refusal) => ("False", "Rejected", format!("{count}; {refusal}")),
-            None if done == all => ("True", "Programmed", count),
-            None => ("False", "Pending", count),
+            Some(refusal) => ("False", "Rejected", refusal.clone()),
+            None if programmed.proxies.values().all(|done| *done) => {
+                ("True", "Programmed", String::new())
+            }
+            None => ("False", PENDING, "not every proxy has acknowledged it yet".to_owned()),
         }
     }
+}
+
+fn condition(kind: &'static str, (status, reason, message): Verdict, generation: u64) -> Condition {
+    Condition { kind, status, reason, message, observed_generation: generation }
 }

@@ -169,15 +169,7 @@ impl Ledger {
         revision: u64,
         connected: impl Fn(&ProxyId) -> bool,
     ) -> Propagation {
-        let mut answer = Propagation {
-            revision,
-            compiled: revision <= self.compiled,
-            acknowledged: Vec::new(),
-            pending: Vec::new(),
-            disconnected: Vec::new(),
-            rejected: Vec::new(),
-            settled_ms: None,
-        };
+        let mut answer = Propagation { compiled: revision <= self.compiled, ..empty(revision) };
         let Some(record) = self.records.iter_mut().find(|record| record.revision == revision)
         else {
             // Older than what is remembered: whatever it changed was followed up since.
@@ -185,18 +177,64 @@ impl Ledger {
             return answer;
         };
         for (proxy, keys) in &record.proxies {
-            match standing(keys) {
-                Standing::Acknowledged => answer.acknowledged.push(proxy.to_string()),
-                Standing::Rejected => answer.rejected.extend(rejections(proxy, keys)),
-                Standing::Pending if connected(proxy) => answer.pending.push(proxy.to_string()),
-                Standing::Pending => answer.disconnected.push(proxy.to_string()),
-            }
+            tell(&mut answer, proxy, keys, &connected);
         }
         if answer.pending.is_empty() {
             let took = record.last.saturating_duration_since(record.committed).as_secs_f64() * 1e3;
             answer.settled_ms = Some(*record.settled_ms.get_or_insert(took));
         }
         answer
+    }
+
+    /// How far everything has come that was compiled for revisions after `revision`.
+    pub fn since(&self, revision: u64, connected: impl Fn(&ProxyId) -> bool) -> Propagation {
+        let mut answer = Propagation { compiled: true, ..empty(revision) };
+        let mut proxies: BTreeMap<&ProxyId, BTreeMap<Key, Progress>> = BTreeMap::new();
+        let mut took: Option<(Instant, Instant)> = None;
+        for record in self.records.iter().filter(|record| record.revision > revision) {
+            let (from, to) = took.unwrap_or((record.committed, record.last));
+            took = Some((from.min(record.committed), to.max(record.last)));
+            for (proxy, keys) in &record.proxies {
+                // Of one key the last word counts.
+                let keys = keys.iter().map(|(key, progress)| (key.clone(), progress.clone()));
+                proxies.entry(proxy).or_default().extend(keys);
+            }
+        }
+        for (proxy, keys) in proxies {
+            tell(&mut answer, proxy, &keys, &connected);
+        }
+        let took = took.filter(|_| answer.pending.is_empty());
+        let milliseconds =
+            |(from, to): (Instant, Instant)| to.saturating_duration_since(from).as_secs_f64() * 1e3;
+        Propagation { settled_ms: took.map(milliseconds), ..answer }
+    }
+}
+
+/// Nobody has said anything yet.
+fn empty(revision: u64) -> Propagation {
+    Propagation {
+        revision,
+        compiled: false,
+        acknowledged: Vec::new(),
+        pending: Vec::new(),
+        disconnected: Vec::new(),
+        rejected: Vec::new(),
+        settled_ms: None,
+    }
+}
+
+/// Puts a proxy where it belongs.
+fn tell(
+    answer: &mut Propagation,
+    proxy: &ProxyId,
+    keys: &BTreeMap<Key, Progress>,
+    connected: impl Fn(&ProxyId) -> bool,
+) {
+    match standing(keys) {
+        Standing::Acknowledged => answer.acknowledged.push(proxy.to_string()),
+        Standing::Rejected => answer.rejected.extend(rejections(proxy, keys)),
+        Standing::Pending if connected(proxy) => answer.pending.push(proxy.to_string()),
+        Standing::Pending => answer.disconnected.push(proxy.to_string()),
     }
 }
 

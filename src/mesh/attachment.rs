@@ -28,6 +28,10 @@ impl Snapshot {
         port: &ServicePort,
         consumer: Option<&Namespace>,
     ) -> Vec<Arc<HttpRoute>> {
+        // What has no address of its own is not called through one (GEP-1294).
+        if self.declared.get(service).is_some_and(|declared| declared.headless) {
+            return Vec::new();
+        }
         let mut attached = self.routes_of(service);
         attached.retain(|route| route.is_attached_to(service, port));
         let written_by = |route: &Arc<HttpRoute>| Some(&route.namespace) == consumer;

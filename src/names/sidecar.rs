@@ -34,6 +34,9 @@ pub const METRICS_PORT: u16 = 14_715;
 /// The name of the control plane's Deployment, Services, ServiceAccount and field manager.
 pub const CONTROL_PLANE: &str = "meshctl";
 
+/// How the control plane signs its part of the status of a route (Gateway API `controllerName`).
+pub const CONTROLLER_NAME: &str = "meshctl.dev/control-plane";
+
 /// The audience of service-account tokens that are meant for the control plane.
 pub const AUDIENCE: &str = "meshctl";
 
@@ -66,3 +69,34 @@ pub const VIEWER: &str = "meshctl-viewer";
 
 /// The service account that may also change what is not a Kubernetes object.
 pub const OPERATOR: &str = "meshctl-operator";
+
+/// Where the binary lies in our image.
+pub const PROGRAM: &str = "/usr/local/bin/meshctl";
+
+/// On an injected pod: the network probes and lifecycle handlers as they were, JSON by
+/// `CONTAINER/readiness`.
+pub const PROBES_ANNOTATION: &str = "meshctl.dev/probes";
+
+/// On a pod injected as text: what stood where something was replaced, JSON, for `uninject`.
+pub const SOURCE_ANNOTATION: &str = "meshctl.dev/source";
+
+/// What of the sidecar's environment holds the application's probes, JSON by
+/// `CONTAINER/readiness`, ports as numbers.
+pub const PROBES_ENV: &str = "MESHCTL_PROBES";
+
+/// The volume with the sidecar's token, where it is mounted, and the file in it.
+pub const TOKEN_VOLUME: &str = "meshctl-token";
+/// See [`TOKEN_VOLUME`].
+pub const TOKEN_DIR: &str = "/var/run/secrets/meshctl/token";
+/// See [`TOKEN_VOLUME`].
+pub const TOKEN_FILE: &str = "token";
+
+/// The volume with the mesh's roots, and where it is mounted.
+pub const ROOT_VOLUME: &str = "meshctl-root";
+/// See [`ROOT_VOLUME`].
+pub const ROOT_DIR: &str = "/var/run/meshctl/root";
+
+/// The volume in memory with what the sidecar keeps, and where it is mounted.
+pub const HOME_VOLUME: &str = "meshctl-home";
+/// See [`HOME_VOLUME`].
+pub const HOME_DIR: &str = "/var/lib/meshctl";

@@ -6,10 +6,12 @@
 pub mod client;
 pub mod crds;
 pub mod discovery;
+pub mod inject;
 pub mod manifests;
 pub mod objects;
 pub mod rights;
 pub mod rollout;
+pub mod rules;
 pub mod survey;
 pub mod trial;
 pub mod versions;

@@ -2,7 +2,7 @@
 //!
 //! Codes are stable: scripts and searches rely on them, so one that is gone is never given to
 //! something else. `docs/reference/diagnostics.md` is written from this table. First two digits:
-//! 00 reading, 01 YAML, 02 schema, 03 values, 04 across objects, 09 not supported yet.
+//! 00 reading, 01 YAML, 02 schema, 03 values, 04 across objects, 05 injection, 09 not supported yet.
 
 #[cfg(test)]
 mod tests;
@@ -20,7 +20,8 @@ pub struct Code {
 
 macro_rules! codes {
     ($($name:ident $code:literal $summary:literal $help:literal)*) => {
-        $(pub(super) const $name: &Code =
+        $(#[doc = $summary]
+        pub const $name: &Code =
             &Code { code: $code, summary: $summary, help: $help };)*
 
         /// Every code, ascending.
@@ -109,6 +110,14 @@ codes! {
         "take them away; the service that is called decides"
     MISSING_PORT "MC0407" "a route whose parent has no such port: it never applies"
         "name a port that the service has, or none for all of them"
+    BAD_MARK "MC0501" "a label or annotation under `meshctl.dev/` that does not exist, or a value that it cannot have"
+        "see `docs/reference/injection.md` for all of them"
+    NOT_INJECTABLE "MC0502" "a pod that cannot be given a sidecar"
+        "change what the message names, or label the pod `meshctl.dev/inject: disabled`"
+    INJECTION_RISK "MC0503" "something about a pod that weakens its sidecar, or has no effect where it stands"
+        "see `docs/reference/injection.md`"
+    SHARED_TEXT "MC0504" "a document that cannot be changed as text without changing something else"
+        "write aliases (`*name`) and merge keys (`<<`) out in full"
     KIND_NOT_YET "MC0901" "a kind that this version does not support yet"
         "take the document away until a version supports it"
     FIELD_NOT_YET "MC0902" "a field that this version does not support yet"

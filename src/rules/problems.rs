@@ -108,7 +108,7 @@ impl<'f> Problems<'f> {
 }
 
 /// A foreign text for a message: in backticks, escaped, cut.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut shown: String = text
         .chars()
         .take(MAX_SHOWN)
@@ -124,7 +124,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// The word of `words` that was probably meant.
-pub(super) fn nearest<'w>(
+pub(crate) fn nearest<'w>(
     found: &str,
     words: impl IntoIterator<Item = &'w str>,
 ) -> Option<&'w str> {
@@ -152,7 +152,7 @@ pub(super) fn nearest<'w>(
 }
 
 /// Words for a message: `` `a`, `b` or `c` ``.
-pub(super) fn alternatives<'w>(words: impl IntoIterator<Item = &'w str>) -> String {
+pub(crate) fn alternatives<'w>(words: impl IntoIterator<Item = &'w str>) -> String {
     let words: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
     match words.split_last() {
         Some((last, [])) => last.clone(),

@@ -2,11 +2,13 @@
 //!
 //! What cannot be read because a right is missing is a finding of its own, never the end.
 
-use super::{CheckArgs, Finding, Group};
+use super::{CheckArgs, Finding, Group, data_plane};
 use crate::cli::args::Context;
+use crate::cli::client::Client;
 use crate::cli::exit::Failure;
 use crate::cli::installation::Target;
 use crate::cli::on_cluster::OnCluster;
+use crate::control::api::shapes::MeshStatus;
 use crate::platform::kubernetes::client::fault::RequestError;
 
 mod before;
@@ -36,15 +38,38 @@ pub(super) fn groups(
         checks.extend(before::leftovers(&cluster, is_installed.as_ref().is_ok_and(|it| *it)));
     }
     let mut groups = vec![Group { group: "cluster", checks }];
+    let mut asked = None;
     if !args.pre {
-        let checks = installed::checks(&cluster, target);
+        let mut checks = installed::checks(&cluster, target);
+        if is_installed.is_ok_and(|it| it) {
+            let (finding, answer) = ask(context)?;
+            checks.push(finding);
+            asked = answer;
+        }
         groups.push(Group { group: "control plane", checks });
     }
     groups.push(Group { group: "namespaces", checks: namespaces::checks(&cluster) });
     if args.proxy {
-        groups.push(Group { group: "data plane", checks: workloads::checks(&cluster) });
+        let mut checks = workloads::checks(&cluster);
+        if let Some((client, status)) = asked {
+            checks.extend(data_plane::on_cluster(&client, &status)?);
+        }
+        groups.push(Group { group: "data plane", checks });
     }
     Ok(groups)
+}
+
+/// Asks the control plane itself, through the API server, as `status` does.
+fn ask(context: &Context) -> Result<(Finding, Option<(Client, MeshStatus)>), Failure> {
+    let name = "it answers through the API server";
+    let client = Client::of(context)?;
+    Ok(match client.ask::<MeshStatus>("/v1/status", &[]) {
+        Ok(status) => (Finding::passed(name), Some((client, status))),
+        Err(fault) => {
+            let failure = client.failure(fault);
+            (Finding::warning(name, failure.what(), failure.remedy()), None)
+        }
+    })
 }
 
 /// That something could not be looked at.

@@ -9,8 +9,9 @@ use crate::cli::diagnostics::plural;
 use crate::cli::exit::Failure;
 use crate::cli::output::until;
 use crate::control::api::shapes::{
-    CertificateList, MeshStatus, ProxyCommand, ProxyState, ProxyStatus, ServiceStatus,
+    CertificateList, EdgeStatus, MeshStatus, ProxyCommand, ProxyState, ProxyStatus, ServiceStatus,
 };
+use crate::names::sidecar::SIDECAR_CONTAINER;
 
 pub(super) fn checks(client: &Client, status: &MeshStatus) -> Result<Vec<Finding>, Failure> {
     let certificates: CertificateList = client.get("/v1/certificates", &[])?;
@@ -20,6 +21,42 @@ pub(super) fn checks(client: &Client, status: &MeshStatus) -> Result<Vec<Finding
     findings.push(served(status));
     findings.push(hidden(client, status));
     Ok(findings)
+}
+
+/// The same for a mesh on a cluster, where pods are looked at apart and applications are captured.
+pub(super) fn on_cluster(client: &Client, status: &MeshStatus) -> Result<Vec<Finding>, Failure> {
+    let certificates: CertificateList = client.get("/v1/certificates", &[])?;
+    let in_pod = |it: &ProxyStatus| {
+        let found = proxy(it);
+        let log = format!("kubectl logs -n {} {} -c {SIDECAR_CONTAINER}", it.namespace, it.name);
+        match it.state {
+            ProxyState::Disconnected => Finding { remedy: log, ..found },
+            _ => found,
+        }
+    };
+    let mut findings: Vec<Finding> = status.proxies.iter().map(in_pod).collect();
+    findings.push(expiry(&certificates, Timestamp::now()));
+    findings.push(encrypted(&status.edges));
+    Ok(findings)
+}
+
+/// Nobody called in plaintext lately: what must hold before `mtls: Strict`.
+pub(super) fn encrypted(edges: &[EdgeStatus]) -> Finding {
+    let name = "every call of the last minute was over mTLS, as `mtls: Strict` demands";
+    let plain = edges.iter().filter(|it| !it.mtls);
+    let mut plain: Vec<String> = plain
+        .map(|it| format!("{}/{} to {}/{}", it.from_namespace, it.from, it.to_namespace, it.to))
+        .collect();
+    plain.sort();
+    plain.dedup();
+    match plain.is_empty() {
+        true => Finding::passed(name),
+        false => Finding::warning(
+            name,
+            format!("in plaintext: {}", plain.join(", ")),
+            "give the callers sidecars: label their namespaces, then restart their workloads",
+        ),
+    }
 }
 
 fn joined(status: &MeshStatus) -> Finding {

@@ -100,8 +100,6 @@ pub(super) struct RunArgs {
         value_parser = admin
     )]
     admin: AdminAddress,
-    #[command(flatten)]
-    pod: PodArgs,
     /// Control plane of a cluster, reached by its URL; the workload joins by a token.
     #[arg(long, value_name = "URL", requires_all = ["token_file", "roots_file"], value_parser = address::control_plane)]
     control_plane: Option<String>,
@@ -111,6 +109,8 @@ pub(super) struct RunArgs {
     /// File with the mesh's root certificates (PEM), which the control plane must prove.
     #[arg(long, value_name = "FILE", requires = "control_plane", value_hint = clap::ValueHint::FilePath)]
     roots_file: Option<PathBuf>,
+    #[command(flatten)]
+    pod: PodArgs,
     /// How long connections may take to end after SIGTERM.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::super::duration::parse)]
     drain: Duration,
@@ -178,13 +178,13 @@ fn resolve(args: RunArgs, home: PathBuf) -> Result<Config, Failure> {
         Some(account) => account,
         None => args.service.as_str().parse()?,
     };
-    let probes = args.pod.probes(args.advertise)?;
     let token = match (args.control_plane, args.token_file, args.roots_file) {
         (Some(control_plane), Some(token_file), Some(roots_file)) => {
             Some(TokenProof { control_plane, token_file, roots_file })
         }
         _ => None,
     };
+    let probes = args.pod.probes(args.advertise)?;
     Ok(Config {
         home,
         token,

@@ -118,7 +118,8 @@ async fn commit(
     Ok(Json(ApplyResult { revision, objects: objects.collect(), warnings }))
 }
 
-fn reference(id: &ObjectId) -> Result<ObjectRef, Refusal> {
+/// The object that is meant.
+pub(super) fn reference(id: &ObjectId) -> Result<ObjectRef, Refusal> {
     let kind = kind(&id.kind)?;
     // Cluster-scoped: whatever namespace was said, it lies in the root namespace.
     if kind == ObjectKind::MeshConfig {

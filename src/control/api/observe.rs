@@ -1,4 +1,4 @@
-//! What is read and changes nothing: version, status, propagation, certificates, traces, metrics.
+//! What is read and changes nothing: version, status, certificates, traces, metrics.
 
 use std::sync::Arc;
 
@@ -11,8 +11,7 @@ use serde::Deserialize;
 
 use super::Refusal;
 use super::shapes::{
-    API_VERSION, CertificateList, ControlPlaneStatus, MeshStatus, Propagation, Trace, TraceList,
-    Version,
+    API_VERSION, CertificateList, ControlPlaneStatus, MeshStatus, Trace, TraceList, Version,
 };
 use crate::control::intake::traces::{Filter, parse_id};
 use crate::control::plane::Plane;
@@ -53,25 +52,6 @@ pub(super) async fn status(State(plane): State<Arc<Plane>>) -> Json<MeshStatus> 
         services,
         edges,
     })
-}
-
-/// Which revision; without one, the last.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Revision {
-    revision: Option<u64>,
-}
-
-pub(super) async fn propagation(
-    State(plane): State<Arc<Plane>>,
-    query: Result<Query<Revision>, QueryRejection>,
-) -> Result<Json<Propagation>, Refusal> {
-    let revision = query?.0.revision.unwrap_or_else(|| plane.view.load().revision);
-    let mut board = plane.board.lock();
-    let board = &mut *board;
-    let (ledger, proxies) = (&mut board.ledger, &board.proxies);
-    let connected = |id: &_| proxies.get(id).is_some_and(|proxy| proxy.discovery.is_some());
-    Ok(Json(ledger.propagation(revision, connected)))
 }
 
 pub(super) async fn certificates(State(plane): State<Arc<Plane>>) -> Json<CertificateList> {

@@ -9,6 +9,7 @@
 //! | `GET /v1/status` | | [`MeshStatus`] |
 //! | `POST /v1/apply` | [`ApplyRequest`] | [`ApplyResult`] |
 //! | `GET /v1/propagation?revision=R` | | [`Propagation`] |
+//! | `GET /v1/propagation/object?kind=K&namespace=N&name=M&after=R&resourceVersion=V` (or `goneAfter=V`) | | [`Propagation`] |
 //! | `GET /v1/objects?kind=K&namespace=N&name=M&resolved=B` (each optional) | | [`ObjectList`] |
 //! | `POST /v1/delete` | [`DeleteRequest`] | [`ApplyResult`] |
 //! | `GET /v1/describe?kind=K&namespace=N&name=M` | | [`Description`] |

@@ -121,3 +121,81 @@ fn of_two_policies_for_a_service_the_older_holds() {
     let said = words(&alone, &older, HashMap::new());
     assert!(said[0].starts_with("Accepted=False TargetNotFound"), "{said:?}");
 }
+
+/// `port Accepted=True Accepted …` for each parent of a route.
+fn said_of_parents(snapshot: &Snapshot, unreadable: Option<&str>, rule: &Value) -> Vec<String> {
+    let why = unreadable.map(|why| (reference(rule), why.to_owned()));
+    let unreadable: BTreeMap<_, _> = why.into_iter().collect();
+    let judge = Judge::new(snapshot, &unreadable, HashMap::new());
+    let parents = judge.parents(&reference(rule), rule, 7);
+    let word = |it: &Condition| {
+        assert_eq!(it.observed_generation, 7);
+        format!("{}={} {} {}", it.kind, it.status, it.reason, it.message).trim_end().to_owned()
+    };
+    let line = |parent: &ParentStatus| {
+        let words: Vec<_> = parent.conditions.iter().take(2).map(word).collect();
+        format!("{}: {}", parent.parent["name"].as_str().expect("a name"), words.join("; "))
+    };
+    parents.iter().map(line).collect()
+}
+
+#[test]
+fn each_parent_has_a_status_of_its_own() {
+    let mut rule = route("reviews");
+    rule["spec"]["parentRefs"] = json!([
+        {"group": "", "kind": "Service", "name": "reviews"},
+        {"kind": "Service", "name": "reviews", "port": 81},
+        {"kind": "Service", "name": "reviews", "sectionName": "web"},
+        {"kind": "Service", "name": "gone"},
+        {"kind": "Service", "name": "bare"},
+    ]);
+    let mut bare = service("bare");
+    bare["spec"]["clusterIP"] = json!("None");
+    let mut named = service("reviews");
+    named["spec"]["ports"][0]["name"] = json!("web");
+    let snapshot = snapshot(&[named, bare, rule.clone()]);
+    rule["spec"]["parentRefs"].as_array_mut().expect("a list").push(json!({"name": "edge"}));
+    let said = said_of_parents(&snapshot, None, &rule);
+    let resolved = "ResolvedRefs=True ResolvedRefs";
+    let refused = |name: &str, why: &str| {
+        format!("{name}: Accepted=False NoMatchingParent {why}; {resolved}")
+    };
+    let expected = [
+        format!("reviews: Accepted=True Accepted; {resolved}"),
+        refused("reviews", "service `default/reviews` has no port 81"),
+        format!("reviews: Accepted=True Accepted; {resolved}"),
+        refused("gone", "no such service: `default/gone`"),
+        refused("bare", "service `default/bare` is headless: it has no address to call"),
+    ];
+    assert_eq!(said, expected, "nothing is said of a Gateway");
+}
+
+#[test]
+fn a_route_that_cannot_be_read_says_why_and_at_whose_backends() {
+    let empty = snapshot(&[service("reviews")]);
+    let mut rule = route("reviews");
+    let said = said_of_parents(&empty, Some("not yet"), &rule);
+    let accepted = "reviews: Accepted=False UnsupportedValue not yet; ResolvedRefs=";
+    assert_eq!(said, [format!("{accepted}Unknown Pending the route cannot be read")]);
+    rule["spec"]["rules"][0]["backendRefs"][0]["kind"] = json!("Bucket");
+    let said = said_of_parents(&empty, Some("not yet"), &rule);
+    assert_eq!(said, [format!("{accepted}False InvalidKind a backend is a Service, not `Bucket`")]);
+}
+
+#[test]
+fn what_is_written_back_holds_no_counts() {
+    let rule = policy("one");
+    let snapshot = snapshot(&[service("reviews"), rule.clone()]);
+    let (key, unreadable) = ((reference(&rule), 1), BTreeMap::new());
+    let said = |proxies: &[bool]| {
+        let proxies = proxies.iter().enumerate();
+        let proxies = proxies.map(|(at, done)| (format!("a/{at}").parse().expect("valid"), *done));
+        let programmed = Programmed { proxies: proxies.collect(), refusal: None };
+        let judge = Judge::new(&snapshot, &unreadable, HashMap::from([(&key, programmed)]));
+        judge.standing(&reference(&rule), 1)
+    };
+    assert_eq!(said(&[true]), said(&[true, true]));
+    assert_eq!(said(&[true, false]), said(&[false, false, true]));
+    assert_ne!(said(&[true]), said(&[true, false]));
+    assert_eq!(said(&[true]).len(), 2);
+}

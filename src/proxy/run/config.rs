@@ -160,17 +160,17 @@ impl Config {
         Ok(())
     }
 
-    /// Whether anybody calls this workload.
-    pub fn serves(&self) -> bool {
-        self.app.is_some() || self.captured.inbound.is_some()
-    }
-
     /// What proves who the workload is.
     pub(super) fn proof(&self) -> Proof {
         match &self.token {
             Some(token) => Proof::Token(token.clone()),
             None => Proof::SameUser(self.home.clone()),
         }
+    }
+
+    /// Whether anybody calls this workload.
+    pub fn serves(&self) -> bool {
+        self.app.is_some() || self.captured.inbound.is_some()
     }
 
     /// All labels of the workload: `app`, `version`, and those given.

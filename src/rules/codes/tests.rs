@@ -8,7 +8,7 @@ use super::ALL;
 /// The page of the reference that lists every code.
 fn page() -> String {
     let mut page = String::from(
-        "# Diagnostics\n\nWhat `meshctl validate` and `meshctl apply` say about rules. Codes are stable. The first two\ndigits: 00 reading, 01 YAML, 02 schema, 03 values, 04 across objects, 09 not supported yet.\n\n| code | what is wrong | what usually helps |\n|---|---|---|\n",
+        "# Diagnostics\n\nWhat `meshctl validate` and `meshctl apply` say about rules, and `meshctl inject` about workloads. Codes\nare stable. The first two digits: 00 reading, 01 YAML, 02 schema, 03 values, 04 across objects,\n05 injection, 09 not supported yet.\n\n| code | what is wrong | what usually helps |\n|---|---|---|\n",
     );
     for code in ALL {
         writeln!(page, "| {} | {} | {} |", code.code, code.summary, code.help).expect("a string");
