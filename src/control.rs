@@ -8,10 +8,12 @@ mod ads;
 mod agent;
 pub mod api;
 pub mod board;
+mod callers;
 pub mod conditions;
 pub mod departures;
 pub mod describe;
 pub mod exposition;
+mod ground;
 pub mod home;
 pub mod hub;
 pub mod identity;
@@ -27,4 +29,7 @@ mod status_writer;
 pub mod store;
 mod stream;
 
-pub use run::{CertificateError, ControlPlaneConfig, DEFAULT_TRUST_DOMAIN, RunError, run};
+pub use run::{
+    Addresses, CertificateError, ControlPlaneConfig, DEFAULT_TRUST_DOMAIN, KubernetesConfig,
+    RunError, run, run_on_kubernetes,
+};

@@ -126,24 +126,36 @@ fn a_server_that_speaks_first_is_heard_with_and_without_mutual_tls() {
 #[test]
 fn what_is_outside_passes_as_it_came_or_is_refused() {
     let stage = Stage::new(&[]);
-    echo(stage.web.namespace.listen("10.77.0.3:80"));
-    greeter(stage.web.namespace.listen("[fd77::3]:25"));
-    let passed = stage.get("10.77.0.3:80");
+    echo(stage.web.namespace.listen("10.77.0.2:9000"));
+    greeter(stage.web.namespace.listen("[fd77::2]:9025"));
+    let passed = stage.get("10.77.0.2:9000");
     assert_eq!(passed.text(), "GET / HTTP/1.1\r\nhost: elsewhere.example\r\n\r\n");
-    stage.caller().connect(Application, "[fd77::3]:25").expect("220 mail.test\r\n");
+    stage.caller().connect(Application, "[fd77::2]:9025").expect("220 mail.test\r\n");
     let world = World::new();
     world.outbound(OutboundMode::RegistryOnly);
     let (one, other) = wired();
-    echo(other.listen("10.77.0.3:80"));
+    echo(other.listen("10.77.0.2:9000"));
     let cart = world.start(one, "cart", &[]);
-    world.host("10.77.0.2", None);
-    for address in ["10.77.0.3:80", "10.77.0.2:80"] {
-        let mut conn = cart.namespace.connect(Application, address);
-        let refused = conn.get("elsewhere.example", "/");
-        assert_eq!((refused.status, refused.reason().as_str()), (502, "not_registered"));
-    }
-    let mut silent = cart.namespace.connect(Application, "10.77.0.3:80");
+    let get = || cart.namespace.connect(Application, "10.77.0.2:9000").get("outside", "/");
+    let refused = get();
+    assert_eq!((refused.status, refused.reason().as_str()), (502, "not_registered"));
+    let mut silent = cart.namespace.connect(Application, "10.77.0.2:9000");
     silent.is_closed();
+}
+
+#[test]
+fn a_workload_without_a_sidecar_is_called_in_plaintext_where_that_is_allowed() {
+    for (outbound, status) in [(OutboundMode::AllowAny, 200), (OutboundMode::RegistryOnly, 502)] {
+        let world = World::new();
+        world.outbound(outbound);
+        let (one, other) = wired();
+        echo(other.listen("10.77.0.2:9000"));
+        world.host("10.77.0.2", None);
+        let cart = world.start(one, "cart", &[]);
+        let answer = cart.namespace.connect(Application, "10.77.0.2:9000").get("web", "/");
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.reason(), if status == 502 { "not_registered" } else { "" });
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Identity on the wire: real handshakes over in-memory streams, with good and with hostile peers.
 
+mod first;
 mod foreign;
 mod hostile;
 mod swap;

@@ -7,6 +7,7 @@
 mod calls;
 mod discovery;
 mod figures;
+mod install;
 mod support;
 mod testbed;
 mod under_load;

@@ -329,3 +329,18 @@ fn failures_have_distinct_words_and_survive_rustls() {
     }
     assert_eq!(failure_of(&std::io::ErrorKind::ConnectionReset.into()), None);
 }
+
+#[test]
+fn an_authority_is_read_from_pem_or_the_damaged_part_is_named() {
+    let made = authority();
+    let (root, key) = (made.roots().pem(), made.key_pem());
+    let read = Authority::from_pem(root.as_bytes(), key.as_bytes()).expect("reads");
+    assert_eq!(read.certificate(), made.certificate());
+    let flaw = |root: &str, key: &str| {
+        let refused = Authority::from_pem(root.as_bytes(), key.as_bytes());
+        refused.expect_err("damaged").part
+    };
+    assert_eq!(flaw("", &key), "root.pem");
+    assert_eq!(flaw(&root, ""), "root.key");
+    assert_eq!(flaw(&root, &authority().key_pem()), "root.pem");
+}

@@ -46,8 +46,6 @@ const LATER_FLAGS: &[&str] = &[
     "--pause",
     "--resume",
     "--abort",
-    "--capture",
-    "--capture-user",
 ];
 
 /// Values that come later.

@@ -101,8 +101,9 @@ async fn register(
     if let Some(ready) = admit(plane, &registration, link)? {
         registration.ready = ready;
     }
-    let workload = Arc::new(registration.workload(&plane.trust_domain));
-    plane.hub.set(id.clone(), Some(workload)).await.map_err(|error| match error {
+    plane.is_workload(&id, identity).await?;
+    let workload = registration.workload(&plane.trust_domain);
+    plane.set_workload(&id, Some(workload)).await.map_err(|error| match error {
         HubError::Conflict(conflict) => Status::already_exists(conflict.to_string()),
         HubError::Closed => Status::unavailable(error.to_string()),
     })?;
@@ -178,7 +179,7 @@ async fn keep(plane: &Plane, id: &ProxyId, registration: Option<Registration>) {
 
 /// Removes a workload from the mesh and from the store.
 pub(super) async fn remove(plane: &Plane, id: &ProxyId) {
-    if let Err(error) = plane.hub.set(id.clone(), None).await {
+    if let Err(error) = plane.set_workload(id, None).await {
         tracing::warn!(proxy = %id, %error, "cannot remove the workload");
     }
     keep(plane, id, None).await;
@@ -199,6 +200,8 @@ impl Drop for Connected<'_> {
         });
         if lost == Some(true) {
             tracing::info!(proxy = %id, "agent stream lost");
+        }
+        if lost == Some(true) && self.plane.workloads_register() {
             let service = self.registration.service_name();
             self.plane.departures.lock().lost(id, service, Instant::now());
         }
@@ -272,7 +275,7 @@ impl Stream<'_> {
                 tracing::info!(proxy = %id, "left");
                 plane.board.lock().leave(&id);
                 plane.departures.lock().settle(&id);
-                if let Err(error) = plane.hub.set(id.clone(), None).await {
+                if let Err(error) = plane.set_workload(&id, None).await {
                     tracing::warn!(proxy = %id, %error, "cannot remove the workload");
                 }
                 // The proxy waits for the end of the stream, and need not for our disk.
@@ -296,8 +299,8 @@ impl Stream<'_> {
         }
         registration.ready = ready;
         plane.board.lock().proxies.register(registration.clone(), Timestamp::now());
-        let workload = Arc::new(registration.workload(&plane.trust_domain));
-        if let Err(error) = plane.hub.set(id.clone(), Some(workload)).await {
+        let workload = registration.workload(&plane.trust_domain);
+        if let Err(error) = plane.set_workload(&id, Some(workload)).await {
             tracing::warn!(proxy = %id, %error, "the mesh does not take its state");
         }
         plane.store.register_soon(id, Some(registration.clone())).await;

@@ -1,7 +1,9 @@
-//! The admin API on the Unix socket of the home directory: routes and refusals.
+//! The admin API: routes and refusals. Locally on the Unix socket of the home directory, on a cluster
+//! over TLS with a token.
 //!
 //! Each file below `api` serves one group of calls; what they say is worked out in `status`,
-//! `conditions` and `describe`. Who may call is decided at the socket, before anything is read.
+//! `conditions` and `describe`. Who may call is decided at the socket, or by `callers`, before
+//! anything is read.
 
 use std::sync::Arc;
 
@@ -29,8 +31,23 @@ pub mod shapes;
 /// The largest request: 64 MiB of rules, escaped as JSON.
 const BODY_BYTES: usize = 160 * 1024 * 1024;
 
-/// All routes.
+/// All routes of a local control plane.
 pub(super) fn router(plane: &Arc<Plane>) -> Router {
+    let stop = Router::new().route("/v1/stop", post(command::stop));
+    routes().merge(stop).with_state(Arc::clone(plane))
+}
+
+/// All routes of a control plane on a cluster: when it ends is decided there.
+pub(super) fn cluster_router(plane: &Arc<Plane>) -> Router {
+    routes().with_state(Arc::clone(plane))
+}
+
+/// The metrics, for those who may read nothing else.
+pub(super) fn metrics(plane: &Plane) -> Response {
+    observe::exposed(plane).into_response()
+}
+
+fn routes() -> Router<Arc<Plane>> {
     Router::new()
         .route("/v1/version", get(observe::version))
         .route("/v1/status", get(observe::status))
@@ -46,13 +63,11 @@ pub(super) fn router(plane: &Arc<Plane>) -> Router {
         .route("/v1/describe", get(objects::describe))
         .route("/v1/rotate", post(command::rotate))
         .route("/v1/proxies/{namespace}/{name}/command", post(command::command))
-        .route("/v1/stop", post(command::stop))
         .fallback(async || Refusal::new(StatusCode::NOT_FOUND, "no such call"))
         .method_not_allowed_fallback(async || {
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "not with this method")
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .with_state(Arc::clone(plane))
 }
 
 /// A [`Failure`] with its status.
@@ -99,12 +114,16 @@ impl From<StoreError> for Refusal {
         let status = match &error {
             StoreError::NoSpace(_) => StatusCode::INSUFFICIENT_STORAGE,
             StoreError::NotFound(_) => StatusCode::NOT_FOUND,
+            StoreError::Elsewhere => StatusCode::CONFLICT,
             StoreError::Closed => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let refusal = Self::new(status, error.to_string());
         match error {
             StoreError::NoSpace(_) => refusal.help("make room on that file system and try again"),
+            StoreError::Elsewhere => {
+                refusal.help("write them with `meshctl apply` or `kubectl apply`")
+            }
             _ => refusal,
         }
     }

@@ -1,55 +1,92 @@
 //! Signing: what the caller proved to be, never what its request asks for.
 //!
 //! On the join socket the proof is to be the same user: whoever can write into the home directory
-//! could take the authority's key anyway, so the claim holds. Over TCP the proof is a still valid
-//! certificate, and the claim must equal it. Every refusal leaves a line in the log for audits.
+//! could take the authority's key anyway, so the claim holds. Over TLS the proof is a still valid
+//! certificate, and on a cluster, for who has none, the token of a pod; the claim must equal it.
+//! Every refusal leaves a line in the log for audits; who shows a bad token is told no more than that.
 
-use std::time::SystemTime;
+use std::net::IpAddr;
+use std::time::{Instant, SystemTime};
 
 use tonic::Status;
 
 use crate::certs::SignError;
+use crate::control::ground::Ground;
 use crate::control::plane::Plane;
-use crate::names::{Identity, Namespace, ObjectName, ServiceAccount, TrustDomain};
+use crate::names::{Identity, Namespace, ObjectName, ProxyId, ServiceAccount, TrustDomain};
+use crate::platform::kubernetes::tokens::{Bearer, PodId, TokenError, Tokens};
 use crate::xds::grpc::Peer;
 use crate::xds::identity::{SignRequest, SignResponse};
+use throttle::Throttle;
 
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 /// The largest request for a certificate.
 pub const CSR_BYTES: usize = 16 * 1024;
 
+/// What a cluster's control plane needs to judge who joins.
+#[derive(Debug)]
+pub(super) struct Joining {
+    tokens: Tokens,
+    throttle: Throttle,
+}
+
+impl Joining {
+    /// By these tokens.
+    pub(super) fn new(tokens: Tokens) -> Self {
+        Self { tokens, throttle: Throttle::default() }
+    }
+}
+
+/// Who asks, in its own words.
+#[derive(Debug)]
+struct Claim {
+    identity: Identity,
+    proxy: ProxyId,
+}
+
+/// A refusal: what the caller is told, and what the log is told beyond that.
+#[derive(Debug)]
+struct Denied {
+    status: Box<Status>,
+    why: Option<String>,
+}
+
+impl From<Status> for Denied {
+    fn from(status: Status) -> Self {
+        Self { status: Box::new(status), why: None }
+    }
+}
+
 /// Signs for a caller, or says why not.
-pub(super) fn sign(
+pub(super) async fn sign(
     plane: &Plane,
     peer: &Peer,
     request: &SignRequest,
 ) -> Result<SignResponse, Status> {
-    let user = rustix::process::getuid().as_raw();
-    let result = proven(peer, request, &plane.trust_domain, user)
-        .and_then(|identity| issue(plane, request, &identity));
-    if let Err(status) = &result {
+    let proven = match claim(request, &plane.trust_domain) {
+        Ok(claim) => proven(plane, peer, request, &claim).await.map(|()| claim.identity),
+        Err(status) => Err(status.into()),
+    };
+    let result = proven.and_then(|identity| Ok(issue(plane, request, &identity)?));
+    result.map_err(|Denied { status, why }| {
         tracing::warn!(
             target: "audit",
             namespace = %request.namespace.escape_debug(),
             account = %request.service_account.escape_debug(),
             proxy = %request.proxy.escape_debug(),
             peer = ?peer,
-            why = status.message(),
+            why = why.as_deref().unwrap_or(status.message()),
             "certificate refused"
         );
-    }
-    result
+        *status
+    })
 }
 
-/// Who the caller has proved to be; `user` is who runs the control plane.
-fn proven(
-    peer: &Peer,
-    request: &SignRequest,
-    trust_domain: &TrustDomain,
-    user: u32,
-) -> Result<Identity, Status> {
+/// What a request claims; its names are valid after this.
+fn claim(request: &SignRequest, trust_domain: &TrustDomain) -> Result<Claim, Status> {
     if request.csr.len() > CSR_BYTES {
         let text = format!("the request has {} bytes, the limit is {CSR_BYTES}", request.csr.len());
         return Err(Status::invalid_argument(text));
@@ -57,22 +94,104 @@ fn proven(
     let wrong = |error: &dyn std::fmt::Display| Status::invalid_argument(error.to_string());
     let namespace: Namespace = request.namespace.parse().map_err(|e| wrong(&e))?;
     let service_account: ServiceAccount = request.service_account.parse().map_err(|e| wrong(&e))?;
-    let _: ObjectName = request.proxy.parse().map_err(|e| wrong(&e))?;
-    let claimed = Identity { trust_domain: trust_domain.clone(), namespace, service_account };
-    match (&peer.identity, peer.unix_uid) {
-        (Some(identity), _) if *identity == claimed => Ok(claimed),
-        (Some(identity), _) => Err(Status::permission_denied(format!(
-            "the certificate proves `{identity}`, not `{claimed}`"
+    let proxy: ObjectName = request.proxy.parse().map_err(|e| wrong(&e))?;
+    Ok(Claim {
+        proxy: ProxyId::new(namespace.clone(), proxy),
+        identity: Identity { trust_domain: trust_domain.clone(), namespace, service_account },
+    })
+}
+
+/// Whether the caller has proved its claim.
+async fn proven(
+    plane: &Plane,
+    peer: &Peer,
+    request: &SignRequest,
+    claim: &Claim,
+) -> Result<(), Denied> {
+    match (&peer.identity, &plane.ground) {
+        (Some(identity), _) => {
+            by_certificate(identity, claim)?;
+            // A certificate outlives its pod: it is not renewed for one that is gone.
+            Ok(plane.is_workload(&claim.proxy, identity).await?)
+        }
+        (None, Ground::Local) => {
+            Ok(by_user(peer.unix_uid, rustix::process::getuid().as_raw(), claim)?)
+        }
+        (None, Ground::Kubernetes(joining)) => {
+            by_token(joining, peer.address, &request.token, claim).await
+        }
+    }
+}
+
+fn by_certificate(identity: &Identity, claim: &Claim) -> Result<(), Status> {
+    match *identity == claim.identity {
+        true => Ok(()),
+        false => Err(Status::permission_denied(format!(
+            "the certificate proves `{identity}`, not `{}`",
+            claim.identity
         ))),
-        // Of a certificate in its name one that joins has no need: it would be the control plane.
-        (None, Some(uid)) if uid == user && claimed.namespace == Namespace::root() => Err(
-            Status::permission_denied(format!("`{claimed}` is the control plane's own namespace")),
-        ),
-        (None, Some(uid)) if uid == user => Ok(claimed),
-        (None, Some(uid)) => Err(Status::permission_denied(format!(
+    }
+}
+
+/// The user of the process at the other end; `user` is who runs the control plane.
+fn by_user(uid: Option<u32>, user: u32, claim: &Claim) -> Result<(), Status> {
+    match uid {
+        Some(uid) if uid == user => may_join(claim),
+        Some(uid) => Err(Status::permission_denied(format!(
             "user {uid} is not the user of this mesh, {user}"
         ))),
-        (None, None) => Err(Status::unauthenticated("nothing proves who asks")),
+        None => Err(Status::unauthenticated("nothing proves who asks")),
+    }
+}
+
+/// Of a certificate in its name one that joins has no need: it would be the control plane.
+fn may_join(claim: &Claim) -> Result<(), Status> {
+    let claimed = &claim.identity;
+    match claimed.namespace == Namespace::root() {
+        true => Err(Status::permission_denied(format!(
+            "`{claimed}` is the control plane's own namespace"
+        ))),
+        false => Ok(()),
+    }
+}
+
+async fn by_token(
+    joining: &Joining,
+    from: Option<IpAddr>,
+    token: &str,
+    claim: &Claim,
+) -> Result<(), Denied> {
+    if joining.throttle.is_shut(from, Instant::now()) {
+        let status = Status::resource_exhausted("too many refused tokens from this address");
+        return Err(status.into());
+    }
+    let checked = joining.tokens.pod(token).await;
+    match checked.and_then(|(bearer, pod)| by_pod(&bearer, &pod, claim)) {
+        Ok(()) => Ok(may_join(claim)?),
+        Err(TokenError::Refused(why)) => {
+            joining.throttle.refused(from, Instant::now());
+            // Alike for every reason: who shows another's token learns nothing of it.
+            let status = Status::permission_denied(
+                "the token does not prove that; the control plane's log says more",
+            );
+            Err(Denied { status: Box::new(status), why: Some(why) })
+        }
+        Err(error @ TokenError::Away(_)) => Err(Status::unavailable(error.to_string()).into()),
+    }
+}
+
+/// Whether the pod of a token is the one that is claimed.
+fn by_pod(bearer: &Bearer, pod: &PodId, claim: &Claim) -> Result<(), TokenError> {
+    let Claim { identity, proxy } = claim;
+    let same = bearer.namespace == identity.namespace
+        && bearer.service_account == identity.service_account
+        && pod.name == proxy.name;
+    match same {
+        true => Ok(()),
+        false => Err(TokenError::Refused(format!(
+            "it is of the pod `{}/{}` with the account `{}`",
+            bearer.namespace, pod.name, bearer.service_account
+        ))),
     }
 }
 
@@ -93,7 +212,7 @@ fn issue(
     Ok(SignResponse {
         chain: issued.chain.iter().map(|certificate| certificate.to_vec()).collect(),
         roots: plane.authority.roots().ders().map(|root| root.to_vec()).collect(),
-        control_plane: plane.address.to_string(),
+        control_plane: plane.address.clone(),
         trust_domain: plane.trust_domain.to_string(),
     })
 }

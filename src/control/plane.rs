@@ -2,7 +2,6 @@
 //! intake, the authority. Made once in `run`; nothing in here waits or does I/O of its own.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -16,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::certs::{Authority, Tls};
 use crate::control::board::Board;
 use crate::control::departures::Departures;
+use crate::control::ground::Ground;
 use crate::control::hub::Hub;
 use crate::control::intake::Intake;
 use crate::control::store::{Objects, Store};
@@ -39,8 +39,10 @@ pub(super) struct View {
 #[derive(Debug)]
 pub(super) struct Plane {
     pub(super) trust_domain: TrustDomain,
-    /// Where proxies connect.
-    pub(super) address: SocketAddr,
+    /// Where it runs.
+    pub(super) ground: Ground,
+    /// Where proxies connect, `host:port`.
+    pub(super) address: String,
     pub(super) started: Instant,
     pub(super) since: Timestamp,
     pub(super) authority: Authority,

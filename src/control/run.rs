@@ -1,38 +1,42 @@
-//! Starting, running and ending a control plane.
+//! Starting, running and ending a control plane, on one machine (`local`) or a cluster (`kubernetes`).
 //!
-//! Everything that can fail at the start does so before anything is served: home, lock, authority,
-//! store, sockets. When `control-plane.json` is there, it serves. A panic in one connection's task
+//! What both have is in here: the plane itself, its own certificate, its ticking, its end. Everything
+//! that can fail at the start does so before anything is served. A panic in one connection's task
 //! ends that connection only.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::certs::{
     Authority, AuthorityError, CredentialError, Credentials, PendingKey, SignError, Tls, renewal,
 };
 use crate::control::departures::Departures;
-use crate::control::home::{Home, HomeError, Running};
+use crate::control::ground::Ground;
+use crate::control::home::HomeError;
 use crate::control::intake::Intake;
 use crate::control::plane::Plane;
-use crate::control::store::{Opened, Recovered, Store, StoreError};
-use crate::control::{agent, api, hub};
+use crate::control::store::{Commit, Contents, Store, StoreError};
+use crate::control::{agent, hub};
 use crate::names::{Identity, TrustDomain};
+use crate::platform::kubernetes::authority::KeptAuthorityError;
 
+mod health;
+mod http;
+mod kubernetes;
 mod listen;
+mod local;
+mod unix;
+mod webhook;
 
-use listen::Listeners;
-
-/// The trust domain of a mesh that was not given one.
-pub const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
+pub use kubernetes::{Addresses, KubernetesConfig, run as run_on_kubernetes};
+pub use local::{ControlPlaneConfig, DEFAULT_TRUST_DOMAIN, run};
 
 /// The life of the control plane's own certificate.
 const OWN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
@@ -42,18 +46,6 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// How long streams may take to end.
 const GRACE: Duration = Duration::from_secs(3);
-
-/// What a control plane is started with.
-#[derive(Debug, Clone)]
-pub struct ControlPlaneConfig {
-    /// Its home directory.
-    pub home: PathBuf,
-    /// Where proxies connect; `None`: where they did last time, at first a free port of loopback. A
-    /// port of 0 takes the port of last time too, where that is free.
-    pub listen: Option<SocketAddr>,
-    /// The trust domain, fixed at the first start; `None`: what it was, at first `cluster.local`.
-    pub trust_domain: Option<TrustDomain>,
-}
 
 /// Why a control plane did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +59,9 @@ pub enum RunError {
     /// The authority.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// The authority, kept on a cluster.
+    #[error(transparent)]
+    KeptAuthority(#[from] KeptAuthorityError),
     /// The mesh has another trust domain, for good.
     #[error(
         "the mesh in this home has the trust domain `{found}`, which is fixed; `{asked}` was asked for"
@@ -104,88 +99,29 @@ pub enum CertificateError {
     Sign(#[from] SignError),
 }
 
-/// Runs a control plane until `shutdown`, or until it is told to stop by its admin API.
-///
-/// # Errors
-/// [`RunError`]: it could not start.
-pub async fn run(config: ControlPlaneConfig, shutdown: CancellationToken) -> Result<(), RunError> {
-    let home = Home::new(config.home);
-    home.prepare()?;
-    let _lock = home.lock()?;
-    let authority = authority(&home, config.trust_domain)?;
-    let trust_domain = authority.trust_domain().clone();
-    let opened = open_store(&home, &trust_domain).await?;
-    let listeners = Listeners::bind(&home, config.listen).await?;
-    let address = listeners.address;
-    let credentials = own_credentials(&authority)?;
-    let tls = Tls::new(credentials, authority.roots().clone()).map_err(CertificateError::from)?;
-
-    let mut tasks = JoinSet::new();
-    let (plane, owner) = assemble(authority, tls, opened, address, shutdown.child_token());
-    let mut heart = tokio::spawn(owner.run(plane.stop.clone()));
-    tasks.spawn(tick(Arc::clone(&plane)));
-    tasks.spawn(renew(Arc::clone(&plane)));
-    // The sockets are bound and calls wait in them: whoever is answered finds what is announced.
-    announce(&home, address)?;
-    listeners.serve(&plane, api::router(&plane), &mut tasks);
-    tracing::info!(%address, home = %home.dir().display(), "the control plane is ready");
-
-    let ended = tokio::select! {
-        // Told to stop, the hub ends too: that is no loss.
-        biased;
-        () = plane.stop.cancelled() => Ok(()),
-        _ = &mut heart => Err(RunError::Heart),
-    };
-    plane.stop.cancel();
-    home.clear_running();
-    let finished = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(GRACE, finished).await.is_err() {
-        tracing::debug!("some streams were cut off");
-    }
-    tracing::info!("the control plane has ended");
-    ended
-}
-
-fn authority(home: &Home, asked: Option<TrustDomain>) -> Result<Authority, RunError> {
-    if Authority::exists(&home.ca()) {
-        let authority = Authority::load(&home.ca())?;
-        let found = authority.trust_domain().clone();
-        return match asked.filter(|asked| *asked != found) {
-            Some(asked) => Err(RunError::TrustDomain { found, asked }),
-            None => Ok(authority),
-        };
-    }
-    let default = || DEFAULT_TRUST_DOMAIN.parse().expect("it is a DNS-1123 subdomain");
-    let authority = Authority::create(&asked.unwrap_or_else(default), SystemTime::now())?;
-    authority.save(&home.ca())?;
-    Ok(authority)
-}
-
-async fn open_store(home: &Home, trust_domain: &TrustDomain) -> Result<Opened, RunError> {
-    let (path, trust_domain) = (home.store(), trust_domain.clone());
-    let opened = tokio::task::spawn_blocking(move || Store::open_sqlite(&path, &trust_domain));
-    let opened = opened.await.map_err(|_| StoreError::Closed)??;
-    if let Some(Recovered { revision, reason, damaged }) = &opened.recovered {
-        tracing::error!(
-            revision, reason, damaged = %damaged.display(),
-            "the store was damaged: started from the kept generation; what was applied after it is lost"
-        );
-    }
-    Ok(opened)
+/// What a plane is made of.
+struct Parts {
+    authority: Authority,
+    ground: Ground,
+    /// Where proxies connect, `host:port`.
+    address: String,
+    store: Store,
+    contents: Contents,
+    commits: mpsc::Receiver<Commit>,
 }
 
 fn assemble(
-    authority: Authority,
-    tls: Arc<Tls>,
-    opened: Opened,
-    address: SocketAddr,
+    parts: Parts,
     stop: CancellationToken,
-) -> (Arc<Plane>, hub::Owner) {
+) -> Result<(Arc<Plane>, hub::Owner), CertificateError> {
+    let Parts { authority, ground, address, store, contents, commits } = parts;
+    let credentials = own_credentials(&authority)?;
+    let tls = Tls::new(credentials, authority.roots().clone())?;
     let started = Instant::now();
     let trust_domain = authority.trust_domain().clone();
     let roots = Arc::new(authority.roots().ders().map(|root| root.to_vec()).collect());
-    let registrations = opened.contents.registrations.clone();
-    let (hub, owner) = hub::start(opened.contents, opened.commits, trust_domain.clone(), roots);
+    let registrations = contents.registrations.clone();
+    let (hub, owner) = hub::start(contents, commits, trust_domain.clone(), roots);
     let mut departures = Departures::new(started);
     for registration in registrations.into_values() {
         departures.lost(registration.proxy(), registration.service_name(), started);
@@ -193,12 +129,13 @@ fn assemble(
     }
     let plane = Plane {
         trust_domain,
+        ground,
         address,
         started,
         since: Timestamp::now(),
         authority,
         tls,
-        store: opened.store,
+        store,
         hub,
         view: owner.view(),
         board: owner.board(),
@@ -209,19 +146,35 @@ fn assemble(
         stop,
         streams: AtomicU64::new(1),
     };
-    (Arc::new(plane), owner)
+    Ok((Arc::new(plane), owner))
 }
 
-fn announce(home: &Home, address: SocketAddr) -> Result<(), RunError> {
-    home.remember_address(address)?;
-    home.write_running(&Running {
-        pid: std::process::id(),
-        address: address.to_string(),
-        admin_socket: home.admin_socket(),
-        join_socket: home.join_socket(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    })?;
-    Ok(())
+/// Starts what every plane does by itself; the hub, without which it is nothing, comes back.
+fn begin(plane: &Arc<Plane>, owner: hub::Owner, tasks: &mut JoinSet<()>) -> JoinHandle<()> {
+    tasks.spawn(tick(Arc::clone(plane)));
+    tasks.spawn(renew(Arc::clone(plane)));
+    tokio::spawn(owner.run(plane.stop.clone()))
+}
+
+/// Lives until told to stop, or until the hub has ended.
+async fn live(plane: &Plane, heart: JoinHandle<()>) -> Result<(), RunError> {
+    let ended = tokio::select! {
+        // Told to stop, the hub ends too: that is no loss.
+        biased;
+        () = plane.stop.cancelled() => Ok(()),
+        _ = heart => Err(RunError::Heart),
+    };
+    plane.stop.cancel();
+    ended
+}
+
+/// Gives what still runs its time.
+async fn finish(mut tasks: JoinSet<()>) {
+    let finished = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(GRACE, finished).await.is_err() {
+        tracing::debug!("some streams were cut off");
+    }
+    tracing::info!("the control plane has ended");
 }
 
 fn own_credentials(authority: &Authority) -> Result<Credentials, CertificateError> {
@@ -272,15 +225,5 @@ async fn tick(plane: Arc<Plane>) {
         for id in board.proxies.forgotten(now) {
             board.leave(&id);
         }
-    }
-}
-
-/// The address that is tried first: as asked, as last time, or any of loopback.
-fn wanted(listen: Option<SocketAddr>, remembered: Option<SocketAddr>) -> SocketAddr {
-    match (listen, remembered) {
-        (None, Some(last)) => last,
-        (Some(asked), Some(last)) if asked.port() == 0 && asked.ip() == last.ip() => last,
-        (Some(asked), _) => asked,
-        (None, None) => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
     }
 }

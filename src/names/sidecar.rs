@@ -70,6 +70,9 @@ pub const VIEWER: &str = "meshctl-viewer";
 /// The service account that may also change what is not a Kubernetes object.
 pub const OPERATOR: &str = "meshctl-operator";
 
+/// The Service through which the API server calls the control plane's webhooks.
+pub const WEBHOOK_SERVICE: &str = "meshctl-webhook";
+
 /// Where the binary lies in our image.
 pub const PROGRAM: &str = "/usr/local/bin/meshctl";
 

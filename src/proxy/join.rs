@@ -82,7 +82,7 @@ pub enum JoinError {
     Stranger(PathBuf),
     /// The control plane said no, or the call failed.
     #[error("the control plane did not sign: {}", .0.message())]
-    Refused(#[source] Box<Status>),
+    Refused(Box<Status>),
     /// No answer in time.
     #[error("the control plane did not answer within {} s", TRY.as_secs())]
     Timeout,

@@ -67,6 +67,7 @@ pub struct Probes {
 #[derive(Debug)]
 struct Shared {
     status: watch::Receiver<Status>,
+    waiting: watch::Receiver<Option<String>>,
     originals: Originals,
     asker: Asker,
 }
@@ -93,14 +94,19 @@ impl Probes {
         self.listener.local_addr()
     }
 
-    /// Serves until the future is dropped; `status` says how the sidecar is.
+    /// Serves until the future is dropped; `status` says how the sidecar is, `waiting` why the control
+    /// plane has not taken it yet.
     ///
     /// # Errors
     /// That of the listener.
-    pub async fn serve(self, status: watch::Receiver<Status>) -> io::Result<Infallible> {
+    pub async fn serve(
+        self,
+        status: watch::Receiver<Status>,
+        waiting: watch::Receiver<Option<String>>,
+    ) -> io::Result<Infallible> {
         let Config { pod, originals, .. } = self.config;
         let asker = Asker::new(pod).map_err(io::Error::other)?;
-        let shared = Arc::new(Shared { status, originals, asker });
+        let shared = Arc::new(Shared { status, waiting, originals, asker });
         let mut acceptor = Acceptor::new(tokio::net::TcpListener::from_std(self.listener)?);
         let mut connections = JoinSet::new();
         loop {
@@ -132,10 +138,12 @@ async fn respond(
         return Ok(reply(StatusCode::METHOD_NOT_ALLOWED, "only GET"));
     }
     if path == "/ready" {
-        return Ok(match why_not_ready(*shared.status.borrow()) {
-            None => reply(StatusCode::OK, "ready"),
-            Some(why) => reply(StatusCode::SERVICE_UNAVAILABLE, why),
-        });
+        let Some(why) = why_not_ready(*shared.status.borrow()) else {
+            return Ok(reply(StatusCode::OK, "ready"));
+        };
+        let waiting = shared.waiting.borrow().clone();
+        let why = waiting.map_or(why.to_owned(), |waiting| format!("{why}: {waiting}"));
+        return Ok(reply(StatusCode::SERVICE_UNAVAILABLE, &why));
     }
     let Some((name, original)) =
         path.strip_prefix("/app/").and_then(|name| shared.originals.get_key_value(name))

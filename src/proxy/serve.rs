@@ -3,6 +3,7 @@
 //! The client is our own application (outbound, or a local port of one upstream) or somebody
 //! elsewhere in the mesh (inbound). One task does all of it.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -45,6 +46,17 @@ pub enum Origin {
     Upstream(Called),
     /// From a caller.
     Inbound(Caller),
+}
+
+impl Origin {
+    /// What a request to `authority` calls, for telemetry.
+    pub fn called<'a>(&self, authority: &'a str) -> Cow<'a, str> {
+        match self {
+            // What was called is known by the connection; the authority is the client's word.
+            Self::Upstream(called) => called.to_string().into(),
+            Self::Outbound | Self::Inbound(_) => authority.into(),
+        }
+    }
 }
 
 /// A client's connection.
@@ -357,13 +369,16 @@ impl Connection {
             Origin::Inbound(caller) => {
                 record::inbound(&self.worker, caller, &outcome, (Trace::Passed, started));
             }
-            Origin::Upstream(called) => {
-                let (worker, called) = (&self.worker, called.to_string());
-                record::not_passed_on(worker, &called, Protocol::Http, &outcome, started);
-            }
-            Origin::Outbound => {
-                let (worker, called) = (&self.worker, refusal.destination(view.authority()));
-                record::not_passed_on(worker, &called, Protocol::Http, &outcome, started);
+            _ => {
+                let called = self.origin.called(view.authority());
+                let destination = refusal.destination(&called);
+                record::not_passed_on(
+                    &self.worker,
+                    &destination,
+                    Protocol::Http,
+                    &outcome,
+                    started,
+                );
             }
         }
         let is_head = view.method() == "HEAD";

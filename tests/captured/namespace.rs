@@ -3,14 +3,20 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
 use std::process::{Child, Command, Stdio};
 
-use meshctl::names::sidecar::{INBOUND_PORT, OUTBOUND_PORT, PROBE_PORT, SIDECAR_UID};
+use meshctl::names::sidecar::SIDECAR_UID;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space, set_thread_uid};
 
 use crate::support::{Conn, DEADLINE};
+
+/// A port outside of the mesh.
+pub(super) const OUTSIDE: u16 = 9000;
+
+/// Another one, of a server that speaks first.
+pub(super) const OUTSIDE_MAIL: u16 = 9025;
 
 /// One namespace, kept by a process that waits for us to end.
 pub(super) struct Namespace {
@@ -67,8 +73,8 @@ impl Namespace {
 
     /// A connection of the application, or one that nothing captures.
     #[track_caller]
-    pub(super) fn connect(&self, who: Who, address: impl Into<Address>) -> Conn {
-        let address = address.into().0;
+    pub(super) fn connect(&self, who: Who, address: &str) -> Conn {
+        let address: SocketAddr = address.parse().expect("an address");
         let stream = self.act(who, || TcpStream::connect_timeout(&address, DEADLINE));
         let stream = stream.expect("somebody takes it");
         stream.set_nodelay(true).expect("a TCP socket");
@@ -77,8 +83,8 @@ impl Namespace {
 
     /// A listener inside.
     #[track_caller]
-    pub(super) fn listen(&self, address: impl Into<Address>) -> TcpListener {
-        let address = address.into().0;
+    pub(super) fn listen(&self, address: &str) -> TcpListener {
+        let address: SocketAddr = address.parse().expect("an address");
         self.act(Who::Application, || TcpListener::bind(address)).expect("it is free")
     }
 }
@@ -91,58 +97,23 @@ impl Drop for Namespace {
     }
 }
 
-/// `ADDR:PORT`, also as text.
-pub(super) struct Address(pub(super) SocketAddr);
-
-impl From<&str> for Address {
-    fn from(text: &str) -> Self {
-        Self(text.parse().expect("an address"))
-    }
-}
-
-impl From<(IpAddr, u16)> for Address {
-    fn from(pair: (IpAddr, u16)) -> Self {
-        Self(pair.into())
-    }
-}
-
-/// Two pods on one wire: `10.77.0.1` with `fd77::1`, and `10.77.0.2` with `fd77::2`. The second
-/// machine also has `10.77.0.3` and `fd77::3`, which nothing captures: the world outside.
+/// Two pods on one wire: `10.77.0.1` with `fd77::1`, and `10.77.0.2` with `fd77::2`. On the
+/// second machine connections to two ports are not captured: the world outside.
 pub(super) fn wired() -> (Namespace, Namespace) {
     let (one, other) = (Namespace::new(), Namespace::new());
     let peer = other.holder.id();
     one.shell(&format!("ip link add eth0 type veth peer name eth0 netns {peer}"));
-    for (namespace, addresses) in [(&one, &["1"][..]), (&other, &["2", "3"][..])] {
-        let add = addresses.iter().map(|last| {
-            format!(
-                "ip addr add 10.77.0.{last}/24 dev eth0
-                ip -6 addr add fd77::{last}/64 dev eth0 nodad"
-            )
-        });
-        let add: Vec<_> = add.collect();
+    for (namespace, last) in [(&one, 1), (&other, 2)] {
         namespace.shell(&format!(
             "ip link set lo up
-            {}
+            ip addr add 10.77.0.{last}/24 dev eth0
+            ip -6 addr add fd77::{last}/64 dev eth0 nodad
             ip link set eth0 up
             ip route add default dev eth0
             ip -6 route add default dev eth0
-            {}
-            {}",
-            add.join("\n"),
-            rules("iptables", "127.0.0.0/8", "10.77.0.3"),
-            rules("ip6tables", "::1", "fd77::3"),
+            {} proxy capture --exclude-inbound-ports {OUTSIDE},{OUTSIDE_MAIL}",
+            env!("CARGO_BIN_EXE_meshctl"),
         ));
     }
     (one, other)
-}
-
-/// The same redirection as `meshctl proxy capture` programs, by other means.
-fn rules(tables: &str, loopback: &str, outside: &str) -> String {
-    format!(
-        "{tables} -t nat -A PREROUTING -d {outside} -j RETURN
-        {tables} -t nat -A PREROUTING ! -i lo -p tcp ! --dport {PROBE_PORT} \
-            -j REDIRECT --to-ports {INBOUND_PORT}
-        {tables} -t nat -A OUTPUT -m owner --uid-owner {SIDECAR_UID} -j RETURN
-        {tables} -t nat -A OUTPUT -p tcp ! -d {loopback} -j REDIRECT --to-ports {OUTBOUND_PORT}"
-    )
 }

@@ -38,7 +38,7 @@ fn mistakes_are_named_with_a_remedy() {
         ("trace --limit 0", "`--limit`: `0`: 0 is not in 1..=1000".into(), "see `meshctl trace --help`"),
         ("certs rotate --root", format!("`--root` {later}"), "see `meshctl certs rotate --help`"),
         ("proxy run", "`--service <NAME>` is missing".into(), "see `meshctl proxy run --help`"),
-        ("proxy run --service a --capture", format!("`--capture` {later}"), "see `meshctl proxy run --help`"),
+        ("proxy run --service a --capture", "`--capture-user <USER>` is missing".into(), "see `meshctl proxy run --help`"),
         ("proxy run --service a --upstream b", "`--upstream b` is not of the form `NAME:PORT=LOCALPORT`".into(), "write for example `--upstream ratings:9080=9080`"),
         ("proxy run --service a --app localhost:9080", "`--app`: `localhost:9080` is not of the form `ADDR:PORT`, write for example `127.0.0.1:9080`".into(), "see `meshctl proxy run --help`"),
         ("proxy run --service a --app 127.0.0.1:0", "`--app`: `127.0.0.1:0` has no port to connect to".into(), "see `meshctl proxy run --help`"),

@@ -50,7 +50,7 @@ fn serve(path: &Path, session: Arc<Mutex<Session>>) {
     let incoming = UnixListenerStream::new(listener).map(|accepted| {
         accepted.map(|stream| {
             let unix_uid = stream.peer_cred().ok().map(|peer| peer.uid());
-            PeerStream::new(stream, Peer { unix_uid, identity: None })
+            PeerStream::new(stream, Peer { unix_uid, ..Peer::default() })
         })
     });
     let there = Arc::new(encode(&resource()));

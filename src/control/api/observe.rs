@@ -43,7 +43,7 @@ pub(super) async fn status(State(plane): State<Arc<Plane>>) -> Json<MeshStatus> 
         control_plane: ControlPlaneStatus {
             ready: true,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            address: plane.address.to_string(),
+            address: plane.address.clone(),
             root_expires: status::timestamp(plane.authority.not_after()),
             revision: view.revision,
             since: plane.since,
@@ -103,6 +103,10 @@ pub(super) async fn trace(
 }
 
 pub(super) async fn metrics(State(plane): State<Arc<Plane>>) -> impl IntoResponse {
+    exposed(&plane)
+}
+
+pub(super) fn exposed(plane: &Plane) -> impl IntoResponse + use<> {
     let counts = exposition::counts(&plane.intake.lock().edges);
     ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], prometheus::render(&counts))
 }

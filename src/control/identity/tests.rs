@@ -6,6 +6,8 @@ use super::*;
 
 const USER: u32 = 1_000;
 
+const DENIED: Result<(), Code> = Err(Code::PermissionDenied);
+
 fn request(namespace: &str, account: &str) -> SignRequest {
     SignRequest {
         csr: vec![0; 100],
@@ -16,53 +18,89 @@ fn request(namespace: &str, account: &str) -> SignRequest {
     }
 }
 
-fn domain() -> TrustDomain {
-    "cluster.local".parse().expect("valid")
+fn claimed(namespace: &str, account: &str) -> Claim {
+    claim(&request(namespace, account), &"cluster.local".parse().expect("valid")).expect("valid")
 }
 
-fn certified(uri: &str) -> Peer {
-    Peer { identity: Some(uri.parse().expect("valid")), unix_uid: None }
-}
-
-fn code(peer: &Peer, request: &SignRequest) -> Result<String, Code> {
-    let proven = proven(peer, request, &domain(), USER);
-    proven.map(|identity| identity.to_string()).map_err(|status| status.code())
+fn code(outcome: Result<(), Status>) -> Result<(), Code> {
+    outcome.map_err(|status| status.code())
 }
 
 #[test]
 fn the_same_user_gets_what_it_claims_and_another_nothing() {
-    let local = |uid| Peer { identity: None, unix_uid: Some(uid) };
-    let asked = request("default", "reviews");
-    let reviews = "spiffe://cluster.local/ns/default/sa/reviews";
-    assert_eq!(code(&local(USER), &asked).as_deref(), Ok(reviews));
-    assert_eq!(code(&local(USER + 1), &asked), Err(Code::PermissionDenied));
-    assert_eq!(code(&local(0), &asked), Err(Code::PermissionDenied));
-    assert_eq!(code(&Peer::default(), &asked), Err(Code::Unauthenticated));
+    let reviews = claimed("default", "reviews");
+    assert_eq!(reviews.identity.to_string(), "spiffe://cluster.local/ns/default/sa/reviews");
+    assert_eq!(code(by_user(Some(USER), USER, &reviews)), Ok(()));
+    assert_eq!(code(by_user(Some(USER + 1), USER, &reviews)), DENIED);
+    assert_eq!(code(by_user(Some(0), USER, &reviews)), DENIED);
+    assert_eq!(code(by_user(None, USER, &reviews)), Err(Code::Unauthenticated));
 }
 
 #[test]
 fn nobody_becomes_the_control_plane_by_joining() {
-    let local = Peer { identity: None, unix_uid: Some(USER) };
-    let asked = request("meshctl-system", Identity::CONTROL_PLANE_ACCOUNT);
-    assert_eq!(code(&local, &asked), Err(Code::PermissionDenied));
+    let control_plane = claimed("meshctl-system", Identity::CONTROL_PLANE_ACCOUNT);
+    assert_eq!(code(by_user(Some(USER), USER, &control_plane)), DENIED);
+    assert_eq!(code(may_join(&control_plane)), DENIED);
 }
 
 #[test]
 fn a_certificate_renews_itself_and_nothing_else() {
-    let reviews = certified("spiffe://cluster.local/ns/default/sa/reviews");
-    assert!(code(&reviews, &request("default", "reviews")).is_ok());
-    assert_eq!(code(&reviews, &request("default", "ratings")), Err(Code::PermissionDenied));
-    assert_eq!(code(&reviews, &request("shop", "reviews")), Err(Code::PermissionDenied));
-    let foreign = certified("spiffe://other.example/ns/default/sa/reviews");
-    assert_eq!(code(&foreign, &request("default", "reviews")), Err(Code::PermissionDenied));
+    let reviews = "spiffe://cluster.local/ns/default/sa/reviews".parse().expect("valid");
+    assert_eq!(code(by_certificate(&reviews, &claimed("default", "reviews"))), Ok(()));
+    assert_eq!(code(by_certificate(&reviews, &claimed("default", "ratings"))), DENIED);
+    assert_eq!(code(by_certificate(&reviews, &claimed("shop", "reviews"))), DENIED);
+    let foreign = "spiffe://other.example/ns/default/sa/reviews".parse().expect("valid");
+    assert_eq!(code(by_certificate(&foreign, &claimed("default", "reviews"))), DENIED);
+}
+
+#[test]
+fn a_token_is_good_for_its_own_pod_and_account() {
+    let bearer = |namespace: &str, account: &str| Bearer {
+        namespace: namespace.parse().expect("valid"),
+        service_account: account.parse().expect("valid"),
+        pod: None,
+    };
+    let pod = |name: &str| PodId { name: name.parse().expect("valid"), uid: "1".to_owned() };
+    let claim = claimed("default", "reviews");
+    let own = bearer("default", "reviews");
+    assert_eq!(by_pod(&own, &pod("reviews-0"), &claim), Ok(()));
+    let others = [
+        (bearer("shop", "reviews"), pod("reviews-0")),
+        (bearer("default", "ratings"), pod("reviews-0")),
+        (own, pod("reviews-1")),
+    ];
+    for (bearer, pod) in others {
+        let outcome = by_pod(&bearer, &pod, &claim);
+        assert!(matches!(outcome, Err(TokenError::Refused(_))), "{bearer:?} {pod:?}: {outcome:?}");
+    }
 }
 
 #[test]
 fn what_is_no_name_or_too_long_is_refused() {
-    let local = Peer { identity: None, unix_uid: Some(USER) };
+    let domain: TrustDomain = "cluster.local".parse().expect("valid");
+    let refused = |request: &SignRequest| claim(request, &domain).map(drop);
     for (namespace, account) in [("../x", "a"), ("default", ""), ("Default", "a"), ("a", "b/c")] {
-        assert_eq!(code(&local, &request(namespace, account)), Err(Code::InvalidArgument));
+        assert_eq!(code(refused(&request(namespace, account))), Err(Code::InvalidArgument));
     }
     let long = SignRequest { csr: vec![0; CSR_BYTES + 1], ..request("default", "reviews") };
-    assert_eq!(code(&local, &long), Err(Code::InvalidArgument));
+    assert_eq!(code(refused(&long)), Err(Code::InvalidArgument));
+}
+
+#[test]
+fn a_token_is_never_printed() {
+    let asked = SignRequest { token: "secret".to_owned(), ..request("default", "reviews") };
+    assert!(!format!("{asked:?}").contains("secret"), "{asked:?}");
+}
+
+#[test]
+fn who_shows_many_bad_tokens_waits_and_nobody_else() {
+    let (throttle, now) = (Throttle::default(), Instant::now());
+    let [bad, good] = ["10.0.0.1", "10.0.0.2"].map(|text| text.parse().ok());
+    for _ in 0..throttle::MOST {
+        assert!(!throttle.is_shut(bad, now));
+        throttle.refused(bad, now);
+    }
+    assert!(throttle.is_shut(bad, now));
+    assert!(!throttle.is_shut(good, now) && !throttle.is_shut(None, now));
+    assert!(!throttle.is_shut(bad, now + throttle::WINDOW));
 }

@@ -18,8 +18,7 @@ mod workload;
 pub use rbac::{Rule, control_plane_rules};
 pub use values::{Resources, Values, ValuesError};
 
-/// The Service of the webhooks. Their certificate is for `meshctl-webhook.NAMESPACE.svc`.
-pub const WEBHOOK_SERVICE: &str = "meshctl-webhook";
+pub use crate::names::sidecar::WEBHOOK_SERVICE;
 
 /// The label by which everything that `install` made is found.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";

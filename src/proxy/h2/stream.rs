@@ -46,13 +46,15 @@ pub(super) async fn serve(
         Ok(Ok(decision)) => forward(&client, exchange, head, decision, started).await,
         Ok(Err(refusal)) => {
             tracing::debug!(reason = refusal.reason.as_str(), path = head.path(), "refused");
-            let destination = refusal.destination(head.authority());
+            let called = client.origin.called(head.authority());
+            let destination = refusal.destination(&called);
             refused(&client, &destination, &Outcome::refusal(&refusal), started);
             answer::send(exchange.respond(), &refusal, Form::of(&head));
             client.ended(false);
         }
         Err(_) => {
-            let destination = crate::telemetry::escape(head.authority().as_bytes());
+            let called = client.origin.called(head.authority());
+            let destination = crate::telemetry::escape(called.as_bytes());
             refused(&client, &destination, &Outcome::own(Reason::ClientGone), started);
             client.ended(true);
         }
@@ -183,12 +185,6 @@ fn refused(client: &Client, destination: &str, outcome: &Outcome, started: Insta
         Origin::Inbound(caller) => {
             record::inbound(worker, caller, outcome, (Trace::Passed, started));
         }
-        Origin::Upstream(called) => {
-            let called = called.to_string();
-            record::not_passed_on(worker, &called, Protocol::Http2, outcome, started);
-        }
-        Origin::Outbound => {
-            record::not_passed_on(worker, destination, Protocol::Http2, outcome, started);
-        }
+        _ => record::not_passed_on(worker, destination, Protocol::Http2, outcome, started),
     }
 }

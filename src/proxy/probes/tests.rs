@@ -14,6 +14,7 @@ use super::*;
 struct Pod {
     address: SocketAddr,
     status: watch::Sender<Status>,
+    waiting: watch::Sender<Option<String>>,
     _server: AbortOnDropHandle<io::Result<Infallible>>,
 }
 
@@ -28,8 +29,9 @@ impl Pod {
         let probes = Probes::bind(config).expect("a free port");
         let address = probes.address().expect("bound");
         let (status, seen) = watch::channel(Status::default());
-        let server = AbortOnDropHandle::new(tokio::spawn(probes.serve(seen)));
-        Self { address, status, _server: server }
+        let (waiting, refused) = watch::channel(None);
+        let server = AbortOnDropHandle::new(tokio::spawn(probes.serve(seen, refused)));
+        Self { address, status, waiting, _server: server }
     }
 
     /// The whole answer to a request; empty where there is none.
@@ -89,6 +91,10 @@ async fn app(answers: &'static [(&'static str, &'static str)]) -> (u16, mpsc::Re
 async fn it_is_ready_with_a_certificate_a_configuration_and_until_it_drains() {
     let pod = Pod::new(&json!({}));
     let ready = async || pod.ask("GET /ready").await;
+    pod.waiting.send_replace(Some("the token was refused".to_owned()));
+    let answer = ready().await;
+    assert!(answer.ends_with("\r\n\r\nno certificate yet: the token was refused\n"), "{answer}");
+    pod.waiting.send_replace(None);
     for (change, code, why) in [
         ((|_| {}) as fn(&mut Status), "503", "no certificate yet"),
         (|status| status.certified = true, "503", "no configuration from the control plane yet"),

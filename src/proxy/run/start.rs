@@ -65,8 +65,9 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
     let bound = bind(config, &place).await?;
     let (status, seen) = watch::channel(Status::default());
     // Before all else: whoever waits for us is to see what we wait for.
-    let serve = |probes: Probes| AbortOnDropHandle::new(tokio::spawn(probes.serve(seen.clone())));
-    let probes = bound.probes.map(serve);
+    let (refusal, refused) = watch::channel(None);
+    let serve = |probes: Probes| probes.serve(seen.clone(), refused.clone());
+    let probes = bound.probes.map(|probes| AbortOnDropHandle::new(tokio::spawn(serve(probes))));
     let addresses = bound.data_plane.addresses().clone();
     let applicant = Applicant {
         proxy: place.proxy.clone(),
@@ -74,7 +75,6 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
         proof: config.proof(),
         directory: place.directory.clone(),
     };
-    let (refusal, refused) = watch::channel(None);
     let joined = certificate(&applicant, &refusal).await?;
     status.send_modify(|status| status.certified = true);
     let identity = joined.credentials.identity().clone();

@@ -4,10 +4,12 @@
 //! get the [`Peer`] with every call. It is found out once per connection and never from a message.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 use tonic::transport::server::Connected;
 
 use crate::names::Identity;
@@ -19,6 +21,8 @@ pub struct Peer {
     pub identity: Option<Identity>,
     /// The user id of its process, over a Unix socket.
     pub unix_uid: Option<u32>,
+    /// Where it calls from, over TCP. No proof of anything.
+    pub address: Option<IpAddr>,
 }
 
 /// An accepted stream and who is at its other end.
@@ -26,12 +30,24 @@ pub struct Peer {
 pub struct PeerStream<S> {
     stream: S,
     peer: Peer,
+    /// Given back when the connection ends.
+    _slot: Option<OwnedSemaphorePermit>,
 }
 
 impl<S> PeerStream<S> {
     /// Joins the two.
     pub fn new(stream: S, peer: Peer) -> Self {
-        Self { stream, peer }
+        Self { stream, peer, _slot: None }
+    }
+
+    /// Whether the peer has shown a certificate.
+    pub fn is_certified(&self) -> bool {
+        self.peer.identity.is_some()
+    }
+
+    /// Takes a place among a limited number of connections, for as long as this one lasts.
+    pub fn in_slot(self, slot: OwnedSemaphorePermit) -> Self {
+        Self { _slot: Some(slot), ..self }
     }
 }
 

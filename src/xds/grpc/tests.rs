@@ -18,7 +18,7 @@ use crate::xds::identity::{SignRequest, SignResponse};
 fn served() -> Client {
     let (sender, receiver) = mpsc::unbounded_channel::<DuplexStream>();
     let incoming = UnboundedReceiverStream::new(receiver).map(|stream| {
-        let peer = Peer { identity: None, unix_uid: Some(7) };
+        let peer = Peer { unix_uid: Some(7), ..Peer::default() };
         Ok::<_, Infallible>(PeerStream::new(stream, peer))
     });
     let delta = serve_stream(Delta, async |_: Peer, inbound: Streaming<DeltaRequest>| {

@@ -1,0 +1,78 @@
+//! Where the mesh runs, for what differs: what proves who joins, and who says which workloads there
+//! are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tonic::Status;
+
+use crate::control::hub::HubError;
+use crate::control::identity::Joining;
+use crate::control::plane::Plane;
+use crate::mesh::Workload;
+use crate::names::{Identity, ProxyId};
+
+/// How long a proxy may be ahead of what the API server has told of its pod.
+const PODS_LAG: Duration = Duration::from_secs(5);
+
+/// The forms that there are.
+#[derive(Debug)]
+pub(super) enum Ground {
+    /// One machine or a few: to be the same user is proof, and workloads say themselves what they
+    /// are.
+    Local,
+    /// A cluster: a token is proof, and workloads are its pods, whatever they say.
+    Kubernetes(Joining),
+}
+
+impl Plane {
+    /// Whether workloads are in the mesh because they registered.
+    pub(super) fn workloads_register(&self) -> bool {
+        matches!(self.ground, Ground::Local)
+    }
+
+    /// Makes a registered workload (or, with `None`, its absence) part of the mesh.
+    pub(super) async fn set_workload(
+        &self,
+        id: &ProxyId,
+        workload: Option<Workload>,
+    ) -> Result<(), HubError> {
+        match self.ground {
+            Ground::Local => self.hub.set(id.clone(), workload.map(Arc::new)).await,
+            Ground::Kubernetes(_) => Ok(()),
+        }
+    }
+
+    /// Whether `id` may be the proxy of a workload with `identity`: on a cluster it must be a pod's
+    /// that runs as that account, and is waited for shortly.
+    pub(super) async fn is_workload(
+        &self,
+        id: &ProxyId,
+        identity: &Identity,
+    ) -> Result<(), Status> {
+        if self.workloads_register() {
+            return Ok(());
+        }
+        let mut published = self.revision.clone();
+        let known = || {
+            let view = self.view.load();
+            view.snapshot.workloads.get(id).map(|workload| workload.identity == *identity)
+        };
+        let waiting = async {
+            loop {
+                published.mark_unchanged();
+                if let Some(its_own) = known() {
+                    return Some(its_own);
+                }
+                published.changed().await.ok()?;
+            }
+        };
+        match tokio::time::timeout(PODS_LAG, waiting).await.ok().flatten() {
+            Some(true) => Ok(()),
+            Some(false) => Err(Status::permission_denied(format!(
+                "the pod `{id}` does not run as `{identity}`"
+            ))),
+            None => Err(Status::unavailable(format!("no pod `{id}` is known (yet)"))),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What a pod's control plane tells anybody over plain HTTP: whether it lives, whether it serves and
+//! if not why, and the mesh's metrics for Prometheus. Nothing else, and nothing secret.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use parking_lot::Mutex;
+
+use crate::control::api;
+use crate::control::plane::Plane;
+
+/// How the control plane is.
+#[derive(Debug)]
+pub(super) struct Health {
+    /// Why it does not serve; `None` while it does.
+    waiting: Mutex<Option<String>>,
+    plane: OnceLock<Arc<Plane>>,
+}
+
+impl Health {
+    /// It does not serve yet.
+    pub(super) fn starting() -> Arc<Self> {
+        let waiting = Mutex::new(Some("starting".to_owned()));
+        Arc::new(Self { waiting, plane: OnceLock::new() })
+    }
+
+    /// It does not serve, because of `why`; logged where that is new.
+    pub(super) fn waits(&self, why: String) {
+        let mut waiting = self.waiting.lock();
+        if waiting.as_ref() != Some(&why) {
+            tracing::warn!(why, "not ready");
+            *waiting = Some(why);
+        }
+    }
+
+    /// It serves.
+    pub(super) fn serves(&self, plane: &Arc<Plane>) {
+        let _ = self.plane.set(Arc::clone(plane));
+        *self.waiting.lock() = None;
+    }
+
+    /// All routes.
+    pub(super) fn router(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/healthz", get(async || "ok\n"))
+            .route("/readyz", get(readyz))
+            .route("/metrics", get(metrics))
+            .with_state(Arc::clone(self))
+    }
+}
+
+async fn readyz(State(health): State<Arc<Health>>) -> Response {
+    match health.waiting.lock().as_ref() {
+        None => "ready\n".into_response(),
+        Some(why) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response()
+        }
+    }
+}
+
+async fn metrics(State(health): State<Arc<Health>>) -> Response {
+    match health.plane.get() {
+        Some(plane) => api::metrics(plane),
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
