@@ -7,6 +7,7 @@
 mod calls;
 mod figures;
 mod discovery;
+mod join;
 mod support;
 mod testbed;
 mod under_load;
