@@ -2,12 +2,13 @@
 //!
 //! `backoff` spaces out what is tried again, `accept` keeps a listener alive when descriptors run
 //! out, `descriptors` raises their limit at start, `file` writes and reads files that must be whole
-//! and, where asked, private.
+//! and, where asked, private, `listen` binds for both families.
 
 pub mod accept;
 pub mod backoff;
 pub mod descriptors;
 pub mod file;
+pub mod listen;
 pub mod ports;
 
 #[cfg(test)]

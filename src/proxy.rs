@@ -1,16 +1,17 @@
 //! The data plane: one file per stage of a request, named after it.
 //!
-//! Accept (`listener`) → detect → `inbound` or `outbound` → route (`service`) → choose an endpoint
+//! Accept (`captured`) → detect → `inbound` or `outbound` → route (`service`) → choose an endpoint
 //! (`cluster`, `balance`) → take or open a connection (`pool`, `connect`) → forward → record.
 //! Nothing on the way of an HTTP/1.1 request takes a lock, sends through a channel, spawns a task
 //! or allocates.
 //!
 //! Beside that way lies what feeds it, on a thread of its own: `directory` (the configuration, a
 //! cell per service), `control` (discovery and agent streams), `join`, `last_good`, `admin`,
-//! `command`, `ready`; `run` ties all of it into one process.
+//! `command`, `ready`, `probes`; `run` ties all of it into one process.
 
 pub mod admin;
 pub mod balance;
+pub mod captured;
 pub mod cluster;
 pub mod command;
 pub mod connect;
@@ -30,6 +31,7 @@ pub mod last_good;
 pub mod outbound;
 pub mod path;
 pub mod pool;
+pub mod probes;
 pub mod pump;
 pub mod ready;
 pub mod record;

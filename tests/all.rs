@@ -2,6 +2,7 @@
 
 mod agent;
 mod capture;
+mod captured;
 mod certs;
 mod cli;
 mod compile;

@@ -4,6 +4,7 @@
 mod command;
 mod kernel;
 mod namespace;
+mod proxy;
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -4,6 +4,7 @@
 
 mod binary;
 mod errors;
+mod gate;
 mod generated;
 mod help;
 mod installed;

@@ -262,7 +262,8 @@ fn slice() -> impl Strategy<Value = Slice> {
 }
 
 fn route() -> impl Strategy<Value = HttpRoute> {
-    let parents = vec((service_name(), option::of(number())), 1..3);
+    let section = number().prop_map(|port| format!("p{port}"));
+    let parents = vec((service_name(), option::of(number()), option::of(section)), 1..3);
     let rules = vec(vec((service_name(), number()), 0..3), 0..3);
     (service_name(), 0..3_u64, parents, rules).prop_map(|(name, created_ms, parents, rules)| {
         HttpRoute {
@@ -272,7 +273,7 @@ fn route() -> impl Strategy<Value = HttpRoute> {
             created_ms,
             parents: parents
                 .into_iter()
-                .map(|(service, port)| Parent { service, port, section: None })
+                .map(|(service, port, section)| Parent { service, port, section })
                 .collect(),
             rules: rules.into_iter().map(rule).collect(),
         }

@@ -162,7 +162,8 @@ fn right(rule: &Rule) -> String {
 
 #[test]
 fn the_page_of_rights_is_what_is_installed() {
-    const HEAD: &str = "| group | resources | which | where | verbs | what for |\n|---|---|---|---|---|---|\n";
+    const HEAD: &str =
+        "| group | resources | which | where | verbs | what for |\n|---|---|---|---|---|---|\n";
     let path = top().join("docs/reference/rbac.md");
     let mut page = fs::read_to_string(&path).expect("the page is in the repository");
     let start = page.find(HEAD).expect("the page has the table") + HEAD.len();

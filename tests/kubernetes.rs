@@ -5,9 +5,10 @@
 //! namespaces of its own; what is there once for the whole cluster is held by [`support::Mesh`].
 
 mod calls;
-mod figures;
 mod discovery;
 mod join;
+mod figures;
+mod install;
 mod support;
 mod testbed;
 mod under_load;

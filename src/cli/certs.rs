@@ -106,7 +106,11 @@ pub(crate) fn run(args: &CertsArgs, context: &Context) -> Outcome {
             context.printer.view(args.format.output, &inspect(&found, Timestamp::now())?)?;
             Ok(Exit::Done)
         }
-        CertsCommand::Rotate(args) => rotate(args, &client()?, context),
+        CertsCommand::Rotate(args) => {
+            let client = client()?;
+            client.announce(context);
+            rotate(args, &client, context)
+        }
     }
 }
 

@@ -7,7 +7,9 @@ use super::exit::Outcome;
 
 mod ask;
 mod capture;
+mod pod;
 mod run;
+mod wait;
 
 /// Run a sidecar, or ask one what it has and does.
 #[derive(Debug, Args)]
@@ -31,6 +33,7 @@ enum ProxyCommand {
     Config(ask::ConfigArgs),
     Stats(ask::StatsArgs),
     Log(ask::LogArgs),
+    Wait(wait::WaitArgs),
 }
 
 pub(crate) fn run(args: ProxyArgs, context: &Context) -> Outcome {
@@ -40,5 +43,6 @@ pub(crate) fn run(args: ProxyArgs, context: &Context) -> Outcome {
         ProxyCommand::Config(args) => ask::config(&args, context),
         ProxyCommand::Stats(args) => ask::stats(&args, context),
         ProxyCommand::Log(args) => ask::log(&args, context),
+        ProxyCommand::Wait(args) => wait::run(&args),
     }
 }

@@ -46,12 +46,10 @@ const LATER_FLAGS: &[&str] = &[
     "--pause",
     "--resume",
     "--abort",
-    "--capture",
-    "--capture-user",
 ];
 
 /// Values that come later.
-const LATER_VALUES: &[&str] = &["kubernetes", "github", "sarif", "junit"];
+const LATER_VALUES: &[&str] = &["github", "sarif", "junit"];
 
 /// `--color` as it was typed, for what is said before the command line is understood.
 pub(super) fn color(words: &[OsString]) -> Color {

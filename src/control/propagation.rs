@@ -204,9 +204,8 @@ impl Ledger {
             tell(&mut answer, proxy, &keys, &connected);
         }
         let took = took.filter(|_| answer.pending.is_empty());
-        let milliseconds = |(from, to): (Instant, Instant)| {
-            to.saturating_duration_since(from).as_secs_f64() * 1e3
-        };
+        let milliseconds =
+            |(from, to): (Instant, Instant)| to.saturating_duration_since(from).as_secs_f64() * 1e3;
         Propagation { settled_ms: took.map(milliseconds), ..answer }
     }
 }

@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
-use kube::api::{Api, ApiResource, DynamicObject, PostParams};
-use kube::core::GroupVersionKind;
+use kube::api::{Api, DynamicObject, PostParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource as _};
 
@@ -22,6 +21,7 @@ use crate::control::store::Stored;
 use crate::mesh::{ObjectKind, ObjectRef};
 use crate::names::sidecar::{CONTROL_PLANE, CONTROLLER_NAME};
 use crate::net::backoff::Backoff;
+use crate::platform::kubernetes::discovery::resource;
 
 mod status;
 #[cfg(test)]
@@ -242,16 +242,4 @@ impl Writer {
 fn is_alarming(condition: &Condition) -> bool {
     let alarming = ["UnsupportedValue", "Invalid", "Conflicted", "Rejected"];
     condition.status == "False" && alarming.contains(&condition.reason)
-}
-
-/// How the API server calls the objects of a kind.
-fn resource(kind: ObjectKind) -> ApiResource {
-    let (group, version) = kind.api_version().split_once('/').unwrap_or(("", kind.api_version()));
-    let plural = match kind {
-        ObjectKind::Service => "services",
-        ObjectKind::HttpRoute => "httproutes",
-        ObjectKind::TrafficPolicy => "trafficpolicies",
-        ObjectKind::MeshConfig => "meshconfigs",
-    };
-    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind.as_str()), plural)
 }

@@ -54,6 +54,9 @@ pub struct Endpoint {
     pub address: SocketAddr,
     /// Who must answer; `None`: plaintext.
     pub identity: Option<Identity>,
+    /// The control plane named it: without an identity it is called only under
+    /// `outbound: AllowAny`.
+    pub registered: bool,
     /// The `version` label.
     pub version: String,
     /// Requests (or opaque connections) of this proxy in flight.
@@ -144,15 +147,26 @@ impl Endpoint {
         Self::plain(proxy.name.clone(), address)
     }
 
-    /// An endpoint without a sidecar.
+    /// An endpoint without a sidecar that the control plane did not name.
     pub fn plain(workload: ObjectName, address: SocketAddr) -> Self {
         Self {
             id: next_id(),
             workload,
             address,
             identity: None,
+            registered: false,
             version: String::new(),
             in_flight: AtomicU32::new(0),
+        }
+    }
+
+    /// One port of a workload that is called by its own address.
+    pub fn of_host(host: &resource::Host, port: u16) -> Self {
+        Self {
+            identity: host.identity.clone(),
+            registered: true,
+            version: host.version.clone(),
+            ..Self::plain(host.workload.clone(), SocketAddr::new(host.ip, port))
         }
     }
 
@@ -162,6 +176,7 @@ impl Endpoint {
             workload: endpoint.workload.clone(),
             address,
             identity: endpoint.identity.clone(),
+            registered: true,
             version: endpoint.version.clone(),
             in_flight: AtomicU32::new(0),
         }

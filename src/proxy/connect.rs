@@ -15,6 +15,7 @@ use crate::proxy::cluster::Endpoint;
 use crate::proxy::pool::{MAX_AGE, Upstream};
 use crate::proxy::stream::{Side, Stream};
 use crate::proxy::worker::Worker;
+use crate::resource::OutboundMode::RegistryOnly;
 use crate::telemetry::reason::Reason;
 
 /// What the caller says is coming (ALPN, RFC 7301).
@@ -87,16 +88,30 @@ async fn dial(
     endpoint: &Endpoint,
     terms: Terms<'_>,
 ) -> Result<(Stream, Duration), Reason> {
-    let tcp = TcpStream::connect(endpoint.address).await.map_err(|error| {
+    let failed = |error| {
         tracing::debug!(address = %endpoint.address, %error, "no connection");
         Reason::ConnectFailure
-    })?;
-    // A socket that refuses the option still works, only slower.
+    };
+    let Some(identity) = &endpoint.identity else {
+        if endpoint.registered && worker.shared.directory.mesh().outbound == RegistryOnly {
+            return Err(Reason::NotRegistered);
+        }
+        let tcp = TcpStream::connect(endpoint.address).await.map_err(failed)?;
+        // A socket that refuses the option still works, only slower.
+        let _ = tcp.set_nodelay(true);
+        return Ok((Stream::Plain(tcp), MAX_AGE));
+    };
+    // Our own pod is reached through our own inbound side, which nothing else would capture for.
+    let own_pod = worker.duties.own_pod.as_ref().filter(|_| worker.is_local(endpoint.address.ip()));
+    let (tcp, _note) = match own_pod {
+        Some(own_pod) => {
+            let (tcp, note) = own_pod.connect(endpoint.address).await.map_err(failed)?;
+            (tcp, Some(note))
+        }
+        None => (TcpStream::connect(endpoint.address).await.map_err(failed)?, None),
+    };
     let _ = tcp.set_nodelay(true);
-    match &endpoint.identity {
-        None => Ok((Stream::Plain(tcp), MAX_AGE)),
-        Some(identity) => encrypt(worker, tcp, identity, terms).await,
-    }
+    encrypt(worker, tcp, identity, terms).await
 }
 
 async fn encrypt(

@@ -175,9 +175,15 @@ impl Control {
             self.loader.want_address(address, now);
             self.loader.gone(&Key::address(address), now);
         }
+        for &ip in &last_good.outside_hosts {
+            self.loader.want_host(ip, now);
+            self.loader.gone(&Key::host(ip), now);
+        }
         for (resource, encoded) in last_good.resources {
-            if let Resource::Address(found) = &resource {
-                self.loader.want_address(found.address, now);
+            match &resource {
+                Resource::Address(found) => self.loader.want_address(found.address, now),
+                Resource::Host(host) => self.loader.want_host(host.ip, now),
+                _ => {}
             }
             let ticket = self.answers.recall(encoded);
             self.offer(resource, ticket, now);
@@ -210,6 +216,9 @@ impl Control {
                     }
                     for address in self.directory.take_wanted_addresses() {
                         self.loader.want_address(address, now);
+                    }
+                    for ip in self.directory.take_wanted_hosts() {
+                        self.loader.want_host(ip, now);
                     }
                 }
                 Event::Tick => self.on_tick(Instant::now(), SystemTime::now()),
@@ -273,6 +282,7 @@ impl Control {
             services: self.loader.services(),
             not_services: self.loader.not_services(),
             outside: self.loader.outside(),
+            outside_hosts: self.loader.outside_hosts(),
         }
     }
 

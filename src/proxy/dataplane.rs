@@ -2,7 +2,7 @@
 //! hands each new connection to the least loaded worker, and the drain.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::certs::tls::ClientAuth;
 use crate::names::ServiceName;
+use crate::net::listen::listen;
+use crate::proxy::captured::{self, OwnPod};
 use crate::proxy::connect::Alpn;
 use crate::proxy::stream::{Side, Stream};
 pub use crate::proxy::worker::Shared;
@@ -42,10 +44,23 @@ pub struct Config {
     pub outbound: SocketAddr,
     /// Local ports that stand for one port of a service each.
     pub upstreams: Vec<(ServiceName, u16, SocketAddr)>,
+    /// Connections that the kernel redirects.
+    pub captured: Captured,
+    /// Where else the proxy listens: never called, like its other listeners.
+    pub own: Vec<SocketAddr>,
     /// Where our application listens; `None` where it only calls.
     pub app: Option<SocketAddr>,
     /// Worker threads.
     pub workers: NonZeroUsize,
+}
+
+/// Ports, on all addresses, where redirected connections arrive; `None`: nothing is captured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Captured {
+    /// Calls to our applications, in place of [`Config::inbound`].
+    pub inbound: Option<u16>,
+    /// Calls of our application, beside [`Config::outbound`].
+    pub outbound: Option<u16>,
 }
 
 /// Bound, not yet running.
@@ -53,6 +68,8 @@ pub struct Config {
 pub struct DataPlane {
     listeners: Vec<(TcpListener, Role)>,
     addresses: Addresses,
+    captured: Captured,
+    own: Vec<SocketAddr>,
     app: Option<SocketAddr>,
     workers: NonZeroUsize,
 }
@@ -66,6 +83,10 @@ pub enum Role {
     Outbound,
     /// Calls of our application to one port of a service.
     Upstream(ServiceName, u16),
+    /// Calls to our applications, redirected.
+    CapturedInbound,
+    /// Calls of our application, redirected.
+    CapturedOutbound,
 }
 
 /// Where the data plane really listens.
@@ -87,19 +108,27 @@ impl DataPlane {
     pub fn bind(config: Config) -> io::Result<Self> {
         let mut listeners = Vec::new();
         let mut bind = |address: SocketAddr, role: Role| {
-            let listener = acceptor::listen(address)?;
+            let listener = listen(address)?;
             let bound = listener.local_addr()?;
             listeners.push((listener, role));
             io::Result::Ok(bound)
         };
-        let inbound = bind(config.inbound, Role::Inbound)?;
+        let everywhere = |port| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+        let inbound = match config.captured.inbound {
+            Some(port) => bind(everywhere(port), Role::CapturedInbound)?,
+            None => bind(config.inbound, Role::Inbound)?,
+        };
+        if let Some(port) = config.captured.outbound {
+            bind(everywhere(port), Role::CapturedOutbound)?;
+        }
         let outbound = bind(config.outbound, Role::Outbound)?;
         let mut upstreams = Vec::new();
-        for (service, port, address) in config.upstreams {
+        for (service, port, address) in config.upstreams.clone() {
             upstreams.push(bind(address, Role::Upstream(service, port))?);
         }
         let addresses = Addresses { inbound, outbound, upstreams };
-        Ok(Self { listeners, addresses, app: config.app, workers: config.workers })
+        let Config { captured, own, app, workers, .. } = config;
+        Ok(Self { listeners, addresses, captured, own, app, workers })
     }
 
     /// Where it listens.
@@ -114,9 +143,11 @@ impl DataPlane {
     pub fn start(self, shared: &Arc<Shared>) -> io::Result<Running> {
         let alpn = Alpn::ALL.map(Alpn::as_bytes);
         let own = self.listeners.iter().filter_map(|(listener, _)| listener.local_addr().ok());
+        let inbound = self.addresses.inbound.port();
         let duties = Duties {
             app: self.app,
-            listeners: own.collect(),
+            listeners: own.chain(self.own).collect(),
+            own_pod: self.captured.inbound.map(|_| Arc::new(OwnPod::new(inbound))),
             server: shared.tls.server_config(&alpn, ClientAuth::Required),
         };
         let (phase, _) = watch::channel(Phase::Serving);
@@ -265,7 +296,12 @@ fn take(worker: &Rc<Worker>, arrival: Arrival) {
     tokio::task::spawn_local(async move {
         let _presence = presence;
         match role {
-            Role::Inbound => inbound::serve(worker, tcp).await,
+            Role::Inbound => {
+                let app = worker.app.clone();
+                inbound::serve(worker, tcp, app).await;
+            }
+            Role::CapturedInbound => captured::serve_inbound(worker, tcp).await,
+            Role::CapturedOutbound => captured::serve_outbound(worker, tcp).await,
             Role::Outbound => outbound::serve(worker, Side::new(Stream::Plain(tcp))).await,
             Role::Upstream(service, port) => {
                 tcp::serve_upstream(worker, Side::new(Stream::Plain(tcp)), service, port).await;

@@ -19,6 +19,9 @@ use crate::telemetry::reason::{REASON_HEADER, RULE_HEADER, Reason};
 /// servers (5 s in Node.js, Gunicorn and Apache), so that none closes under a request.
 const APP_IDLE: Duration = Duration::from_secs(4);
 
+/// How long a connection to another sidecar may lie idle where no policy says.
+const HOST_IDLE: Duration = Duration::from_secs(300);
+
 /// How long a connection to a destination outside of the mesh may lie idle.
 const OUTSIDE_IDLE: Duration = Duration::from_secs(60);
 
@@ -116,6 +119,8 @@ pub enum Endpoints {
     Mesh(Arc<Cluster>, u16),
     /// The application beside this proxy.
     App(Arc<Endpoint>),
+    /// A workload, called by its own address.
+    Host(Arc<Endpoint>),
     /// Addresses outside of the mesh.
     Outside(Arc<[Arc<Endpoint>]>),
 }
@@ -171,7 +176,7 @@ impl Endpoints {
     /// Chooses an endpoint, another than `avoid` where there is one.
     pub fn pick(&self, avoid: Option<u64>) -> Option<Arc<Endpoint>> {
         match self {
-            Self::App(endpoint) => Some(Arc::clone(endpoint)),
+            Self::App(endpoint) | Self::Host(endpoint) => Some(Arc::clone(endpoint)),
             Self::Mesh(cluster, port) => {
                 let algorithm = cluster.policy.load_balancer;
                 balance::pick(algorithm, cluster.port(*port)?, avoid, fastrand::u64(..)).cloned()
@@ -187,7 +192,7 @@ impl Endpoints {
     pub fn connect_timeout(&self) -> Duration {
         match self {
             Self::Mesh(cluster, _) => cluster.policy.connect_timeout,
-            Self::App(_) => CONNECT,
+            Self::App(_) | Self::Host(_) => CONNECT,
             // Outside of the mesh the way may be long.
             Self::Outside(_) => 5 * CONNECT,
         }
@@ -197,7 +202,8 @@ impl Endpoints {
     pub fn http_idle(&self) -> Duration {
         match self {
             Self::Mesh(cluster, _) => cluster.policy.http_idle,
-            Self::App(_) => APP_IDLE,
+            Self::Host(endpoint) if endpoint.identity.is_some() => HOST_IDLE,
+            Self::App(_) | Self::Host(_) => APP_IDLE,
             Self::Outside(_) => OUTSIDE_IDLE,
         }
     }
@@ -206,7 +212,7 @@ impl Endpoints {
     pub fn tcp_idle(&self) -> Duration {
         match self {
             Self::Mesh(cluster, _) => cluster.policy.tcp_idle,
-            Self::App(_) | Self::Outside(_) => Duration::from_secs(3600),
+            Self::App(_) | Self::Host(_) | Self::Outside(_) => Duration::from_secs(3600),
         }
     }
 }

@@ -3,12 +3,13 @@
 //! Goes in: what [`Loader`] publishes on the control thread. Comes out: on any thread and without
 //! a lock the cell of a service, or that there is none; or, for a service nobody called yet, a
 //! bounded wait until the control plane has answered. Where a caller has nothing but an address,
-//! `addresses` says which service that is. Invariant: a cell that can be found has a table whose
+//! `addresses` says which service or workload that is. Invariant: a cell that can be found has a table whose
 //! clusters are all loaded (make before break). How answers become tables is `loader`'s; the wire
 //! is `control`'s.
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,17 +23,20 @@ use crate::resource::{self, OutboundMode};
 
 use super::cluster::ClusterCell;
 use super::service::ServiceTable;
-use addresses::Addresses;
+use book::Book;
 use waiting::{Bounds, Waiter, Waiting};
 
 mod addresses;
+mod book;
+mod hosts;
 mod loader;
 mod slot;
 #[cfg(test)]
 mod tests;
 mod waiting;
 
-pub use addresses::Answering;
+pub use addresses::{Answering, Destination};
+pub use hosts::HostCell;
 pub use loader::{Effect, Fault, Loader, Ticket};
 
 /// The bounds of a directory.
@@ -44,7 +48,8 @@ pub struct Limits {
     pub waiters: usize,
     /// How many names are known at a time, those that are no service included.
     pub names: usize,
-    /// How many addresses are known at a time, those outside of the mesh included.
+    /// How many addresses are known at a time, those outside of the mesh included; as many again of
+    /// workloads' own.
     pub addresses: usize,
 }
 
@@ -131,7 +136,8 @@ pub struct Directory {
     mesh: ArcSwap<MeshSettings>,
     workload: ArcSwap<resource::Workload>,
     waiting: Mutex<Waiting<ServiceName>>,
-    addresses: Addresses,
+    addresses: Book<SocketAddr, (ServiceName, u16)>,
+    hosts: Book<IpAddr, Arc<HostCell>>,
     wanted: Notify,
     /// Whole seconds since the control thread began; coarse on purpose.
     clock: AtomicU32,
@@ -154,7 +160,8 @@ impl Directory {
             mesh: ArcSwap::from_pointee(mesh),
             workload: ArcSwap::from_pointee(workload),
             waiting: Mutex::default(),
-            addresses: Addresses::default(),
+            addresses: Book::default(),
+            hosts: Book::default(),
             wanted: Notify::new(),
             clock: AtomicU32::new(0),
             generation: AtomicU64::new(0),

@@ -1,8 +1,9 @@
 //! Inbound: who calls our application, and whether they may.
 //!
 //! Strict: nothing without a certificate of the mesh gets in. Permissive: our ALPN is the mesh,
-//! anything else is passed on without an identity. What comes in TLS of the mesh has said by ALPN
-//! what it is, and is held to it where the port is declared.
+//! anything else is passed on without an identity; who is silent at first may wait for the server to
+//! speak, and gets what it says. What comes in TLS of the mesh has said by ALPN what it is, and is
+//! held to it where the port is declared.
 
 use std::io;
 use std::rc::Rc;
@@ -16,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::certs::tls::{self, peer_identity};
 use crate::names::{Identity, Protocol};
+use crate::proxy::cluster::Endpoint;
 use crate::proxy::connect::{Alpn, tls_reason};
 use crate::proxy::decide::{Decision, Endpoints, Refusal};
 use crate::proxy::detect::{self, Kind};
@@ -41,8 +43,8 @@ const MAX_HELLO: usize = 16 * 1024;
 ///
 /// # Errors
 /// [`Reason::NoApp`] where the workload only calls.
-pub fn decide(worker: &Worker) -> Result<Decision, Refusal> {
-    let app = worker.app.as_ref().ok_or(Reason::NoApp)?;
+pub fn decide(worker: &Worker, caller: &Caller) -> Result<Decision, Refusal> {
+    let app = caller.app.as_ref().ok_or(Reason::NoApp)?;
     Ok(Decision {
         destination: Arc::clone(&worker.labels.service),
         destination_id: 0,
@@ -59,43 +61,60 @@ struct Arrived {
     alpn: Alpn,
     identity: Option<Identity>,
     life: Duration,
+    /// The application, where it was heard first.
+    spoke: Option<Box<tcp::Opened>>,
 }
 
-/// Serves a connection that arrived at the inbound listener.
-pub async fn serve(worker: Rc<Worker>, tcp: TcpStream) {
+/// Serves a connection to `app`; without one the workload only calls.
+pub async fn serve(worker: Rc<Worker>, tcp: TcpStream, app: Option<Arc<Endpoint>>) {
     // Boxed: what is over soon must not make every idle connection larger.
-    let Some(arrived) = Box::pin(arrive(&worker, tcp)).await else { return };
-    let Arrived { side, alpn, identity, life } = arrived;
+    let Some(arrived) = Box::pin(arrive(&worker, tcp, app.as_ref())).await else { return };
+    let Arrived { side, alpn, identity, life, spoke } = arrived;
     let protocol = match alpn {
         Alpn::Http1 => Protocol::Http,
         Alpn::Http2 => Protocol::Http2,
         Alpn::Tcp => Protocol::Tcp,
     };
-    let origin = Origin::Inbound(Caller::new(&worker, identity, protocol));
+    let origin = Origin::Inbound(Caller::new(&worker, app, identity, protocol));
     match alpn {
         Alpn::Http1 => serve::serve(worker, side, origin, life).await,
         Alpn::Http2 => Box::pin(h2::serve(worker, side, origin, life)).await,
-        Alpn::Tcp => Box::pin(tcp::serve_inbound(worker, side, origin)).await,
+        Alpn::Tcp => Box::pin(tcp::serve_inbound(worker, side, origin, spoke)).await,
     }
 }
 
 /// Lets a connection in; `None` where it is refused or has gone.
-async fn arrive(worker: &Worker, tcp: TcpStream) -> Option<Arrived> {
-    let (mode, protocol) = demands(worker);
-    let encrypted = match mode {
-        MtlsMode::Strict => true,
-        MtlsMode::Permissive => tokio::time::timeout(HANDSHAKE, is_mesh(&tcp)).await.ok()?.ok()?,
-    };
-    match encrypted {
+async fn arrive(
+    worker: &Rc<Worker>,
+    tcp: TcpStream,
+    app: Option<&Arc<Endpoint>>,
+) -> Option<Arrived> {
+    let (mode, protocol) = demands(worker, app);
+    if mode == MtlsMode::Strict {
+        return handshake(worker, tcp, protocol).await;
+    }
+    let mut seen = tokio::time::timeout(detect::SILENCE, is_mesh(&tcp)).await;
+    if seen.is_err() {
+        // Nothing has come, or not enough; an application that speaks HTTP has nothing to say yet.
+        if let Some(app) = app.filter(|_| !protocol.is_http())
+            && let Some(spoke) = tcp::speaks_first(worker, &tcp, app).await
+        {
+            let side = Side::new(Stream::Plain(tcp));
+            let (alpn, spoke) = (Alpn::Tcp, Some(spoke));
+            return Some(Arrived { side, alpn, identity: None, life: MAX_AGE, spoke });
+        }
+        seen = tokio::time::timeout(HANDSHAKE, is_mesh(&tcp)).await;
+    }
+    match seen.ok()?.ok()? {
         true => handshake(worker, tcp, protocol).await,
         false => plaintext(worker, Side::new(Stream::Plain(tcp)), protocol).await,
     }
 }
 
 /// What is demanded of callers, and what the application is declared to speak.
-fn demands(worker: &Worker) -> (MtlsMode, Protocol) {
+fn demands(worker: &Worker, app: Option<&Arc<Endpoint>>) -> (MtlsMode, Protocol) {
     let workload = worker.shared.directory.workload();
-    let port = worker.duties.app.map(|address| address.port());
+    let port = app.map(|app| app.address.port());
     match workload.ports.iter().find(|known| Some(known.port) == port) {
         Some(port) => (port.mtls, port.protocol),
         None => (workload.mtls, Protocol::Detect),
@@ -104,7 +123,7 @@ fn demands(worker: &Worker) -> (MtlsMode, Protocol) {
 
 /// Whether a caller that was let in may go on: nobody without an identity once mTLS is strict.
 pub fn is_still_welcome(worker: &Worker, caller: &Caller) -> bool {
-    caller.identity.is_some() || demands(worker).0 == MtlsMode::Permissive
+    caller.identity.is_some() || demands(worker, caller.app.as_ref()).0 == MtlsMode::Permissive
 }
 
 async fn handshake(worker: &Worker, tcp: TcpStream, protocol: Protocol) -> Option<Arrived> {
@@ -137,7 +156,7 @@ async fn handshake(worker: &Worker, tcp: TcpStream, protocol: Protocol) -> Optio
         return refuse(Reason::ProtocolMismatch);
     }
     let side = Side::new(Stream::Accepted(Box::new(stream)));
-    Some(Arrived { side, alpn, identity: Some(identity), life })
+    Some(Arrived { side, alpn, identity: Some(identity), life, spoke: None })
 }
 
 /// How long a connection may live: to the end of either certificate.
@@ -159,7 +178,7 @@ async fn plaintext(worker: &Worker, mut side: Side, protocol: Protocol) -> Optio
             Kind::Opaque | Kind::Silent => Alpn::Tcp,
         },
     };
-    Some(Arrived { side, alpn, identity: None, life: MAX_AGE })
+    Some(Arrived { side, alpn, identity: None, life: MAX_AGE, spoke: None })
 }
 
 /// Whether what begins is TLS with one of our protocols; nothing is taken from the socket.

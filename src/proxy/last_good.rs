@@ -6,7 +6,7 @@
 //! is refused and said, never used in part.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -64,6 +64,9 @@ struct Saved {
     /// Addresses outside of the mesh, `ip:port`.
     #[prost(string, repeated, tag = "7")]
     outside: Vec<String>,
+    /// Addresses that no workload of the mesh has, `ip`.
+    #[prost(string, repeated, tag = "8")]
+    outside_hosts: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -89,6 +92,8 @@ pub struct LastGood {
     pub not_services: Vec<ServiceName>,
     /// Addresses that are outside of the mesh.
     pub outside: Vec<SocketAddr>,
+    /// Addresses that no workload of the mesh has.
+    pub outside_hosts: Vec<IpAddr>,
     /// What was accepted; services before the clusters that they point to.
     pub resources: Vec<(Resource, Encoded)>,
 }
@@ -155,8 +160,15 @@ pub fn load(
     let services = parsed(&saved.services).map_err(|what| content_error(&what))?;
     let not_services = parsed(&saved.not_services).map_err(|what| content_error(&what))?;
     let outside = parsed(&saved.outside).map_err(|what| content_error(&what))?;
-    let control_plane = saved.control_plane;
-    Ok(Some(LastGood { control_plane, services, not_services, outside, resources }))
+    let outside_hosts = parsed(&saved.outside_hosts).map_err(|what| content_error(&what))?;
+    Ok(Some(LastGood {
+        control_plane: saved.control_plane,
+        services,
+        not_services,
+        outside,
+        outside_hosts,
+        resources,
+    }))
 }
 
 fn parsed<T: FromStr<Err: fmt::Display>>(texts: &[String]) -> Result<Vec<T>, String> {
@@ -189,6 +201,8 @@ pub struct Names {
     pub not_services: Vec<ServiceName>,
     /// Addresses outside of the mesh.
     pub outside: Vec<SocketAddr>,
+    /// Addresses that no workload of the mesh has.
+    pub outside_hosts: Vec<IpAddr>,
 }
 
 /// Collects what was accepted and says when it is to be written.
@@ -316,6 +330,7 @@ impl Keeper {
             resources: resources.collect(),
             not_services: self.names.not_services.iter().map(ServiceName::to_string).collect(),
             outside: self.names.outside.iter().map(SocketAddr::to_string).collect(),
+            outside_hosts: self.names.outside_hosts.iter().map(IpAddr::to_string).collect(),
         };
         let body = saved.encode_to_vec();
         let content = [MAGIC, digest(&SHA256, &body).as_ref(), &body].concat();

@@ -13,7 +13,7 @@ use crate::names::{Namespace, Protocol, ServiceName};
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::decide::{Decision, Endpoints, Refusal};
 use crate::proxy::detect::{self, Kind};
-use crate::proxy::directory::{Lookup, Miss, ServiceCell};
+use crate::proxy::directory::{Destination, HostCell, Lookup, Miss, ServiceCell};
 use crate::proxy::h2;
 use crate::proxy::head::{Head, split_authority};
 use crate::proxy::pool::MAX_AGE;
@@ -36,8 +36,14 @@ const MAX_ADDRESSES: usize = 8;
 pub enum Called {
     /// A port of a service of the mesh.
     Service(Arc<ServiceCell>, u16),
+    /// A workload, by one port of its own address.
+    Host(Arc<HostCell>, Arc<Endpoint>),
     /// Something else: host and port.
     Outside(String, u16),
+    /// Something else, by its address.
+    Address(SocketAddr),
+    /// An address that must not be called now.
+    Refused(SocketAddr, Reason),
 }
 
 impl Called {
@@ -46,7 +52,8 @@ impl Called {
     pub fn place(&self) -> Option<(u64, u16)> {
         match self {
             Self::Service(cell, port) => Some((cell.table.load().id, *port)),
-            Self::Outside(..) => None,
+            Self::Host(cell, endpoint) => Some((cell.id, endpoint.address.port())),
+            Self::Outside(..) | Self::Address(_) | Self::Refused(..) => None,
         }
     }
 }
@@ -55,7 +62,9 @@ impl fmt::Display for Called {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Service(cell, _) => write!(f, "{}", cell.table.load().name),
+            Self::Host(cell, _) => f.write_str(&cell.label),
             Self::Outside(host, _) => f.write_str(host),
+            Self::Address(address) | Self::Refused(address, _) => write!(f, "{}", address.ip()),
         }
     }
 }
@@ -117,6 +126,27 @@ async fn at_address(worker: &Rc<Worker>, address: SocketAddr) -> Result<Called, 
     }
 }
 
+/// What a captured connection to `address` calls: the service that answers there, else the workload
+/// whose own address it is, else something outside.
+pub async fn called_at(worker: &Rc<Worker>, address: SocketAddr) -> Called {
+    let ip = address.ip();
+    if worker.duties.own_pod.is_some() && worker.is_local(ip) {
+        let own = worker.own_host(ip);
+        let endpoint = own.endpoint(address.port());
+        return Called::Host(own, endpoint);
+    }
+    match worker.shared.directory.wait_destination(address).await {
+        Ok(Destination::Service(cell, port)) => Called::Service(cell, port),
+        Ok(Destination::Host(cell)) => {
+            cell.touch(&worker.shared.directory);
+            let endpoint = cell.endpoint(address.port());
+            Called::Host(cell, endpoint)
+        }
+        Err(Miss::NotAService) => Called::Address(address),
+        Err(Miss::Pending) => Called::Refused(address, Reason::ConfigPending),
+    }
+}
+
 fn remembered(worker: &Worker, authority: &str) -> Option<Called> {
     let targets = worker.targets.borrow();
     let (cell, port) = targets.get(authority)?;
@@ -156,7 +186,6 @@ pub async fn decide(
     head: &impl Head,
 ) -> Result<Decision, Refusal> {
     match called {
-        Called::Outside(host, port) => Box::pin(outside(worker, host, *port)).await,
         Called::Service(cell, port) => {
             let table = cell.table.load();
             let found = table.port(*port).ok_or(Reason::NoRoute)?;
@@ -166,6 +195,7 @@ pub async fn decide(
                 None => in_mesh(&table, rule),
             }
         }
+        other => without_rules(worker, other).await,
     }
 }
 
@@ -175,20 +205,45 @@ pub async fn decide(
 /// As [`decide`].
 pub async fn decide_opaque(worker: &Rc<Worker>, called: &Called) -> Result<Decision, Refusal> {
     match called {
-        Called::Outside(host, port) => Box::pin(outside(worker, host, *port)).await,
         Called::Service(cell, port) => {
             let table = cell.table.load();
             let found = table.port(*port).ok_or(Reason::NoRoute)?;
             let rule = found.route_opaque().ok_or(Reason::NoRoute)?;
             in_mesh(&table, rule)
         }
+        other => without_rules(worker, other).await,
     }
 }
 
-/// The protocol that a port is declared for.
-pub fn protocol(called: &Called) -> Protocol {
+/// Decides about what no rule can be about.
+async fn without_rules(worker: &Rc<Worker>, called: &Called) -> Result<Decision, Refusal> {
     match called {
-        Called::Outside(..) => Protocol::Detect,
+        Called::Host(cell, endpoint) => host(worker, cell, endpoint),
+        Called::Outside(host, port) => Box::pin(outside(worker, host, *port)).await,
+        Called::Address(address) => {
+            let allowed = worker.shared.directory.mesh().outbound == OutboundMode::AllowAny;
+            let endpoints = || [worker.plain_endpoint(*address)].into();
+            match allowed {
+                true => Ok(beyond(worker, &address.ip().to_string(), endpoints())),
+                false => Err(Reason::NotRegistered.into()),
+            }
+        }
+        Called::Refused(_, reason) => Err((*reason).into()),
+        Called::Service(..) => Err(Reason::Internal.into()),
+    }
+}
+
+/// The protocol that a destination is declared for.
+pub fn protocol(worker: &Worker, called: &Called) -> Protocol {
+    match called {
+        Called::Outside(..) | Called::Refused(..) => Protocol::Detect,
+        // What is none of our business passes as it comes; where nothing does, whoever speaks HTTP
+        // is told so.
+        Called::Address(_) => match worker.shared.directory.mesh().outbound {
+            OutboundMode::AllowAny => Protocol::Tcp,
+            OutboundMode::RegistryOnly => Protocol::Detect,
+        },
+        Called::Host(cell, endpoint) => cell.protocol(endpoint.address.port()),
         Called::Service(cell, port) => {
             let protocol = |table: &PortTable| table.protocol;
             cell.table.load().port(*port).map(protocol).unwrap_or_default()
@@ -225,31 +280,48 @@ async fn outside(worker: &Rc<Worker>, host: &str, port: u16) -> Result<Decision,
     if addresses.iter().any(|address| is_own(worker, *address)) {
         return Err(Reason::Loop.into());
     }
-    let endpoints: Vec<Arc<Endpoint>> =
-        addresses.into_iter().map(|address| worker.outside_endpoint(address)).collect();
-    Ok(Decision {
-        destination: host.into(),
+    let endpoints = addresses.into_iter().map(|address| worker.plain_endpoint(address)).collect();
+    Ok(beyond(worker, host, endpoints))
+}
+
+/// Outside of the mesh.
+fn beyond(worker: &Worker, destination: &str, endpoints: Arc<[Arc<Endpoint>]>) -> Decision {
+    Decision {
+        destination: destination.into(),
         destination_id: 0,
         service: worker.shared.service.clone(),
         rule: None,
         backend: 0,
-        pool: Endpoints::Outside(endpoints.into()),
+        pool: Endpoints::Outside(endpoints),
+    }
+}
+
+/// A workload by its own address, while it is the one that was called.
+fn host(worker: &Worker, cell: &HostCell, endpoint: &Arc<Endpoint>) -> Result<Decision, Refusal> {
+    if cell.is_retired() {
+        return Err(Reason::NoEndpoints.into());
+    }
+    cell.touch(&worker.shared.directory);
+    Ok(Decision {
+        destination: Arc::clone(&cell.label),
+        destination_id: cell.id,
+        service: cell.host.service.clone(),
+        rule: None,
+        backend: 0,
+        pool: Endpoints::Host(Arc::clone(endpoint)),
     })
 }
 
 /// Whether an address leads to one of the proxy's own listeners, however it is written.
-fn is_own(worker: &Worker, address: SocketAddr) -> bool {
+pub(super) fn is_own(worker: &Worker, address: SocketAddr) -> bool {
     let ip = address.ip().to_canonical();
     worker.duties.listeners.iter().any(|own| {
         let listens = own.ip().to_canonical();
         own.port() == address.port()
-            && (listens == ip || ip.is_unspecified() || listens.is_unspecified() && is_local(ip))
+            && (listens == ip
+                || ip.is_unspecified()
+                || listens.is_unspecified() && worker.is_local(ip))
     })
-}
-
-/// Whether an address is this machine's: only to those can a socket be bound.
-fn is_local(ip: IpAddr) -> bool {
-    std::net::UdpSocket::bind((ip, 0)).is_ok()
 }
 
 #[cfg(test)]

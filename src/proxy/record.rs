@@ -11,9 +11,12 @@ use crate::proxy::worker::Worker;
 use crate::telemetry::metrics::{Edge, EdgeKey, Reporter};
 use crate::telemetry::reason::Reason;
 
-/// Who calls, as the inbound side of a connection knows it; made once per connection.
+/// Who calls, and which application, as the inbound side of a connection knows it; made once per
+/// connection.
 #[derive(Debug)]
 pub struct Caller {
+    /// The application; `None` where the workload only calls.
+    pub app: Option<Arc<Endpoint>>,
     /// What the certificate proved.
     pub identity: Option<Identity>,
     /// `X-Forwarded-Client-Cert` for the application (Envoy's format, the parts we know).
@@ -26,7 +29,12 @@ pub struct Caller {
 
 impl Caller {
     /// Prepares what every request of a connection needs.
-    pub fn new(worker: &Worker, identity: Option<Identity>, protocol: Protocol) -> Self {
+    pub fn new(
+        worker: &Worker,
+        app: Option<Arc<Endpoint>>,
+        identity: Option<Identity>,
+        protocol: Protocol,
+    ) -> Self {
         let label: Arc<str> = identity.as_ref().map(Identity::to_string).unwrap_or_default().into();
         let source = identity.as_ref().map(|id| format!("{}/{}", id.namespace, id.service_account));
         let client_cert = (!label.is_empty())
@@ -41,7 +49,7 @@ impl Caller {
             protocol,
             mtls: identity.is_some(),
         });
-        Self { identity, client_cert, label, edge }
+        Self { app, identity, client_cert, label, edge }
     }
 }
 

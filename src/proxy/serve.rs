@@ -3,6 +3,7 @@
 //! The client is our own application (outbound, or a local port of one upstream) or somebody
 //! elsewhere in the mesh (inbound). One task does all of it.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -45,6 +46,17 @@ pub enum Origin {
     Upstream(Called),
     /// From a caller.
     Inbound(Caller),
+}
+
+impl Origin {
+    /// What a request to `authority` calls, for telemetry.
+    pub fn called<'a>(&self, authority: &'a str) -> Cow<'a, str> {
+        match self {
+            // What was called is known by the connection; the authority is the client's word.
+            Self::Upstream(called) => called.to_string().into(),
+            Self::Outbound | Self::Inbound(_) => authority.into(),
+        }
+    }
 }
 
 /// A client's connection.
@@ -213,7 +225,7 @@ impl Connection {
             return Box::pin(self.connect(started)).await;
         }
         let decision = match &self.origin {
-            Origin::Inbound(_) => inbound::decide(&self.worker),
+            Origin::Inbound(caller) => inbound::decide(&self.worker, caller),
             Origin::Upstream(called) => outbound::decide(&self.worker, called, &view).await,
             Origin::Outbound => match outbound::resolve(&self.worker, view.authority(), 80).await {
                 Ok(called) => outbound::decide(&self.worker, &called, &view).await,
@@ -358,7 +370,8 @@ impl Connection {
                 record::inbound(&self.worker, caller, &outcome, (Trace::Passed, started));
             }
             _ => {
-                let destination = refusal.destination(view.authority());
+                let called = self.origin.called(view.authority());
+                let destination = refusal.destination(&called);
                 record::not_passed_on(
                     &self.worker,
                     &destination,

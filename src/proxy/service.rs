@@ -5,12 +5,11 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use regex::bytes::Regex;
 
 use crate::names::{Protocol, RuleId, ServiceName};
-use crate::proxy::cluster::ClusterCell;
+use crate::proxy::cluster::{ClusterCell, next_id};
 use crate::proxy::head::Head;
 use crate::resource::{
     self, FieldMatch, HeaderEdit, PathMatch, Redirect, Rewrite, Timeouts, ValueMatch,
@@ -120,11 +119,9 @@ impl ServiceTable {
         service: &resource::Service,
         clusters: &mut dyn FnMut(&ServiceName) -> Arc<ClusterCell>,
     ) -> Result<Self, BuildError> {
-        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let ports = build::ports(service, clusters)?;
         let label = service.name.to_string().into();
-        Ok(Self { name: service.name.clone(), label, id, ports })
+        Ok(Self { name: service.name.clone(), label, id: next_id(), ports })
     }
 
     /// The table of one port.

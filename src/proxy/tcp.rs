@@ -8,11 +8,12 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWrite as _;
+use tokio::net::TcpStream;
 
 use crate::names::{Protocol, ServiceName};
-use crate::proxy::cluster::InFlight;
+use crate::proxy::cluster::{Endpoint, InFlight};
 use crate::proxy::connect::{self, Alpn};
-use crate::proxy::decide::Decision;
+use crate::proxy::decide::Endpoints;
 use crate::proxy::detect::{self, Kind};
 use crate::proxy::directory::Miss;
 use crate::proxy::h1::Framing;
@@ -51,30 +52,40 @@ pub async fn serve_upstream(worker: Rc<Worker>, side: Side, service: ServiceName
 
 /// Serves a connection of our application that stands for one destination.
 pub async fn serve_called(worker: Rc<Worker>, mut side: Side, called: Called) {
-    let mut waiting = None;
-    let kind = match outbound::protocol(&called) {
-        Protocol::Http => Kind::Http1,
-        Protocol::Http2 | Protocol::Grpc => Kind::Http2,
-        Protocol::Tcp => Kind::Opaque,
-        Protocol::Detect => match find_out(&worker, &mut side, &called).await {
-            Some((kind, upstream)) => {
-                waiting = upstream;
-                kind
-            }
+    // Boxed: what is over soon, or rare, must not make every idle connection larger.
+    let (kind, waiting) = match outbound::protocol(&worker, &called) {
+        Protocol::Http => (Kind::Http1, None),
+        Protocol::Http2 | Protocol::Grpc => (Kind::Http2, None),
+        Protocol::Tcp => (Kind::Opaque, None),
+        Protocol::Detect => match Box::pin(find_out(&worker, &mut side, &called)).await {
+            Some(found) => found,
             None => return,
         },
     };
+    let life = match called {
+        // The next connection may fare better.
+        Called::Refused(..) => Duration::ZERO,
+        _ => MAX_AGE,
+    };
     match kind {
-        Kind::Http1 => serve::serve(worker, side, Origin::Upstream(called), MAX_AGE).await,
-        Kind::Http2 => h2::serve(worker, side, Origin::Upstream(called), MAX_AGE).await,
-        Kind::Opaque | Kind::Silent => {
-            if waiting.is_none() {
-                waiting = dial(&worker, &called).await;
-            }
-            if let Some(dialed) = waiting {
-                dialed.run(worker, side).await;
-            }
-        }
+        Kind::Http1 => serve::serve(worker, side, Origin::Upstream(called), life).await,
+        Kind::Http2 => Box::pin(h2::serve(worker, side, Origin::Upstream(called), life)).await,
+        Kind::Opaque | Kind::Silent => Box::pin(serve_opaque(worker, side, called, waiting)).await,
+    }
+}
+
+async fn serve_opaque(
+    worker: Rc<Worker>,
+    side: Side,
+    called: Called,
+    waiting: Option<Box<Dialed>>,
+) {
+    let dialed = match waiting {
+        Some(dialed) => Some(dialed),
+        None => dial(&worker, &called).await,
+    };
+    if let Some(dialed) = dialed {
+        dialed.run(worker, side).await;
     }
 }
 
@@ -85,7 +96,7 @@ async fn find_out(
     worker: &Rc<Worker>,
     side: &mut Side,
     called: &Called,
-) -> Option<(Kind, Option<Dialed>)> {
+) -> Option<(Kind, Option<Box<Dialed>>)> {
     if called.place().is_some_and(|place| worker.speaks_first(place)) {
         return Some((Kind::Opaque, None));
     }
@@ -112,23 +123,55 @@ async fn find_out(
     }
 }
 
-/// Serves opaque bytes to our own application.
-pub async fn serve_inbound(worker: Rc<Worker>, side: Side, origin: Origin) {
+/// Serves opaque bytes to our own application, which may have been connected to already.
+pub async fn serve_inbound(
+    worker: Rc<Worker>,
+    side: Side,
+    origin: Origin,
+    spoke: Option<Box<Opened>>,
+) {
     let Origin::Inbound(caller) = origin else { return };
     let edge = Arc::clone(&caller.edge);
     let started = Instant::now();
-    let refuse = |reason: Reason| edge.record(0, Some(reason), started.elapsed());
-    let decision = match inbound::decide(&worker) {
-        Ok(decision) => decision,
-        Err(refusal) => return refuse(refusal.reason),
+    let opened = match (spoke, inbound::decide(&worker, &caller)) {
+        (Some(spoke), _) => Ok(*spoke),
+        (None, Ok(decision)) => open(&worker, &decision.pool, decision.target()).await,
+        (None, Err(refusal)) => Err(refusal.reason),
     };
-    match open(&worker, &decision).await {
-        Ok((upstream, flight)) => {
+    match opened {
+        Ok(Opened { upstream, flight }) => {
             let dialed = Dialed { upstream, edge, idle: TUNNEL_IDLE, _flight: flight };
             dialed.run(worker, side).await;
         }
-        Err(reason) => refuse(reason),
+        Err(reason) => edge.record(0, Some(reason), started.elapsed()),
     }
+}
+
+/// Connects to the application for a client that is silent; `None` where the client is heard first
+/// after all, or nobody is for long, or the application does not answer.
+pub async fn speaks_first(
+    worker: &Rc<Worker>,
+    client: &TcpStream,
+    app: &Arc<Endpoint>,
+) -> Option<Box<Opened>> {
+    let pool = Endpoints::App(Arc::clone(app));
+    let opened = open(worker, &pool, &worker.shared.service).await.ok()?;
+    let slot = worker.slots.take();
+    slot.arm(TUNNEL_IDLE, false);
+    let first = std::future::poll_fn(|cx| {
+        if client.poll_read_ready(cx).is_ready() || slot.poll_fired(cx).is_ready() {
+            return Poll::Ready(false);
+        }
+        opened.upstream.side.stream.poll_readable(cx).map(|()| true)
+    });
+    first.await.then(|| Box::new(opened))
+}
+
+/// A connection to an endpoint.
+#[derive(Debug)]
+pub struct Opened {
+    upstream: Upstream,
+    flight: InFlight,
 }
 
 /// An opaque connection to an endpoint, counted.
@@ -151,7 +194,7 @@ impl Dialed {
 }
 
 /// Decides and connects; `None` where that fails, which is recorded.
-async fn dial(worker: &Rc<Worker>, called: &Called) -> Option<Dialed> {
+async fn dial(worker: &Rc<Worker>, called: &Called) -> Option<Box<Dialed>> {
     let started = Instant::now();
     let decision = match outbound::decide_opaque(worker, called).await {
         Ok(decision) => decision,
@@ -160,11 +203,12 @@ async fn dial(worker: &Rc<Worker>, called: &Called) -> Option<Dialed> {
             return None;
         }
     };
-    match open(worker, &decision).await {
-        Ok((upstream, flight)) => {
+    match open(worker, &decision.pool, decision.target()).await {
+        Ok(Opened { upstream, flight }) => {
             let endpoint = Some(&**flight.endpoint());
             let edge = record::outbound_edge(worker, &decision, endpoint, Protocol::Tcp);
-            Some(Dialed { upstream, edge, idle: decision.pool.tcp_idle(), _flight: flight })
+            let idle = decision.pool.tcp_idle();
+            Some(Box::new(Dialed { upstream, edge, idle, _flight: flight }))
         }
         Err(reason) => {
             tracing::debug!(destination = %decision.destination, reason = reason.as_str(), "no tunnel");
@@ -175,11 +219,15 @@ async fn dial(worker: &Rc<Worker>, called: &Called) -> Option<Dialed> {
 }
 
 /// Connects to an endpoint, to another one if the first does not answer.
-async fn open(worker: &Rc<Worker>, decision: &Decision) -> Result<(Upstream, InFlight), Reason> {
+async fn open(
+    worker: &Rc<Worker>,
+    pool: &Endpoints,
+    service: &ServiceName,
+) -> Result<Opened, Reason> {
     let mut failed: Option<(u64, Reason)> = None;
     loop {
         let avoid = failed.map(|(id, _)| id);
-        let endpoint = decision.pool.pick(avoid).ok_or(Reason::NoEndpoints)?;
+        let endpoint = pool.pick(avoid).ok_or(Reason::NoEndpoints)?;
         if let Some((id, reason)) = failed
             && id == endpoint.id
         {
@@ -187,13 +235,13 @@ async fn open(worker: &Rc<Worker>, decision: &Decision) -> Result<(Upstream, InF
         }
         let flight = InFlight::begin(Arc::clone(&endpoint));
         let terms = connect::Terms {
-            timeout: decision.pool.connect_timeout(),
-            idle_limit: decision.pool.tcp_idle(),
+            timeout: pool.connect_timeout(),
+            idle_limit: pool.tcp_idle(),
             alpn: Alpn::Tcp,
-            service: decision.target(),
+            service,
         };
         match connect::open(worker, &endpoint, terms).await {
-            Ok(upstream) => return Ok((upstream, flight)),
+            Ok(upstream) => return Ok(Opened { upstream, flight }),
             Err(reason @ (Reason::ConnectFailure | Reason::ConnectTimeout)) if failed.is_none() => {
                 failed = Some((endpoint.id, reason));
             }

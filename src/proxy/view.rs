@@ -28,6 +28,8 @@ mod json;
 /// How a proxy is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Status {
+    /// There is a certificate.
+    pub certified: bool,
     /// Everything listens and there is a certificate.
     pub serving: bool,
     /// Mesh settings and our own workload have come, from whichever source.

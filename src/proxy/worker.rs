@@ -3,19 +3,21 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::certs::tls::Tls;
 use crate::names::{ProxyId, ServiceName};
+use crate::proxy::captured::OwnPod;
 use crate::proxy::cluster::Endpoint;
-use crate::proxy::directory::{Directory, ServiceCell};
+use crate::proxy::directory::{Directory, HostCell, ServiceCell};
 use crate::proxy::h1::Buffer;
 use crate::proxy::h2::Http2Pool;
 use crate::proxy::pool::Pool;
 use crate::proxy::slots::{SWEEP, Slots};
+use crate::resource::Host;
 use crate::telemetry::collector::Collector;
 use crate::telemetry::metrics::{Edge, EdgeKey, WorkerMetrics};
 use crate::telemetry::span::SpanQueue;
@@ -34,6 +36,9 @@ const MAX_TARGETS: usize = 1_024;
 
 /// Edges kept with their counters; over it the cache starts anew.
 const MAX_EDGES: usize = 4_096;
+
+/// Own addresses that are remembered; a pod has two or three.
+const MAX_LOCAL: usize = 16;
 
 /// What all workers of a proxy share.
 #[derive(Debug)]
@@ -61,6 +66,8 @@ pub struct Duties {
     pub app: Option<SocketAddr>,
     /// The proxy's own listeners, which it never calls.
     pub listeners: Vec<SocketAddr>,
+    /// How calls of the own pod come in, where inbound is captured.
+    pub own_pod: Option<Arc<OwnPod>>,
     /// How callers from the mesh are accepted.
     pub server: Arc<rustls::ServerConfig>,
 }
@@ -92,7 +99,11 @@ pub struct Worker {
     rooms: RefCell<Vec<Vec<u8>>>,
     /// Ports where the server speaks first, by the table of the service.
     server_first: RefCell<HashSet<(u64, u16)>>,
-    outside: RefCell<HashMap<SocketAddr, Arc<Endpoint>>>,
+    plain: RefCell<HashMap<SocketAddr, Arc<Endpoint>>>,
+    /// Addresses that are this machine's; they stay so.
+    local: RefCell<Vec<IpAddr>>,
+    /// Our own workload by its own addresses.
+    own_hosts: RefCell<Vec<Arc<HostCell>>>,
     /// This proxy's service and identity as labels of metrics.
     pub labels: Labels,
 }
@@ -130,7 +141,9 @@ impl Worker {
             blocks: RefCell::default(),
             rooms: RefCell::default(),
             server_first: RefCell::default(),
-            outside: RefCell::default(),
+            plain: RefCell::default(),
+            local: RefCell::default(),
+            own_hosts: RefCell::default(),
             labels,
         })
     }
@@ -200,14 +213,51 @@ impl Worker {
         self.metrics.edge(key)
     }
 
-    /// An address outside of the mesh as an endpoint, so that connections to it are reused.
-    pub fn outside_endpoint(&self, address: SocketAddr) -> Arc<Endpoint> {
-        let mut outside = self.outside.borrow_mut();
-        if outside.len() >= MAX_TARGETS {
-            outside.clear();
+    /// An address that is called in plaintext (outside of the mesh, or an application of ours) as
+    /// an endpoint, so that connections to it are reused.
+    pub fn plain_endpoint(&self, address: SocketAddr) -> Arc<Endpoint> {
+        let mut plain = self.plain.borrow_mut();
+        if plain.len() >= MAX_TARGETS {
+            plain.clear();
         }
         let fresh = || Arc::new(Endpoint::app(&self.shared.proxy, address));
-        Arc::clone(outside.entry(address).or_insert_with(fresh))
+        Arc::clone(plain.entry(address).or_insert_with(fresh))
+    }
+
+    /// Whether an address is this machine's: only to those can a socket be bound.
+    pub fn is_local(&self, ip: IpAddr) -> bool {
+        if self.local.borrow().contains(&ip) {
+            return true;
+        }
+        let found = std::net::UdpSocket::bind((ip, 0)).is_ok();
+        let mut local = self.local.borrow_mut();
+        if found && local.len() < MAX_LOCAL {
+            local.push(ip);
+        }
+        found
+    }
+
+    /// Our own workload, as one that is called by its address `ip`.
+    pub fn own_host(&self, ip: IpAddr) -> Arc<HostCell> {
+        let workload = self.shared.directory.workload();
+        let ports = workload.ports.iter().map(|port| (port.port, port.protocol)).collect();
+        let host = Host {
+            ip,
+            service: self.shared.service.clone(),
+            workload: workload.proxy.name.clone(),
+            identity: Some(workload.identity.clone()),
+            version: self.shared.version.clone(),
+            ports,
+        };
+        let mut own_hosts = self.own_hosts.borrow_mut();
+        if let Some(known) = own_hosts.iter().find(|known| known.host == host) {
+            return Arc::clone(known);
+        }
+        own_hosts.retain(|known| known.host.ip != ip);
+        own_hosts.truncate(MAX_LOCAL);
+        let own = Arc::new(HostCell::new(host));
+        own_hosts.push(Arc::clone(&own));
+        own
     }
 
     /// Whether the server was heard first at a port of a service.

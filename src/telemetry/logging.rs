@@ -113,6 +113,9 @@ impl LogLevel {
     }
 }
 
+/// Libraries whose errors whoever called them reports; they stay quiet unless a filter names them.
+const QUIET: &str = "kube_client=off,kube_runtime=off";
+
 /// Also the words of a level alone are checked: the crate takes any word for a target's name.
 fn parse(filter: &str) -> Result<EnvFilter, LoggingError> {
     let wrong = || LoggingError::Filter { shown: super::escape(filter.as_bytes()).into_owned() };
@@ -126,5 +129,5 @@ fn parse(filter: &str) -> Result<EnvFilter, LoggingError> {
     if filter.len() > MAX_FILTER_BYTES || !filter.split(',').all(word) {
         return Err(wrong());
     }
-    EnvFilter::try_new(filter).map_err(|_| wrong())
+    EnvFilter::try_new(format!("{QUIET},{filter}")).map_err(|_| wrong())
 }

@@ -35,7 +35,16 @@ fn values_change_them_and_flags_win() {
     let dir = tempfile::tempdir().expect("a directory");
     let values = "image: from-file:1\nlog: debug\nresources: {limits: {cpu: 2}}\n";
     std::fs::write(dir.path().join("values.yaml"), values).expect("written");
-    let more = ["--values", "values.yaml", "--set", "nodeSelector.zone=a", "--image", "from-flag:1", "--namespace", "mesh"];
+    let more = [
+        "--values",
+        "values.yaml",
+        "--set",
+        "nodeSelector.zone=a",
+        "--image",
+        "from-flag:1",
+        "--namespace",
+        "mesh",
+    ];
     let run = meshctl_in(dir.path(), &[&DRY[..], &more].concat(), "");
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
     let deployment = run.stdout.split("---\n").last().expect("the Deployment comes last");

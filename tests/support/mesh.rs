@@ -128,6 +128,8 @@ impl Workload {
             inbound: loopback,
             outbound: loopback,
             admin: AdminAddress::Tcp(loopback),
+            captured: Default::default(),
+            probes: None,
             upstreams: self.upstreams.iter().map(upstream).collect(),
             workers: NonZeroUsize::MIN,
             ready_file: None,

@@ -91,13 +91,15 @@ impl Forwarded {
         path: &str,
         body: Option<Vec<u8>>,
     ) -> Result<(StatusCode, Bytes), Fault> {
+        let kept = open.sender.take().filter(|sender| !sender.is_closed());
+        let is_kept = kept.is_some();
+        let mut sender = match kept {
+            Some(sender) => sender,
+            None => self.connect().await?,
+        };
         let token = match open.tokens.get(account) {
             Some(token) => token.clone(),
-            None => {
-                let token = self.token(account).await?;
-                open.tokens.insert(account, token.clone());
-                token
-            }
+            None => open.tokens.entry(account).or_insert(self.token(account).await?).clone(),
         };
         let request = || {
             Request::builder()
@@ -108,12 +110,6 @@ impl Forwarded {
                 .header(CONTENT_TYPE, "application/json")
                 .body(Full::from(body.clone().unwrap_or_default()))
                 .map_err(|error| Fault::Other(error.into()))
-        };
-        let kept = open.sender.take().filter(|sender| !sender.is_closed());
-        let is_kept = kept.is_some();
-        let mut sender = match kept {
-            Some(sender) => sender,
-            None => self.connect().await?,
         };
         let answer = match sender.send_request(request()?).await {
             // The pod may have gone since; what only looks is asked again, of whom there is now.
@@ -140,8 +136,8 @@ impl Forwarded {
 
     /// Opens a connection to a pod that is ready.
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Fault> {
-        let roots = self.roots().await?;
         let pod = self.ready_pod().await?;
+        let roots = self.roots().await?;
         let mut forwarder = match self.pods().portforward(&pod, &[API_PORT]).await {
             Ok(forwarder) => forwarder,
             Err(error) => return Err(self.not_forwarded(&pod, &error)),

@@ -87,6 +87,9 @@ impl Problem {
                 "somebody else owns that field: change it where it was written, or leave it out"
                     .to_owned()
             }
+            Self::Refused(error) if error.why().starts_with("namespaces ") => {
+                "make that namespace first, with `kubectl create namespace`".to_owned()
+            }
             Self::Refused(error) => error.help().to_owned(),
             Self::Missing => {
                 "see what there is with `meshctl get`, or pass `--ignore-not-found`".to_owned()

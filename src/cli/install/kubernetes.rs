@@ -144,6 +144,10 @@ fn look(cluster: &OnCluster, manifests: Vec<Value>) -> Result<Vec<Step>, Failure
 fn admissible(cluster: &OnCluster, steps: &[Step], values: &Values) -> Result<(), Failure> {
     for step in steps {
         let Some(before) = &step.before else { continue };
+        if before.metadata.deletion_timestamp.is_some() {
+            return Err(Failure::new(format!("the {} is being deleted", step.place))
+                .help("wait until it is gone, then install"));
+        }
         let ours = before.labels().get(MANAGED_BY).is_some_and(|it| it == CONTROL_PLANE);
         // A namespace may well have been made for us; anything else of our name is somebody's.
         if !ours && step.place.resource.kind != "Namespace" {
@@ -200,7 +204,8 @@ fn may(cluster: &OnCluster, values: &Values) -> Result<(), Failure> {
     if missing.is_empty() {
         return Ok(());
     }
-    let detail = missing.iter().map(|right| format!("  not allowed: {right}\n")).collect();
+    let told = rights::told(&missing);
+    let detail = told.iter().map(|right| format!("  not allowed: {right}\n")).collect();
     let count = plural(missing.len(), "right");
     Err(Failure::new(format!("{count} to install are missing in {}", cluster.target()))
         .with_detail(detail)

@@ -106,6 +106,9 @@ fn ask(
 ) -> Result<(String, Value), Failure> {
     let name = qualified(&target.proxy, target.namespace.namespace.as_str())?;
     let client = Client::of(context)?;
+    if matches!(command, ProxyCommand::Log(_)) {
+        client.announce(context);
+    }
     let answer = client.post(&format!("/v1/proxies/{name}/command"), command)?;
     Ok((name, answer))
 }

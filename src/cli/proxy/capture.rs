@@ -14,6 +14,9 @@ use crate::platform::capture::{self, Capture, CaptureError, TABLE};
 
 #[cfg(test)]
 mod tests;
+mod user;
+
+pub(super) use user::UserArgs;
 
 /// Hand every TCP connection of this network namespace to a sidecar.
 ///

@@ -13,6 +13,8 @@ use clap_complete::engine::ArgValueCandidates;
 use super::super::args::{Context, NamespaceArgs};
 use super::super::exit::{Exit, Failure, Outcome};
 use super::super::{address, complete};
+use super::capture::UserArgs;
+use super::pod::PodArgs;
 use crate::control::registration::check_label;
 use crate::names::{ObjectName, Protocol, ServiceAccount, ServiceLabel, ServiceName};
 use crate::proxy::join::TokenProof;
@@ -43,6 +45,8 @@ Examples:
       stand in front of an application that runs already
   meshctl proxy run --service web --upstream ratings:9080=9080 -- ./web
       let it reach `ratings` on its own port 9080, whatever it speaks
+  meshctl proxy run --service web --capture --capture-user www-data
+      take whatever that user sends by TCP, until the proxy ends (as root)
 
 Exit codes: with COMMAND those of COMMAND, 125 when the proxy failed before it.")]
 pub(super) struct RunArgs {
@@ -91,7 +95,13 @@ pub(super) struct RunArgs {
     #[arg(long = "upstream", value_name = "NAME:PORT=LOCALPORT")]
     upstreams: Vec<String>,
     /// Where the proxy itself is asked: on loopback, or `unix:PATH`.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0", value_parser = admin)]
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:0",
+        default_value_if("captured", "true", "127.0.0.1:14700"),
+        value_parser = admin
+    )]
     admin: AdminAddress,
     /// Control plane of a cluster, reached by its URL; the workload joins by a token.
     #[arg(long, value_name = "URL", requires_all = ["token_file", "roots_file"], value_parser = address::control_plane)]
@@ -102,6 +112,10 @@ pub(super) struct RunArgs {
     /// File with the mesh's root certificates (PEM), which the control plane must prove.
     #[arg(long, value_name = "FILE", requires = "control_plane", value_hint = clap::ValueHint::FilePath)]
     roots_file: Option<PathBuf>,
+    #[command(flatten)]
+    capture: UserArgs,
+    #[command(flatten)]
+    pod: PodArgs,
     /// How long connections may take to end after SIGTERM.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::super::duration::parse)]
     drain: Duration,
@@ -131,16 +145,25 @@ enum ProtocolArg {
 pub(super) fn run(args: RunArgs, context: &Context) -> Outcome {
     let wrapped = !args.command.is_empty();
     let log = args.log.clone();
+    let capture = args.capture.clone();
     let config = resolve(args, context.home()?.to_owned())?;
     config.check().map_err(Failure::misuse)?;
-    // Held to the end: dropping it writes out what still waits.
-    let ended = start_logging(&log)
-        .and_then(|logging| crate::proxy::run::run(config, Some(logging.level())).map_err(failure));
-    match ended {
+    match serve(config, &capture, &log) {
         Ok(code) => Ok(if code == 0 { Exit::Done } else { Exit::Command(code) }),
         Err(failure) if wrapped => Err(failure.exit_with(Exit::Command(FAILED_BEFORE))),
         Err(failure) => Err(failure),
     }
+}
+
+fn serve(mut config: Config, capture: &UserArgs, log: &str) -> Result<u8, Failure> {
+    // Both are held to the end: dropped, the one gives back the connections that it takes, the
+    // other writes out what still waits.
+    let taken = capture.begin()?;
+    let logging = start_logging(log)?;
+    if let Some(taken) = &taken {
+        config.captured.outbound = Some(taken.port);
+    }
+    crate::proxy::run::run(config, Some(logging.level())).map_err(failure)
 }
 
 /// What to do about the failures that a user can do something about.
@@ -175,6 +198,7 @@ fn resolve(args: RunArgs, home: PathBuf) -> Result<Config, Failure> {
         }
         _ => None,
     };
+    let probes = args.pod.probes(args.advertise)?;
     Ok(Config {
         home,
         token,
@@ -190,6 +214,8 @@ fn resolve(args: RunArgs, home: PathBuf) -> Result<Config, Failure> {
         inbound: args.inbound,
         outbound: args.outbound,
         admin: args.admin,
+        captured: args.pod.captured(),
+        probes,
         upstreams,
         workers: args.workers.unwrap_or_else(workers),
         ready_file: args.ready_file.map(std::path::absolute).transpose()?,

@@ -134,3 +134,34 @@ fn a_key_that_changes_without_end_is_still_acknowledged_by_its_latest_version() 
     bed.acknowledge("a", "w999", 4);
     assert_eq!(bed.ask().acknowledged, ["default/a"]);
 }
+
+#[test]
+fn all_that_came_after_a_revision_is_told_together() {
+    let mut bed = Bed::new(&["a", "b"]);
+    let other = Key::service(&"default/ratings".parse().expect("valid"));
+    let later = bed.start + Duration::from_millis(5);
+    let changed = [(key(), version("v2")), (other.clone(), version("w1"))];
+    bed.ledger.compiled(&[(REVISION + 1, later)], &changed, later, |key| {
+        vec![proxy(if *key == other { "c" } else { "a" })]
+    });
+    let since = |bed: &Bed, revision| bed.ledger.since(revision, |_| true);
+
+    bed.acknowledge("a", "v1", 6);
+    let all = since(&bed, REVISION - 1);
+    assert!(all.compiled);
+    assert_eq!((all.acknowledged, all.settled_ms), (vec![], None));
+    assert_eq!(all.pending, ["default/a", "default/b", "default/c"], "the last word counts");
+    let last = since(&bed, REVISION);
+    assert_eq!(last.pending, ["default/a", "default/c"]);
+
+    bed.acknowledge("a", "v2", 7);
+    bed.acknowledge("b", "v2", 8);
+    let now = bed.start + Duration::from_millis(9);
+    bed.ledger.acknowledged(&proxy("c"), &other, &version("w1"), now);
+    let all = since(&bed, REVISION - 1);
+    assert_eq!(all.acknowledged, ["default/a", "default/b", "default/c"]);
+    assert_eq!(all.settled_ms, Some(9.0));
+    assert_eq!(since(&bed, REVISION).settled_ms, Some(4.0));
+    let nothing = since(&bed, REVISION + 1);
+    assert_eq!((nothing.compiled, nothing.acknowledged.len(), nothing.settled_ms), (true, 0, None));
+}

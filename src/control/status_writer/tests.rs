@@ -1,5 +1,7 @@
 //! What is written into a status, what of it is left alone, and, with a cluster, that it is written.
 
+use kube::api::ApiResource;
+use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 
 use super::*;

@@ -105,6 +105,7 @@ fn watch_all(
         kind: "Pod",
         api: Api::<pod::Pod>::all(client.clone()),
         config: config().fields("status.phase!=Succeeded,status.phase!=Failed"),
+        defined: None,
         read: move |pod: pod::Pod| pod.read(&domain),
         update: |id, workload| Update::Mesh(Change::Workload(id, workload)),
     });
@@ -112,6 +113,7 @@ fn watch_all(
         kind: "EndpointSlice",
         api: Api::<slice::EndpointSlice>::all(client.clone()),
         config: config().labels(slice::SERVICE_LABEL),
+        defined: None,
         read: slice::EndpointSlice::read,
         update: |id, slice| Update::Mesh(Change::Slice(id, slice)),
     });
@@ -121,6 +123,7 @@ fn watch_all(
             kind: kind.as_str(),
             api: Api::<DynamicObject>::all_with(client.clone(), &resource),
             config: config(),
+            defined: (kind != ObjectKind::Service).then(|| (client.clone(), resource)),
             read: move |object| object::read(kind, object),
             update: Update::Object,
         });

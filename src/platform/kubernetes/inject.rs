@@ -62,9 +62,10 @@ impl Default for Resources {
     }
 }
 
-/// The image of this version.
+/// The image of this version. It is nowhere else than where somebody put it, so it has no registry
+/// that a stranger could answer for.
 pub fn default_image() -> String {
-    format!("meshctl:{}", env!("CARGO_PKG_VERSION"))
+    format!("localhost/meshctl:{}", env!("CARGO_PKG_VERSION"))
 }
 
 impl Settings {

@@ -17,8 +17,6 @@ mod workload;
 
 pub use rbac::{Rule, control_plane_rules};
 pub use values::{Resources, Values, ValuesError};
-pub use webhook::INJECT_PATH;
-pub use workload::IMAGE_REPOSITORY;
 
 pub use crate::names::sidecar::WEBHOOK_SERVICE;
 

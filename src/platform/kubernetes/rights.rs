@@ -15,6 +15,9 @@ use super::client::fault::RequestError;
 use super::manifests::{Values, control_plane_rules, objects};
 use super::objects::{Place, within};
 
+#[cfg(test)]
+mod tests;
+
 /// Questions at once.
 const AT_ONCE: usize = 8;
 
@@ -33,20 +36,34 @@ pub struct Right {
     pub name: Option<String>,
 }
 
-impl std::fmt::Display for Right {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.verb, self.resource)?;
-        if !self.group.is_empty() {
-            write!(f, ".{}", self.group)?;
-        }
-        if let Some(name) = &self.name {
-            write!(f, " `{name}`")?;
-        }
-        match &self.namespace {
-            Some(namespace) => write!(f, " in `{namespace}`"),
-            None => Ok(()),
+/// Rights in words, those to one thing in one line: `get, list services.example.org in `shop``.
+pub fn told(rights: &[Right]) -> Vec<String> {
+    let mut lines: Vec<(&Right, Vec<&str>)> = Vec::new();
+    for right in rights {
+        let about = |it: &Right| {
+            (&it.group, &it.resource, &it.namespace, &it.name)
+                == (&right.group, &right.resource, &right.namespace, &right.name)
+        };
+        match lines.iter_mut().find(|(first, _)| about(first)) {
+            Some((_, verbs)) => verbs.push(&right.verb),
+            None => lines.push((right, vec![&right.verb])),
         }
     }
+    lines.iter().map(|(right, verbs)| line(right, verbs)).collect()
+}
+
+fn line(right: &Right, verbs: &[&str]) -> String {
+    let (resource, subresource) = match right.resource.split_once('/') {
+        Some((resource, sub)) => (resource, format!("/{sub}")),
+        None => (right.resource.as_str(), String::new()),
+    };
+    let group = match right.group.as_str() {
+        "" => String::new(),
+        group => format!(".{group}"),
+    };
+    let name = right.name.as_ref().map(|it| format!(" `{it}`")).unwrap_or_default();
+    let place = right.namespace.as_ref().map(|it| format!(" in `{it}`")).unwrap_or_default();
+    format!("{} {resource}{group}{subresource}{name}{place}", verbs.join(", "))
 }
 
 /// Each right that an installation with `values` needs, once.

@@ -1,12 +1,11 @@
 //! The acceptor: one thread for all listeners, each new connection to the least loaded worker.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::runtime::LocalRuntime;
 use tokio::sync::watch;
 
@@ -17,9 +16,6 @@ use crate::net::descriptors;
 #[cfg(test)]
 mod tests;
 
-/// Connections that wait in the kernel.
-const BACKLOG: i32 = 4_096;
-
 /// Descriptors that are kept free for everything but connections.
 const RESERVE: usize = 64;
 
@@ -27,20 +23,6 @@ const RESERVE: usize = 64;
 fn most_connections() -> usize {
     let limit = usize::try_from(descriptors::limit()).unwrap_or(usize::MAX);
     (limit.saturating_sub(RESERVE) / 2).max(1)
-}
-
-/// Binds a listener.
-pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let named = |error: io::Error| {
-        io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-    };
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))
-        .map_err(named)?;
-    socket.set_reuse_address(true).map_err(named)?;
-    socket.set_nonblocking(true).map_err(named)?;
-    socket.bind(&address.into()).map_err(named)?;
-    socket.listen(BACKLOG).map_err(named)?;
-    Ok(socket.into())
 }
 
 /// Starts a named thread.

@@ -1,20 +1,17 @@
-//! Which service answers at an address, for calls that name nothing else.
+//! What is at an address, for calls that name nothing else: a port of a service, a workload by its
+//! own address, or something outside of the mesh.
 //!
-//! Goes in: what the loader publishes. Comes out, on any thread: the service and its port, or that
-//! the address is outside of the mesh; for one that nobody called yet, after a bounded wait.
-//! Invariant: an address is outside only when the control plane has said so, because what is
-//! outside is called in plaintext.
+//! Goes in: what the loader publishes. Comes out, on any thread, the answer; for an address that
+//! nobody called yet, after a bounded wait. Invariant: an address is outside only when the control
+//! plane has said so, because what is outside is called in plaintext.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 
-use arc_swap::ArcSwap;
-use parking_lot::Mutex;
-
-use super::waiting::{Bounds, Waiting};
-use super::{Directory, Miss, ServiceCell, touch};
+use super::waiting::Bounds;
+use super::{Directory, HostCell, Miss, ServiceCell};
 use crate::names::ServiceName;
 
 /// What is known of an address right now.
@@ -28,32 +25,21 @@ pub enum Answering {
     Unknown,
 }
 
-/// An answer about one address.
+/// What a connection to an address leads to.
 #[derive(Debug, Clone)]
-pub(super) struct Known {
-    /// `None`: outside.
-    pub(super) service: Option<(ServiceName, u16)>,
-    pub(super) used: Arc<AtomicU32>,
-}
-
-/// All addresses that somebody called.
-#[derive(Debug, Default)]
-pub(super) struct Addresses {
-    pub(super) known: ArcSwap<HashMap<SocketAddr, Known>>,
-    pub(super) waiting: Mutex<Waiting<SocketAddr>>,
+pub enum Destination {
+    /// A port of a service.
+    Service(Arc<ServiceCell>, u16),
+    /// A workload, by its own address.
+    Host(Arc<HostCell>),
 }
 
 impl Directory {
     /// What is known of `address`, without waiting; marks it as used.
     pub fn address(&self, address: SocketAddr) -> Answering {
-        match self.addresses.known.load().get(&address) {
-            Some(known) => {
-                touch(&known.used, self.clock.load(Ordering::Relaxed));
-                match &known.service {
-                    Some((service, port)) => Answering::Service(service.clone(), *port),
-                    None => Answering::Outside,
-                }
-            }
+        match self.addresses.look(&address, self.clock.load(Ordering::Relaxed)) {
+            Some(Some((service, port))) => Answering::Service(service, port),
+            Some(None) => Answering::Outside,
             None => Answering::Unknown,
         }
     }
@@ -64,13 +50,11 @@ impl Directory {
     /// # Errors
     /// [`Miss`]; [`Miss::NotAService`] where the address is outside of the mesh.
     pub async fn wait_address(&self, address: SocketAddr) -> Result<(ServiceName, u16), Miss> {
-        let bounds = Bounds { waiters: self.limits.waiters, names: self.limits.addresses };
-        let look = || match self.address(address) {
-            Answering::Service(service, port) => Some(Ok((service, port))),
-            Answering::Outside => Some(Err(Miss::NotAService)),
-            Answering::Unknown => None,
+        let look = || {
+            let found = self.addresses.look(&address, self.clock.load(Ordering::Relaxed));
+            found.map(|found| found.ok_or(Miss::NotAService))
         };
-        self.wait(&self.addresses.waiting, &address, bounds, look).await
+        self.wait(&self.addresses.waiting, &address, self.address_bounds(), look).await
     }
 
     /// The cell of the service at `address`, and its port; both answers within one patience.
@@ -83,9 +67,53 @@ impl Directory {
     ) -> Result<(Arc<ServiceCell>, u16), Miss> {
         let found = async {
             let (service, port) = self.wait_address(address).await?;
-            // The address is of the mesh: that its service has just gone makes it no less so.
-            let cell = self.wait_service(&service).await.map_err(|_| Miss::Pending)?;
-            Ok((cell, port))
+            self.cell_of(&service, port).await
+        };
+        tokio::time::timeout(self.limits.patience, found).await.unwrap_or(Err(Miss::Pending))
+    }
+
+    /// The workload whose own address `ip` is; as [`Directory::wait_address`].
+    ///
+    /// # Errors
+    /// [`Miss`]; [`Miss::NotAService`] where no workload of the mesh has the address.
+    pub async fn wait_host(&self, ip: IpAddr) -> Result<Arc<HostCell>, Miss> {
+        let look = || {
+            let found = self.hosts.look(&ip, self.clock.load(Ordering::Relaxed));
+            found.map(|found| found.ok_or(Miss::NotAService))
+        };
+        self.wait(&self.hosts.waiting, &ip, self.address_bounds(), look).await
+    }
+
+    /// What a connection to `address` leads to: the service that answers there, else the workload
+    /// whose own address it is; all answers within one patience.
+    ///
+    /// # Errors
+    /// [`Miss`]; [`Miss::NotAService`] where it is outside of the mesh.
+    pub async fn wait_destination(&self, address: SocketAddr) -> Result<Destination, Miss> {
+        let found = async {
+            // Both are asked for at once; a service's address needs no other answer.
+            let mut service = pin!(self.wait_address(address));
+            let mut host = pin!(self.wait_host(address.ip()));
+            let mut early = None;
+            let found = loop {
+                tokio::select! {
+                    biased;
+                    found = &mut service => break found,
+                    found = &mut host, if early.is_none() => early = Some(found),
+                }
+            };
+            match found {
+                Ok((service, port)) => {
+                    let (cell, port) = self.cell_of(&service, port).await?;
+                    Ok(Destination::Service(cell, port))
+                }
+                Err(Miss::Pending) => Err(Miss::Pending),
+                Err(Miss::NotAService) => match early {
+                    Some(found) => found,
+                    None => host.await,
+                }
+                .map(Destination::Host),
+            }
         };
         tokio::time::timeout(self.limits.patience, found).await.unwrap_or(Err(Miss::Pending))
     }
@@ -93,5 +121,24 @@ impl Directory {
     /// The addresses asked for since the last call.
     pub fn take_wanted_addresses(&self) -> Vec<SocketAddr> {
         self.addresses.waiting.lock().take_wanted()
+    }
+
+    /// The addresses of workloads asked for since the last call.
+    pub fn take_wanted_hosts(&self) -> Vec<IpAddr> {
+        self.hosts.waiting.lock().take_wanted()
+    }
+
+    /// The address is of the mesh: that its service has just gone makes it no less so.
+    async fn cell_of(
+        &self,
+        service: &ServiceName,
+        port: u16,
+    ) -> Result<(Arc<ServiceCell>, u16), Miss> {
+        let cell = self.wait_service(service).await.map_err(|_| Miss::Pending)?;
+        Ok((cell, port))
+    }
+
+    fn address_bounds(&self) -> Bounds {
+        Bounds { waiters: self.limits.waiters, names: self.limits.addresses }
     }
 }

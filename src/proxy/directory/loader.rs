@@ -7,19 +7,21 @@
 //! or known to be absent; after [`CLUSTER_WAIT`] it is refused. One does not hold back another.
 
 use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::slot::{Answer, Choice, Slot, Staged, needs};
-use super::{Directory, Known, MeshSettings, ServiceCell, ServiceTable};
+use super::{Directory, HostCell, Known, MeshSettings, ServiceCell, ServiceTable};
 use crate::names::ServiceName;
 use crate::proxy::cluster::ClusterCell;
 use crate::resource::{self, Key, Resource, Service};
-use addresses::Addresses;
+use asked::Asked;
 use pools::Pools;
 
 mod addresses;
+mod asked;
 mod idle;
 mod pools;
 
@@ -64,7 +66,8 @@ pub struct Loader {
     directory: Arc<Directory>,
     slots: HashMap<ServiceName, Slot>,
     pools: Pools,
-    addresses: Addresses,
+    addresses: Asked<SocketAddr, (ServiceName, u16)>,
+    hosts: Asked<IpAddr, Arc<HostCell>>,
     known: HashMap<ServiceName, Known>,
     /// Names whose entry in `known` changed since it was last published.
     changed: BTreeSet<ServiceName>,
@@ -82,7 +85,8 @@ impl Loader {
             directory,
             slots: HashMap::new(),
             pools: Pools::default(),
-            addresses: Addresses::default(),
+            addresses: Asked::default(),
+            hosts: Asked::default(),
             known: HashMap::new(),
             changed: BTreeSet::new(),
             replaced: Vec::new(),
@@ -112,15 +116,16 @@ impl Loader {
             Resource::Cluster(cluster) => self.offer_cluster(&cluster, ticket, now),
             Resource::Service(service) => self.offer_service(service, ticket, now),
             Resource::Address(address) => self.offer_address(address, ticket, now),
-            // Nobody asks for one yet.
-            Resource::Host(_) => {}
+            Resource::Host(host) => self.offer_host(host, ticket, now),
         }
     }
 
     /// A resource is gone or was never there.
     pub fn gone(&mut self, key: &Key, now: Instant) {
-        if key.kind == resource::Kind::Address {
-            return self.address_gone(&key.name, now);
+        match key.kind {
+            resource::Kind::Address => return self.address_gone(&key.name, now),
+            resource::Kind::Host => return self.host_gone(&key.name, now),
+            _ => {}
         }
         let (name, consumer) = match key.name.split_once('@') {
             Some((name, consumer)) => (name, Some(consumer)),

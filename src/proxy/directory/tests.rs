@@ -11,6 +11,7 @@ use crate::resource::{
 };
 
 mod addresses;
+mod hosts;
 
 const QUICK: Limits =
     Limits { patience: Duration::from_millis(80), waiters: 2, names: 3, addresses: 2 };

@@ -46,13 +46,15 @@ pub(super) async fn serve(
         Ok(Ok(decision)) => forward(&client, exchange, head, decision, started).await,
         Ok(Err(refusal)) => {
             tracing::debug!(reason = refusal.reason.as_str(), path = head.path(), "refused");
-            let destination = refusal.destination(head.authority());
+            let called = client.origin.called(head.authority());
+            let destination = refusal.destination(&called);
             refused(&client, &destination, &Outcome::refusal(&refusal), started);
             answer::send(exchange.respond(), &refusal, Form::of(&head));
             client.ended(false);
         }
         Err(_) => {
-            let destination = crate::telemetry::escape(head.authority().as_bytes());
+            let called = client.origin.called(head.authority());
+            let destination = crate::telemetry::escape(called.as_bytes());
             refused(&client, &destination, &Outcome::own(Reason::ClientGone), started);
             client.ended(true);
         }
@@ -62,7 +64,7 @@ pub(super) async fn serve(
 async fn decide(client: &Client, head: &RequestHead) -> Result<Decision, Refusal> {
     let worker = &client.worker;
     let decision = match &client.origin {
-        Origin::Inbound(_) => inbound::decide(worker)?,
+        Origin::Inbound(caller) => inbound::decide(worker, caller)?,
         Origin::Upstream(called) => outbound::decide(worker, called, head).await?,
         Origin::Outbound => {
             let called = outbound::resolve(worker, head.authority(), DEFAULT_PORT).await?;
@@ -87,7 +89,8 @@ fn speaks(client: &Client, decision: &Decision) -> Protocol {
             let own = workload.ports.iter().find(|port| port.port == app.address.port());
             own.map(|port| port.protocol).unwrap_or_default()
         }
-        Endpoints::Outside(_) => Protocol::Detect,
+        // What they are declared to speak was looked at when the connection came.
+        Endpoints::Host(_) | Endpoints::Outside(_) => Protocol::Detect,
     }
 }
 

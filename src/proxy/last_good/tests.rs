@@ -37,6 +37,7 @@ fn saved() -> tempfile::TempDir {
         services: vec!["default/reviews".parse().unwrap(), "com/example".parse().unwrap()],
         not_services: vec!["com/example".parse().unwrap()],
         outside: vec!["192.0.2.1:80".parse().unwrap(), "[2001:db8::1]:443".parse().unwrap()],
+        outside_hosts: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
     };
     keeper.due(names, now).expect("it changed").run().unwrap();
     directory
@@ -56,6 +57,8 @@ fn what_was_saved_is_what_is_loaded() {
     assert_eq!(loaded.not_services, ["com/example".parse().unwrap()]);
     let addresses = ["192.0.2.1:80", "[2001:db8::1]:443"].map(|it| it.parse().unwrap());
     assert_eq!(loaded.outside, addresses);
+    let hosts: [IpAddr; 2] = ["192.0.2.1", "2001:db8::1"].map(|it| it.parse().unwrap());
+    assert_eq!(loaded.outside_hosts, hosts);
     let encoded = codec::encode(&mesh(7));
     assert_eq!(loaded.resources, [(mesh(7), encoded)]);
 }

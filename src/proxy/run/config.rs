@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::names::{ObjectName, Protocol, ServiceAccount, ServiceName};
+use crate::proxy::dataplane::Captured;
 use crate::proxy::join::{Proof, TokenProof};
+use crate::proxy::probes;
 
 /// How long a proxy drains where nothing else is said.
 pub const DRAIN: Duration = Duration::from_secs(30);
@@ -48,6 +50,11 @@ pub struct Config {
     pub outbound: SocketAddr,
     /// Where the proxy itself is asked; loopback or a Unix socket. Port 0 as above.
     pub admin: AdminAddress,
+    /// Where the kernel redirects connections to. With captured inbound, `inbound` is not used, and
+    /// every connection names its application itself.
+    pub captured: Captured,
+    /// Where the kubelet asks; `None` outside of pods.
+    pub probes: Option<probes::Config>,
     /// Local ports that stand for one port of a service each.
     pub upstreams: Vec<Upstream>,
     /// How many worker threads.
@@ -159,6 +166,11 @@ impl Config {
             Some(token) => Proof::Token(token.clone()),
             None => Proof::SameUser(self.home.clone()),
         }
+    }
+
+    /// Whether anybody calls this workload.
+    pub fn serves(&self) -> bool {
+        self.app.is_some() || self.captured.inbound.is_some()
     }
 
     /// All labels of the workload: `app`, `version`, and those given.

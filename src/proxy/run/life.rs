@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::signals::Signal;
 use super::start::Started;
@@ -46,7 +47,7 @@ impl End {
 
 /// Says that the proxy is ready, starts the application, lives until told otherwise; the exit code.
 pub(super) async fn live(
-    started: Started,
+    mut started: Started,
     config: &Config,
     raised: Option<Raised>,
     mut signals: mpsc::Receiver<Signal>,
@@ -78,6 +79,7 @@ pub(super) async fn live(
             code = ended(&mut application) => break End::Application(code),
             _ = &mut control => break End::Broken(RunError::Ended("control thread")),
             _ = &mut admin => break End::Broken(RunError::Ended("admin server")),
+            () = ended_if_any(&mut started.probes) => break End::Broken(RunError::Ended("probe server")),
         }
     };
     drop(file);
@@ -88,7 +90,7 @@ pub(super) async fn live(
     };
     // Where nobody calls us, hears of our end or could be answered, there is nothing to wait for;
     // without the application a refused connection is what sends a caller elsewhere.
-    let serves = matches!(end, End::Told) && config.app.is_some();
+    let serves = matches!(end, End::Told) && config.serves();
     let heard = status.borrow().connected || running.connections() > 0;
     let last_calls = if serves && heard { LAST_CALLS } else { Duration::ZERO };
     end.log(within);
@@ -139,6 +141,14 @@ async fn drained(
 async fn ended(application: &mut Option<Application>) -> u8 {
     match application {
         Some(application) => application.ended().await.unwrap_or(u8::MAX),
+        None => std::future::pending().await,
+    }
+}
+
+/// The end of a server; pends for ever without one.
+async fn ended_if_any<T>(server: &mut Option<AbortOnDropHandle<T>>) {
+    match server {
+        Some(server) => drop(server.await),
         None => std::future::pending().await,
     }
 }

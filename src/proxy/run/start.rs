@@ -2,6 +2,7 @@
 //! workers, control thread, admin server. Sockets are bound before anything runs.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -20,6 +21,7 @@ use crate::proxy::dataplane::{self, Addresses, DataPlane, Running, Shared};
 use crate::proxy::directory::{Directory, Limits};
 use crate::proxy::join::{Applicant, Joined};
 use crate::proxy::last_good::{self, LastGood};
+use crate::proxy::probes::Probes;
 use crate::proxy::ready::Ready;
 use crate::proxy::view::{Status, View};
 use crate::resource::{MtlsMode, Workload};
@@ -43,6 +45,7 @@ pub(super) struct Started {
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) control: JoinHandle<()>,
     pub(super) admin: AbortOnDropHandle<std::io::Result<()>>,
+    pub(super) probes: Option<AbortOnDropHandle<std::io::Result<Infallible>>>,
     pub(super) status: watch::Receiver<Status>,
     /// Last, so that the directory stays locked until all else is gone.
     pub(super) place: Place,
@@ -53,12 +56,18 @@ struct Bound {
     data_plane: DataPlane,
     admin: Admin,
     ready_admin: String,
+    probes: Option<Probes>,
 }
 
 /// Starts everything; when it returns the proxy listens and has what it needs to answer.
 pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Started, RunError> {
     let place = Place::claim(config)?;
     let bound = bind(config, &place).await?;
+    let (status, seen) = watch::channel(Status::default());
+    // Before all else: whoever waits for us is to see what we wait for.
+    let (refusal, refused) = watch::channel(None);
+    let serve = |probes: Probes| probes.serve(seen.clone(), refused.clone());
+    let probes = bound.probes.map(|probes| AbortOnDropHandle::new(tokio::spawn(serve(probes))));
     let addresses = bound.data_plane.addresses().clone();
     let applicant = Applicant {
         proxy: place.proxy.clone(),
@@ -66,14 +75,13 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
         proof: config.proof(),
         directory: place.directory.clone(),
     };
-    let (refusal, refused) = watch::channel(None);
     let joined = certificate(&applicant, &refusal).await?;
+    status.send_modify(|status| status.certified = true);
     let identity = joined.credentials.identity().clone();
     let namespace = place.proxy.namespace.clone();
     let bare = bare_workload(&place, identity.clone());
     let directory = Arc::new(Directory::new(namespace, bare, Limits::STANDARD));
     directory.prefetch(config.upstreams.iter().map(|upstream| &upstream.service));
-    let (status, seen) = watch::channel(Status::default());
     let view = View {
         proxy: place.proxy.clone(),
         service: config.service.clone(),
@@ -100,15 +108,7 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
     if let Some(last_good) = recalled(&place, &identity) {
         control.restore(last_good, now);
     }
-    let running = bound.data_plane.start(&Arc::new(Shared {
-        directory: Arc::clone(&view.directory),
-        tls: Arc::clone(&view.tls),
-        metrics: Arc::clone(&view.metrics),
-        spans: Arc::clone(&view.spans),
-        proxy: place.proxy.clone(),
-        service: config.service.clone(),
-        version: config.version.clone().unwrap_or_default(),
-    }));
+    let running = bound.data_plane.start(&shared(config, &view));
     let running = running.map_err(|error| RunError::System("start the workers", error))?;
     let (orders, receiver) = mpsc::channel(ORDERS);
     let control = tokio::spawn(control.run(receiver));
@@ -117,7 +117,20 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
     configured(config, &mut status, &refused).await?;
     announced(&orders, status.clone()).await;
     let ready = ready(config, &place, &identity, &addresses, bound.ready_admin);
-    Ok(Started { ready, running, orders, control, admin, status, place })
+    Ok(Started { ready, running, orders, control, admin, probes, status, place })
+}
+
+/// What the workers share.
+fn shared(config: &Config, view: &View) -> Arc<Shared> {
+    Arc::new(Shared {
+        directory: Arc::clone(&view.directory),
+        tls: Arc::clone(&view.tls),
+        metrics: Arc::clone(&view.metrics),
+        spans: Arc::clone(&view.spans),
+        proxy: view.proxy.clone(),
+        service: config.service.clone(),
+        version: config.version.clone().unwrap_or_default(),
+    })
 }
 
 /// Waits for the mesh's settings: in a pod without end, because to end would only be to begin again.
@@ -156,6 +169,8 @@ async fn announced(orders: &mpsc::Sender<Order>, mut status: watch::Receiver<Sta
 
 async fn bind(config: &Config, place: &Place) -> Result<Bound, RunError> {
     let before = place.ports();
+    let (admin, admin_address, ready_admin) = bind_admin(config, &before).await?;
+    let (probes, probing) = bind_probes(config)?;
     let upstreams: Vec<_> = config
         .upstreams
         .iter()
@@ -170,6 +185,8 @@ async fn bind(config: &Config, place: &Place) -> Result<Bound, RunError> {
         inbound: recall(config.inbound, before.inbound),
         outbound: recall(config.outbound, before.outbound),
         upstreams,
+        captured: config.captured,
+        own: probing.into_iter().chain(admin_address).collect(),
         app: config.app,
         workers: config.workers,
     };
@@ -178,6 +195,15 @@ async fn bind(config: &Config, place: &Place) -> Result<Bound, RunError> {
         format!("{what}, upstream {name}:{port} {address}")
     });
     let data_plane = DataPlane::bind(plan).map_err(|error| RunError::Listen { what, error })?;
+    keep_ports(config, place, &before, data_plane.addresses(), admin_address);
+    Ok(Bound { data_plane, admin, ready_admin, probes })
+}
+
+/// Binds the admin server; where it listens, where that is an address, and as text.
+async fn bind_admin(
+    config: &Config,
+    before: &Ports,
+) -> Result<(Admin, Option<SocketAddr>, String), RunError> {
     let wanted = match &config.admin {
         AdminAddress::Tcp(wanted) => AdminAddress::Tcp(recall(*wanted, before.admin)),
         unix @ AdminAddress::Unix(_) => unix.clone(),
@@ -185,9 +211,17 @@ async fn bind(config: &Config, place: &Place) -> Result<Bound, RunError> {
     let failed = |error| RunError::Listen { what: format!("admin {wanted}"), error };
     let admin = Admin::bind(&wanted).await.map_err(failed)?;
     let address = admin.address().map_err(failed)?;
-    let ready_admin = address.map_or_else(|| wanted.to_string(), |address| address.to_string());
-    keep_ports(config, place, &before, data_plane.addresses(), address);
-    Ok(Bound { data_plane, admin, ready_admin })
+    let text = address.map_or_else(|| wanted.to_string(), |address| address.to_string());
+    Ok((admin, address, text))
+}
+
+/// Binds the server that the kubelet asks, where there is to be one; also where it listens.
+fn bind_probes(config: &Config) -> Result<(Option<Probes>, Option<SocketAddr>), RunError> {
+    let Some(probes) = config.probes.clone() else { return Ok((None, None)) };
+    let what = format!("probes {}", probes.listen);
+    let bound = Probes::bind(probes).and_then(|probes| Ok((probes.address()?, probes)));
+    let (address, probes) = bound.map_err(|error| RunError::Listen { what, error })?;
+    Ok((Some(probes), Some(address)))
 }
 
 /// Keeps the ports for the next start; that they cannot be kept is no reason not to run.

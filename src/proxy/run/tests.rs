@@ -27,6 +27,8 @@ fn config(home: &Path) -> Config {
         inbound: loopback,
         outbound: loopback,
         admin: AdminAddress::Tcp(loopback),
+        captured: Default::default(),
+        probes: None,
         upstreams: Vec::new(),
         workers: NonZeroUsize::MIN,
         ready_file: None,

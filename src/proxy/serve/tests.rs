@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use rig::{Rig, read_until, run};
 
-use crate::proxy::{inbound, outbound};
+use crate::proxy::{captured, inbound, outbound};
 
 pub(crate) mod rig;
 
@@ -194,6 +194,12 @@ fn size_of_future<A, B, F: Future>(_: impl Fn(A, B) -> F) -> usize {
 /// DESIGN.md promises 2 to 4 KiB for an idle connection, its task included.
 #[test]
 fn the_task_of_a_connection_is_small() {
-    assert!(size_of_future(inbound::serve) <= 3 * 1024, "{}", size_of_future(inbound::serve));
-    assert!(size_of_future(outbound::serve) <= 3 * 1024, "{}", size_of_future(outbound::serve));
+    for size in [
+        size_of_future(|worker, tcp| inbound::serve(worker, tcp, None)),
+        size_of_future(outbound::serve),
+        size_of_future(captured::serve_inbound),
+        size_of_future(captured::serve_outbound),
+    ] {
+        assert!(size <= 3 * 1024, "{size}");
+    }
 }

@@ -63,8 +63,8 @@ fn the_only_endpoint_is_tried_once() {
             ..Endpoint::plain("other-0".parse().unwrap(), app.local_addr().unwrap())
         };
         let pool = Endpoints::App(Arc::new(endpoint));
-        let decision = Decision { pool, ..inbound::decide(&worker).unwrap() };
-        assert_eq!(soon(open(&worker, &decision)).await.err(), Some(Reason::ConnectTimeout));
+        let service = &worker.shared.service;
+        assert_eq!(soon(open(&worker, &pool, service)).await.err(), Some(Reason::ConnectTimeout));
         soon(app.accept()).await.unwrap();
         let again = tokio::time::timeout(Duration::from_millis(50), app.accept()).await;
         assert!(again.is_err(), "tried twice");

@@ -10,8 +10,7 @@ use crate::names::sidecar::{CONTROL_PLANE, ROOT_CONFIG_MAP};
 use crate::platform::kubernetes::client::fault::RequestError;
 use crate::platform::kubernetes::manifests::{MANAGED_BY, Values, objects};
 use crate::platform::kubernetes::objects::{self as api, Place};
-use crate::platform::kubernetes::rights::{self, Right};
-use crate::platform::kubernetes::{survey, versions};
+use crate::platform::kubernetes::{rights, survey, versions};
 
 /// Certificates are good from two minutes before they were made.
 const SKEW: SignedDuration = SignedDuration::from_secs(120);
@@ -105,7 +104,7 @@ pub(super) fn rights(cluster: &OnCluster, target: &Target) -> Option<Finding> {
         Err(error) => unknown(name, &error),
         Ok(missing) if missing.is_empty() => Finding::passed(name),
         Ok(missing) => {
-            let missing: Vec<String> = missing.iter().map(Right::to_string).collect();
+            let missing = rights::told(&missing);
             let remedy = "let an administrator of the cluster (`cluster-admin`) install it";
             Finding::failed(name, format!("not allowed: {}", listed(&missing)), remedy)
         }

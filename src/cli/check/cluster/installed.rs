@@ -125,7 +125,14 @@ fn trusted(cluster: &OnCluster, own: &str) -> Finding {
         Ok(bundles) if bundles.is_empty() => {
             Finding::failed(name, "there is no webhook", "meshctl install")
         }
-        Ok(bundles) if bundles.iter().all(|it| it.trim() == own.trim()) => Finding::passed(name),
+        Ok(bundles) if !own.is_empty() && bundles.iter().all(|it| it.trim() == own.trim()) => {
+            Finding::passed(name)
+        }
+        Ok(bundles) if bundles.iter().any(String::is_empty) => Finding::failed(
+            name,
+            "they have none yet, pods with sidecars cannot start",
+            "the control plane writes it as it starts; see its log",
+        ),
         Ok(_) => Finding::failed(
             name,
             "it is another one, pods with sidecars cannot start",

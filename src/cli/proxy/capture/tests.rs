@@ -1,5 +1,6 @@
 //! The flags of `proxy capture`.
 
+use super::user::numbered;
 use super::*;
 
 #[test]
@@ -13,4 +14,11 @@ fn a_port_and_a_network_are_what_they_say() {
     for wrong in ["", "10.0.0.0/33", "10.0.0", "db.example"] {
         assert!(network(wrong).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn a_user_is_found_by_name() {
+    let users = "root:x:0:0:root:/:/bin/sh\nbroken\napp:x:1001:1001::/srv:/bin/false\n";
+    assert_eq!((numbered(users, "app"), numbered(users, "root")), (Some(1_001), Some(0)));
+    assert_eq!((numbered(users, "broken"), numbered(users, "x")), (None, None));
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use kube::api::Api;
+use kube::api::{Api, ApiResource};
 use kube::runtime::watcher::{self, Event};
-use kube::{Error, Resource};
+use kube::{Client, Error, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -45,6 +45,8 @@ pub(super) struct Watch<K, I, T, R> {
     pub(super) kind: &'static str,
     pub(super) api: Api<K>,
     pub(super) config: watcher::Config,
+    /// The kind as the API server lists it, where its definition may be missing.
+    pub(super) defined: Option<(Client, ApiResource)>,
     /// What an object means; `None` where its name cannot be one.
     pub(super) read: R,
     pub(super) update: fn(I, Option<Arc<T>>) -> Update,
@@ -82,6 +84,9 @@ where
             again: None,
         };
         loop {
+            if running.defined().await.is_err() {
+                return;
+            }
             let mut events = std::pin::pin!(watcher::watcher(api.clone(), config.clone()));
             loop {
                 let event = match running.again {
@@ -181,8 +186,6 @@ where
         self.tell().await?;
         let kind = self.watch.kind;
         if is_absent(error) {
-            self.missing();
-            self.synced().await?;
             tokio::time::sleep(LOOK).await;
             return Ok(Next::List);
         }
@@ -200,6 +203,17 @@ where
         }
         tokio::time::sleep(wait).await;
         Ok(if failures.is_multiple_of(FAILURES) { Next::List } else { Next::Follow })
+    }
+
+    /// Waits until the kind is there. What cannot be found out now the list will tell.
+    async fn defined(&mut self) -> Result<(), Over> {
+        let Some((client, resource)) = self.watch.defined.clone() else { return Ok(()) };
+        while let Ok(false) = is_defined(&client, &resource).await {
+            self.missing();
+            self.synced().await?;
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
     }
 
     fn missing(&mut self) {
@@ -244,6 +258,17 @@ where
         }
         self.told.send(Told::Synced).await.map_err(|_| Over)
     }
+}
+
+/// Whether the API server has the kind, asked in a way that is no error where it has not.
+async fn is_defined(client: &Client, resource: &ApiResource) -> Result<bool, Error> {
+    let groups = client.list_api_groups().await?;
+    let versions = groups.groups.into_iter().flat_map(|group| group.versions);
+    if !versions.into_iter().any(|version| version.group_version == resource.api_version) {
+        return Ok(false);
+    }
+    let kinds = client.list_api_group_resources(&resource.api_version).await?;
+    Ok(kinds.resources.iter().any(|kind| kind.name == resource.plural))
 }
 
 /// Whether the kind is not there at all.

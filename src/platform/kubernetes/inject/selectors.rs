@@ -8,7 +8,8 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::names::sidecar::{CONTROL_PLANE, INJECT_LABEL};
+use crate::names::sidecar::INJECT_LABEL;
+use crate::platform::kubernetes::manifests::WEBHOOK_SERVICE;
 
 /// Namespaces of Kubernetes itself, whose pods are never injected.
 pub const SYSTEM_NAMESPACES: &[&str] = &["kube-system", "kube-public", "kube-node-lease"];
@@ -81,7 +82,7 @@ pub fn webhooks(namespace: &str) -> Vec<Json> {
                 "admissionReviewVersions": ["v1"],
                 "clientConfig": {
                     "service": {
-                        "name": format!("{CONTROL_PLANE}-webhook"),
+                        "name": WEBHOOK_SERVICE,
                         "namespace": namespace,
                         "path": entry.path(),
                         "port": 443,

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::workload::IMAGE_REPOSITORY;
 use crate::names::{Namespace, TrustDomain};
+use crate::platform::kubernetes::inject::default_image;
 
 /// The trust domain of whoever does not say another.
 const TRUST_DOMAIN: &str = "cluster.local";
@@ -94,7 +94,7 @@ impl Default for Values {
         let map = |value: Value| value.as_object().cloned().unwrap_or_default();
         Self {
             namespace: Namespace::root(),
-            image: format!("{IMAGE_REPOSITORY}:{}", env!("CARGO_PKG_VERSION")),
+            image: default_image(),
             image_pull_policy: PullPolicy::IfNotPresent,
             image_pull_secrets: Vec::new(),
             trust_domain: TRUST_DOMAIN.parse().expect("the constant is a DNS-1123 subdomain"),

@@ -8,10 +8,6 @@ use crate::names::sidecar::{
     VIEWER, WEBHOOK_PORT,
 };
 
-/// Where the image is looked for unless `--image` says otherwise: built from the Dockerfile, it is
-/// nowhere else than where somebody put it.
-pub const IMAGE_REPOSITORY: &str = "localhost/meshctl";
-
 /// Pods of it may do nothing that needs a privilege, and are never injected.
 pub(super) fn namespace(values: &Values) -> Value {
     let mut labels = json!({ INJECT_LABEL: "disabled" });

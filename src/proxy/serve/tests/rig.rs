@@ -66,7 +66,7 @@ impl Rig {
     /// A client whose connection is served as a caller's for `life`.
     pub(crate) async fn client(&self, life: Duration) -> TcpStream {
         let (client, accepted) = pair().await;
-        let caller = Caller::new(&self.worker, None, Protocol::Http);
+        let caller = Caller::new(&self.worker, self.worker.app.clone(), None, Protocol::Http);
         let side = Side::new(Stream::Plain(accepted));
         let origin = Origin::Inbound(caller);
         tokio::task::spawn_local(serve(Rc::clone(&self.worker), side, origin, life));
@@ -162,6 +162,6 @@ pub(crate) fn worker(app: Option<SocketAddr>, listeners: Vec<SocketAddr>) -> Rc<
         service: "shop/web".parse().expect("valid"),
         version: String::new(),
     };
-    let duties = Duties { app, listeners, server };
+    let duties = Duties { app, listeners, server, own_pod: None };
     Worker::new(Arc::new(shared), duties, Arc::new(AtomicUsize::new(0)))
 }

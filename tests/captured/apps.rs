@@ -1,0 +1,82 @@
+//! Applications of captured pods, on listeners that were made in their namespaces.
+
+use std::net::TcpListener;
+
+use bytes::Bytes;
+use http::{Request, Response};
+
+use crate::support::{Conn, ok};
+
+/// Answers every request of HTTP/1.1 with the head that it got.
+pub(super) fn echo(listener: TcpListener) {
+    each(listener, |mut conn| {
+        while let Some(request) = conn.request() {
+            if conn.try_send(ok(&request.head)).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// Speaks first, as a mail server does.
+pub(super) fn greeter(listener: TcpListener) {
+    each(listener, |mut conn| {
+        if conn.try_send("220 mail.test\r\n").is_ok() && conn.exact(6) == b"HELO\r\n" {
+            conn.send("250 hello\r\n");
+            conn.is_closed();
+        }
+    });
+}
+
+fn each(listener: TcpListener, serve: fn(Conn)) {
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || serve(Conn::new(stream)));
+        }
+    });
+}
+
+/// Answers every request of HTTP/2 with its authority and who calls.
+pub(super) fn echo2(listener: TcpListener) {
+    listener.set_nonblocking(true).expect("a socket");
+    std::thread::spawn(move || {
+        block_on(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
+            while let Ok((stream, _)) = listener.accept().await {
+                let mut connection = h2::server::handshake(stream).await.expect("HTTP/2");
+                tokio::spawn(async move {
+                    while let Some(Ok((request, mut respond))) = connection.accept().await {
+                        let caller = request.headers().get("x-forwarded-client-cert");
+                        let text = format!("{:?} {caller:?}", request.uri().authority());
+                        let mut body = respond.send_response(Response::new(()), false).unwrap();
+                        body.send_data(Bytes::from(text), true).unwrap();
+                    }
+                });
+            }
+        });
+    });
+}
+
+/// Asks for `url` over HTTP/2 and returns the status and the text.
+pub(super) fn get2(stream: std::net::TcpStream, url: &str) -> (u16, String) {
+    stream.set_nonblocking(true).expect("a socket");
+    block_on(async move {
+        let stream = tokio::net::TcpStream::from_std(stream).expect("a socket");
+        let (send, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+        tokio::spawn(connection);
+        let request = Request::get(url).body(()).expect("a request");
+        let mut send = send.ready().await.expect("HTTP/2");
+        let answer = send.send_request(request, true).expect("sent").0.await.expect("answered");
+        let (head, mut body) = answer.into_parts();
+        let mut text = Vec::new();
+        while let Some(data) = body.data().await {
+            text.extend_from_slice(&data.expect("whole"));
+        }
+        (head.status.as_u16(), String::from_utf8(text).expect("text"))
+    })
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build().expect("a runtime").block_on(work)
+}
