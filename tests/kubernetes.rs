@@ -6,6 +6,7 @@
 
 mod calls;
 mod discovery;
+mod join;
 mod figures;
 mod install;
 mod support;
