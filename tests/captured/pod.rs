@@ -15,7 +15,7 @@ use meshctl::proxy::dataplane::{Captured, Config, DataPlane, Running, Shared};
 use meshctl::proxy::directory::{Directory, Effect, Limits, Loader};
 use meshctl::resource::{
     Address, Backend, Cluster, ClusterPolicy, ClusterPort, Endpoint, HeaderEdit, Host, InboundPort,
-    Key, LoadBalancer, Mesh, MtlsMode, OutboundMode, PathMatch, PortMapping, Resource, RouteMatch,
+    Key, LoadBalancer, Mesh, MtlsMode, OutboundMode, PathMatch, PortMapping, Resource, Rewrite, RouteMatch,
     Rule, Service, ServicePort, Timeouts, Workload,
 };
 use meshctl::telemetry::collector::Collector;
@@ -222,12 +222,15 @@ fn rule(service: &ServiceName) -> Rule {
         resolved: true,
         request_headers: HeaderEdit::default(),
         response_headers: HeaderEdit::default(),
+        rewrite: Rewrite::default(),
     };
     Rule {
         id: RuleId("default".into()),
         backends: vec![backend],
         request_headers: HeaderEdit::default(),
         response_headers: HeaderEdit::default(),
+        redirect: None,
+        rewrite: Rewrite::default(),
         timeouts: Timeouts::default(),
     }
 }
