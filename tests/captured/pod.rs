@@ -15,8 +15,8 @@ use meshctl::proxy::dataplane::{Captured, Config, DataPlane, Running, Shared};
 use meshctl::proxy::directory::{Directory, Effect, Limits, Loader};
 use meshctl::resource::{
     Address, Backend, Cluster, ClusterPolicy, ClusterPort, Endpoint, HeaderEdit, Host, InboundPort,
-    Key, LoadBalancer, Mesh, MtlsMode, OutboundMode, PathMatch, PortMapping, Resource, Rewrite, RouteMatch,
-    Rule, Service, ServicePort, Timeouts, Workload,
+    Key, LoadBalancer, Mesh, MtlsMode, OutboundMode, PathMatch, PortMapping, Resource, Rewrite,
+    RouteMatch, Rule, Service, ServicePort, Timeouts, Workload,
 };
 use meshctl::telemetry::collector::Collector;
 use meshctl::telemetry::span::SpanQueue;
