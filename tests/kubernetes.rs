@@ -6,8 +6,10 @@
 
 mod calls;
 mod discovery;
+mod join;
 mod figures;
 mod rules;
+mod install;
 mod support;
 mod testbed;
 mod under_load;
