@@ -6,10 +6,10 @@
 
 mod calls;
 mod discovery;
-mod join;
 mod figures;
-mod rules;
 mod install;
+mod join;
+mod rules;
 mod support;
 mod testbed;
 mod under_load;
