@@ -8,6 +8,8 @@ mod calls;
 mod discovery;
 mod figures;
 mod install;
+mod join;
+mod rules;
 mod support;
 mod testbed;
 mod under_load;
