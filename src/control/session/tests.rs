@@ -197,7 +197,7 @@ fn the_mesh_comes_before_clusters_before_services() {
     };
     let encoded = encode(&Resource::Mesh(mesh));
     bench.resources.get_mut().insert(Key::mesh(), Arc::new(encoded));
-    for kind in [Kind::Address, Kind::Service, Kind::Cluster, Kind::Workload, Kind::Mesh] {
+    for kind in Kind::ALL.into_iter().rev() {
         let name = if kind == Kind::Mesh { "mesh" } else { "shop/web" };
         let (type_url, subscribe) = (kind.type_url().into(), vec![name.into()]);
         bench.send(DeltaRequest { type_url, subscribe, ..DeltaRequest::default() });
