@@ -6,9 +6,10 @@
 
 mod calls;
 mod discovery;
-mod join;
 mod figures;
 mod install;
+mod join;
+mod rules;
 mod support;
 mod testbed;
 mod under_load;

@@ -131,8 +131,11 @@ fn batch(steps: Vec<Step>) -> Vec<u8> {
     bytes
 }
 
-/// The answers of one datagram: the number of a message, and why it was refused. `None`: no more.
-fn receive(socket: &Socket) -> io::Result<Option<Vec<(u32, Option<Errno>)>>> {
+/// What the kernel says to a message: its number, and why it was refused.
+type Answer = (u32, Option<Errno>);
+
+/// The answers of one datagram; `None`: no more.
+fn receive(socket: &Socket) -> io::Result<Option<Vec<Answer>>> {
     let mut bytes = Vec::with_capacity(ANSWER);
     match socket.recv(&mut bytes, AT_ONCE) {
         Ok(_) => {}

@@ -9,6 +9,7 @@ use super::{Namespace, Run};
 /// A cluster, and a home of its own for every `meshctl` that a test runs against it.
 pub(crate) struct Cluster {
     home: TempDir,
+    context: String,
 }
 
 impl Cluster {
@@ -16,7 +17,10 @@ impl Cluster {
     #[track_caller]
     pub(crate) fn reach() -> Self {
         assert!(std::env::var_os("KUBECONFIG").is_some(), "no KUBECONFIG; see .ci/kubernetes");
-        Self { home: tempfile::tempdir().expect("a directory") }
+        let mut current = Command::new("kubectl");
+        current.args(["config", "current-context"]);
+        let context = Run::of(current, "").ok().trim().to_owned();
+        Self { home: tempfile::tempdir().expect("a directory"), context }
     }
 
     /// The image of `meshctl` that the cluster has or can pull.
@@ -42,7 +46,7 @@ impl Cluster {
         Run::of(command, input)
     }
 
-    /// Runs `meshctl` as a user of this cluster would.
+    /// Runs `meshctl` as a user of this cluster would who did not install it: the context is named.
     pub(crate) fn meshctl(&self, words: &[&str]) -> Run {
         self.meshctl_reading(words, "")
     }
@@ -50,7 +54,7 @@ impl Cluster {
     /// Runs `meshctl` with this on its standard input.
     pub(crate) fn meshctl_reading(&self, words: &[&str], input: &str) -> Run {
         let mut command = Command::new(env!("CARGO_BIN_EXE_meshctl"));
-        command.env_clear().args(words);
+        command.env_clear().args(words).args(["--context", &self.context]);
         for name in ["KUBECONFIG", "PATH"] {
             command.env(name, std::env::var_os(name).unwrap_or_default());
         }

@@ -74,7 +74,7 @@ impl Alone {
         let mut held = INSTALLED.write().unwrap_or_else(|poison| poison.into_inner());
         let cluster = Cluster::reach();
         if std::mem::replace(&mut *held, false) {
-            cluster.meshctl(&["uninstall", "--platform", "kubernetes", "--yes", "--force"]).ok();
+            cluster.meshctl(&["uninstall", "--yes", "--force", "--purge"]).ok();
         }
         Self { cluster, held }
     }
@@ -88,7 +88,7 @@ impl Alone {
 
     /// Takes it away and says how that went.
     pub(crate) fn uninstall(&mut self, words: &[&str]) -> Run {
-        let words = [&["uninstall", "--platform", "kubernetes", "--yes"], words].concat();
+        let words = [&["uninstall", "--yes"], words].concat();
         let run = self.cluster.meshctl(&words);
         *self.held = *self.held && !run.worked();
         run

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::meta;
 use crate::mesh::{Workload, WorkloadPort};
 use crate::names::{Identity, Protocol, ProxyId, ServiceLabel, TrustDomain, sidecar};
+use crate::platform::kubernetes::inject::annotations::protocols;
 
 /// The service account of a pod that names none.
 const DEFAULT_ACCOUNT: &str = "default";
@@ -100,7 +101,7 @@ impl Pod {
             identity,
             addresses: addresses(&status),
             own_address: !spec.host_network.unwrap_or(false),
-            ports: ports(&spec),
+            ports: ports(&spec, &metadata),
             sidecar: spec.init_containers.iter().any(|it| it.name == sidecar::SIDECAR_CONTAINER),
             ready: false,
             labels: labels.iter().map(|(key, value)| (shared(key), shared(value))).collect(),
@@ -122,9 +123,10 @@ fn addresses(status: &Status) -> Vec<IpAddr> {
     addresses
 }
 
-/// The ports of TCP that its containers name, but for those of the sidecar itself. Containers that
-/// start before the application may serve as well, so theirs count.
-fn ports(spec: &Spec) -> Vec<WorkloadPort> {
+/// The ports of TCP that its containers name, but for those of the sidecar itself, and those that its
+/// annotation says the protocol of. Containers that start before the application may serve as well,
+/// so theirs count.
+fn ports(spec: &Spec, metadata: &ObjectMeta) -> Vec<WorkloadPort> {
     let containers = spec.containers.iter().chain(&spec.init_containers);
     let of_application = containers.filter(|it| it.name != sidecar::SIDECAR_CONTAINER);
     let mut ports: BTreeMap<u16, WorkloadPort> = BTreeMap::new();
@@ -132,16 +134,24 @@ fn ports(spec: &Spec) -> Vec<WorkloadPort> {
         let tcp = port.protocol.as_deref().is_none_or(|protocol| protocol == "TCP");
         if tcp && port.container_port > 0 {
             let number = port.container_port;
-            ports.entry(number).or_insert_with(|| WorkloadPort {
-                name: port.name.clone().unwrap_or_default(),
-                app_port: number,
-                dial_port: number,
-                service_port: None,
-                protocol: Protocol::Detect,
-            });
+            ports.entry(number).or_insert_with(|| workload_port(number, port.name.as_deref()));
         }
     }
+    for (number, protocol) in protocols(metadata.annotations.iter().flatten()) {
+        let port = ports.entry(number).or_insert_with(|| workload_port(number, None));
+        port.protocol = protocol;
+    }
     ports.into_values().collect()
+}
+
+fn workload_port(number: u16, name: Option<&str>) -> WorkloadPort {
+    WorkloadPort {
+        name: name.unwrap_or_default().to_owned(),
+        app_port: number,
+        dial_port: number,
+        service_port: None,
+        protocol: Protocol::Detect,
+    }
 }
 
 /// What telemetry calls it: as its labels say, else its owner (of a ReplicaSet the Deployment),

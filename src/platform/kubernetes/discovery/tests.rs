@@ -58,6 +58,16 @@ fn a_pod_is_a_workload() {
 }
 
 #[test]
+fn an_annotation_says_what_is_spoken_also_on_ports_that_no_container_names() {
+    let web = web(|pod| {
+        pod["metadata"]["annotations"] = json!({"meshctl.dev/protocol": "8080=http2, 3306=tcp"});
+    });
+    let ports = web.expect("a workload").ports;
+    let spoken: Vec<_> = ports.iter().map(|it| (it.app_port, it.protocol)).collect();
+    assert_eq!(spoken, [(3306, Protocol::Tcp), (8080, Protocol::Http2)]);
+}
+
+#[test]
 fn a_pod_without_our_container_has_no_sidecar_whatever_its_labels_say() {
     let bare = web(|pod| {
         pod["spec"]["initContainers"] = json!([]);

@@ -29,11 +29,11 @@ pub struct Answer {
 /// Answers a review that was posted to a path below [`super::selectors::PATH`].
 pub fn review(path: &str, body: &[u8], settings: &Settings) -> Answer {
     if body.len() > MAX_BYTES {
-        return refusal(413, format!("the review has more than {MAX_BYTES} bytes"));
+        return refusal(413, &format!("the review has more than {MAX_BYTES} bytes"));
     }
     let json: Json = match serde_json::from_slice(body) {
         Ok(json) => json,
-        Err(error) => return refusal(400, format!("the body is no JSON: {error}")),
+        Err(error) => return refusal(400, &format!("the body is no JSON: {error}")),
     };
     let text = |at: &str| json.pointer(at).and_then(Json::as_str).unwrap_or_default();
     let uid = text("/request/uid").to_owned();
@@ -44,7 +44,7 @@ pub fn review(path: &str, body: &[u8], settings: &Settings) -> Answer {
             quoted(kind),
             quoted(version)
         );
-        return answer(200, invalid(uid, message));
+        return answer(200, invalid(uid, &message));
     }
     let request = serde_json::from_value::<AdmissionReview<DynamicObject>>(json)
         .map_err(|error| format!("the review cannot be read: {error}"))
@@ -54,7 +54,7 @@ pub fn review(path: &str, body: &[u8], settings: &Settings) -> Answer {
         });
     match request {
         Ok(request) => answer(200, judge(path, &request, settings)),
-        Err(message) => answer(200, invalid(uid, message)),
+        Err(message) => answer(200, invalid(uid, &message)),
     }
 }
 
@@ -119,11 +119,11 @@ fn sentence(refusals: &[Refusal], path: &str, namespace: &str) -> String {
 }
 
 /// A refusal of what is no review.
-fn refusal(status: u16, message: String) -> Answer {
+fn refusal(status: u16, message: &str) -> Answer {
     answer(status, invalid(String::new(), message))
 }
 
-fn invalid(uid: String, message: String) -> AdmissionResponse {
+fn invalid(uid: String, message: &str) -> AdmissionResponse {
     let mut response = AdmissionResponse::invalid(format!("meshctl: {message}"));
     response.uid = uid;
     response
