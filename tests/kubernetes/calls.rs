@@ -123,5 +123,6 @@ fn a_misspelt_label_never_starts_a_pod_bare() {
     );
     let refused = shop.try_apply(&pod);
     assert!(!refused.worked(), "{refused}");
-    assert!(refused.stderr.contains("enabeld"), "{refused}");
+    let said = format!("the label `meshctl.dev/inject` of namespace `{}`", shop.name);
+    assert!(refused.stderr.contains(&said), "{refused}");
 }

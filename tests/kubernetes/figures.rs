@@ -132,5 +132,5 @@ fn the_control_plane_is_small_with_two_hundred_services() {
     let mesh = Mesh::shared();
     let paper = mesh.cluster.namespace("paper");
     paper.apply(&paper_services(200, 10));
-    figure("memory of the control plane", measured(&mesh, SYSTEM, "meshctl"), 64.0, "MiB");
+    figure("memory of the control plane", measured(&mesh, SYSTEM, "control-plane"), 64.0, "MiB");
 }

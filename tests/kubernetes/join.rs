@@ -21,6 +21,7 @@ kind: Pod
 metadata: {name: web-0, annotations: {meshctl.dev/injected: test}}
 spec:
   schedulingGates: [{name: meshctl.dev/never}]
+  serviceAccountName: default
   containers: [{name: web, image: APPLICATIONS}, {name: meshctl-proxy, image: IMAGE}]
 "#;
 

@@ -10,8 +10,9 @@ fn an_application_serves_by_the_name_of_its_service() {
     shop.apply(include_str!("manifests/web.yaml"));
     shop.rolled_out(&["deployment/web", "deployment/client"]);
     let url = format!("http://web.{}.svc.cluster.local/", shop.name);
-    let answer = shop.exec("deployment/client", &["curl", "--silent", "--fail", &url]).ok();
-    assert_eq!(answer, "web\n");
+    // The node learns of a Service's endpoints a moment after they are ready.
+    let curl = ["curl", "--silent", "--fail", "--retry", "10", "--retry-all-errors", &url];
+    assert_eq!(shop.exec("deployment/client", &curl).ok(), "web\n");
 }
 
 /// As injection runs it: not root, nothing writable, no rights; its only ways are names and TCP.

@@ -52,7 +52,12 @@ pub async fn look(to: &Connection, namespace: &Namespace) -> Result<Rollout, Req
     if is_ready(&found) {
         return Ok(Rollout::Ready);
     }
-    let Some(pod) = newest(&pods(to, namespace).await?) else {
+    // Until there is a pod of the newest kind those that are there say nothing of it.
+    let pod = match is_under_way(&found) {
+        true => newest(&pods(to, namespace).await?),
+        false => None,
+    };
+    let Some(pod) = pod else {
         let refused = found.status.as_ref().and_then(replica_failure);
         return Ok(Rollout::Waiting(refused.unwrap_or_else(|| "waiting for a pod".to_owned())));
     };
@@ -104,6 +109,13 @@ fn is_ready(found: &Deployment) -> bool {
         && count(status.updated_replicas) >= wanted
         && count(status.replicas) <= count(status.updated_replicas)
         && count(status.available_replicas) >= wanted
+}
+
+/// Whether pods of the newest kind have been made.
+fn is_under_way(found: &Deployment) -> bool {
+    let Some(status) = &found.status else { return false };
+    status.observed_generation >= found.metadata.generation
+        && status.updated_replicas.unwrap_or(0) > 0
 }
 
 /// Why no pod can be made, such as a quota or pod security.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn status(username: &str, extra: Value) -> Value {
+fn status(username: &str, extra: &Value) -> Value {
     json!({
         "authenticated": true,
         "audiences": [AUDIENCE],
@@ -16,7 +16,7 @@ fn read(status: Value) -> Result<Bearer, TokenError> {
     bearer(&serde_json::from_value(status).unwrap())
 }
 
-fn is_refused(status: Value) {
+fn is_refused(status: &Value) {
     let outcome = read(status.clone());
     assert!(matches!(outcome, Err(TokenError::Refused(_))), "{status}: {outcome:?}");
 }
@@ -24,7 +24,7 @@ fn is_refused(status: Value) {
 #[test]
 fn a_bound_token_names_account_and_pod() {
     let extra = json!({ POD_NAME: ["web-0"], POD_UID: ["6e1f"] });
-    let bearer = read(status("system:serviceaccount:shop:web.reader", extra)).unwrap();
+    let bearer = read(status("system:serviceaccount:shop:web.reader", &extra)).unwrap();
     assert_eq!(bearer.namespace.as_str(), "shop");
     assert_eq!(bearer.service_account.as_str(), "web.reader");
     let pod = bearer.pod.unwrap();
@@ -34,26 +34,26 @@ fn a_bound_token_names_account_and_pod() {
 #[test]
 fn a_token_of_no_pod_is_one_of_none() {
     for extra in [json!({}), json!({ POD_NAME: ["web-0"] }), json!({ POD_UID: ["6e1f"] })] {
-        assert_eq!(read(status("system:serviceaccount:shop:web", extra)).unwrap().pod, None);
+        assert_eq!(read(status("system:serviceaccount:shop:web", &extra)).unwrap().pod, None);
     }
     let several = json!({ POD_NAME: ["web-0", "web-1"], POD_UID: ["6e1f"] });
-    assert_eq!(read(status("system:serviceaccount:shop:web", several)).unwrap().pod, None);
+    assert_eq!(read(status("system:serviceaccount:shop:web", &several)).unwrap().pod, None);
 }
 
 #[test]
 fn what_is_not_a_valid_token_for_us_is_refused() {
-    let good = status("system:serviceaccount:shop:web", json!({}));
+    let good = status("system:serviceaccount:shop:web", &json!({}));
     let with = |key: &str, value: Value| {
         let mut status = good.clone();
         status[key] = value;
         status
     };
-    is_refused(with("authenticated", json!(false)));
-    is_refused(with("authenticated", Value::Null));
-    is_refused(with("audiences", json!(["https://kubernetes.default.svc"])));
-    is_refused(with("audiences", Value::Null));
-    is_refused(with("user", Value::Null));
-    is_refused(json!({}));
+    is_refused(&with("authenticated", json!(false)));
+    is_refused(&with("authenticated", Value::Null));
+    is_refused(&with("audiences", json!(["https://kubernetes.default.svc"])));
+    is_refused(&with("audiences", Value::Null));
+    is_refused(&with("user", Value::Null));
+    is_refused(&json!({}));
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn only_service_accounts_have_an_identity() {
         "system:serviceaccount:../x:web",
     ];
     for user in users {
-        is_refused(status(user, json!({})));
+        is_refused(&status(user, &json!({})));
     }
 }
 
