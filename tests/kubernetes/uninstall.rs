@@ -32,7 +32,10 @@ fn uninstall_leaves_nothing_and_applications_run_on() {
     shop.apply(include_str!("manifests/web.yaml"));
     shop.rolled_out(&["deployment/web", "deployment/client"]);
     let served = || {
-        let curl = ["curl", "--silent", "--fail", "-m", "10", "http://web/"];
+        // Of pods that come and go the node learns a moment later.
+        let again = ["--retry", "10", "--retry-all-errors"];
+        let curl =
+            [&["curl", "--silent", "--fail", "-m", "10"], &again[..], &["http://web/"]].concat();
         assert_eq!(shop.exec("deployment/client", &curl).ok(), "web\n");
     };
     served();

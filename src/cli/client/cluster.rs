@@ -6,6 +6,7 @@
 //! connection is kept for the next request.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
@@ -35,6 +36,12 @@ const NAME_LABEL: &str = "app.kubernetes.io/name";
 
 /// How long a token is asked for, seconds: the shortest that an API server gives.
 const TOKEN_SECONDS: i64 = 600;
+
+/// How long a control plane that is not ready is waited for: so long takes one to be replaced.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How often it is looked whether it is ready.
+const INTERVAL: Duration = Duration::from_millis(300);
 
 /// A control plane on a cluster.
 pub(super) struct Forwarded {
@@ -168,17 +175,35 @@ impl Forwarded {
         Ok(sender)
     }
 
-    /// The name of a control plane's pod that is ready.
+    /// The name of a control plane's pod that is ready; one that is being replaced is waited for.
     async fn ready_pod(&self) -> Result<String, Fault> {
+        let began = tokio::time::Instant::now();
+        loop {
+            let pods = self.control_planes().await?;
+            let found = pods.len();
+            let ready = pods.into_iter().find(is_ready).and_then(|pod| pod.metadata.name);
+            if found == 0 || ready.is_some() || began.elapsed() >= PATIENCE {
+                return self.named(found, ready);
+            }
+            tokio::time::sleep(INTERVAL).await;
+        }
+    }
+
+    /// The control plane's pods, ready or not.
+    async fn control_planes(&self) -> Result<Vec<Pod>, Fault> {
         let namespace = &self.cluster.namespace;
         let params = ListParams::default().labels(&format!("{NAME_LABEL}={CONTROL_PLANE}"));
         let pods = self.pods().list(&params).await.map_err(|error| {
             let attempt = format!("look for the control plane in the namespace `{namespace}`");
             self.refused(attempt, &error)
         })?;
-        let found = pods.items.len();
-        let ready = pods.items.into_iter().find(is_ready);
-        ready.and_then(|pod| pod.metadata.name).ok_or_else(|| {
+        Ok(pods.items)
+    }
+
+    /// The pod that is ready, or what to do where of those `found` none is.
+    fn named(&self, found: usize, ready: Option<String>) -> Result<String, Fault> {
+        let namespace = &self.cluster.namespace;
+        ready.ok_or_else(|| {
             let context = &self.cluster.connection.context;
             let place = format!("in the namespace `{namespace}` (context `{context}`)");
             Fault::Told(Box::new(match found {
