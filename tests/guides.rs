@@ -32,7 +32,7 @@ const BEFORE: &str = "set -euo pipefail\n\
     trap 'kill $(jobs -p) 2>/dev/null || :; wait; meshctl uninstall --purge --yes >&2 || :' EXIT\n";
 
 /// The text of every ```` ```sh ```` block.
-fn commands(page: &str) -> String {
+pub(crate) fn commands(page: &str) -> String {
     let block = regex::Regex::new(r"(?s)```sh\n(.*?)```").expect("the pattern is constant");
     block.captures_iter(page).map(|found| found[1].to_owned()).collect()
 }
@@ -53,7 +53,8 @@ fn script(guide: &Guide, page: &str) -> String {
     format!("{BEFORE}{script}")
 }
 
-fn path_with_meshctl(directory: &Path) -> String {
+/// `PATH` with this build's `meshctl`, which gets a link in `directory`.
+pub(crate) fn path_with_meshctl(directory: &Path) -> String {
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_meshctl"), directory.join("meshctl"))
         .expect("the directory is ours");
     let path = std::env::var("PATH").unwrap_or_default();

@@ -7,6 +7,7 @@
 mod calls;
 mod discovery;
 mod figures;
+mod guide;
 mod install;
 mod join;
 mod rules;

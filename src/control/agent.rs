@@ -19,7 +19,7 @@ use crate::control::hub::HubError;
 use crate::control::plane::Plane;
 use crate::control::proxies::{AgentLink, Ask, PROXIES_MAX};
 use crate::control::registration::Registration;
-use crate::control::stream;
+use crate::control::{status, stream};
 use crate::names::{Identity, ProxyId};
 use crate::xds::agent::{Command, Down, Hello, Noted, State, Up, Welcome, command, down, up};
 use crate::xds::grpc::Peer;
@@ -260,7 +260,10 @@ impl Stream<'_> {
                 let ready = self.state(state).await;
                 send(out, down::Message::Noted(Noted { ready })).await?;
             }
-            up::Message::Metrics(metrics) => plane.intake.lock().metrics(metrics, plane.second()),
+            up::Message::Metrics(mut metrics) => {
+                status::name_strangers(&mut metrics, &plane.view.load().snapshot);
+                plane.intake.lock().metrics(metrics, plane.second());
+            }
             up::Message::Spans(spans) => plane.intake.lock().spans(spans, &id),
             up::Message::Reply(reply) => {
                 if let Some(answer) = self.asked.remove(&reply.id) {

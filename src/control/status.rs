@@ -4,6 +4,7 @@
 //! no caller of the mesh reported.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -15,7 +16,7 @@ use crate::control::intake::{EdgeFigures, Edges};
 use crate::control::proxies::Proxies;
 use crate::mesh::Snapshot;
 use crate::names::TrustDomain;
-use crate::xds::agent::Edge;
+use crate::xds::agent::{Edge, Metrics};
 
 #[cfg(test)]
 mod tests;
@@ -106,6 +107,18 @@ type Line<'e> = (&'e str, &'e str, &'e str, &'e str, &'e str);
 fn line(edge: &Edge) -> Line<'_> {
     let Edge { source, destination, backend, destination_version, protocol, .. } = edge;
     (source, destination, backend, destination_version, protocol)
+}
+
+/// Callers without an identity are told by their address. Where that is a workload's own, they get
+/// its name; this is the moment at which it is theirs.
+pub fn name_strangers(metrics: &mut Metrics, snapshot: &Snapshot) {
+    let edges = metrics.edges.iter_mut().filter_map(|it| it.edge.as_mut());
+    for edge in edges.filter(|edge| edge.reporter_destination && !edge.mtls) {
+        let address: Option<IpAddr> = edge.source.parse().ok();
+        if let Some(workload) = address.and_then(|address| snapshot.host_at(address)) {
+            edge.source = format!("{}/{}", workload.proxy.namespace, workload.canonical);
+        }
+    }
 }
 
 /// Who talked to whom in the last minute.

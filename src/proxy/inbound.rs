@@ -6,6 +6,7 @@
 //! held to it where the port is declared.
 
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -67,6 +68,7 @@ struct Arrived {
 
 /// Serves a connection to `app`; without one the workload only calls.
 pub async fn serve(worker: Rc<Worker>, tcp: TcpStream, app: Option<Arc<Endpoint>>) {
+    let peer = peer_ip(&tcp);
     // Boxed: what is over soon must not make every idle connection larger.
     let Some(arrived) = Box::pin(arrive(&worker, tcp, app.as_ref())).await else { return };
     let Arrived { side, alpn, identity, life, spoke } = arrived;
@@ -75,7 +77,7 @@ pub async fn serve(worker: Rc<Worker>, tcp: TcpStream, app: Option<Arc<Endpoint>
         Alpn::Http2 => Protocol::Http2,
         Alpn::Tcp => Protocol::Tcp,
     };
-    let origin = Origin::Inbound(Caller::new(&worker, app, identity, protocol));
+    let origin = Origin::Inbound(Caller::new(&worker, app, (identity, peer), protocol));
     match alpn {
         Alpn::Http1 => serve::serve(worker, side, origin, life).await,
         Alpn::Http2 => Box::pin(h2::serve(worker, side, origin, life)).await,
@@ -127,13 +129,14 @@ pub fn is_still_welcome(worker: &Worker, caller: &Caller) -> bool {
 }
 
 async fn handshake(worker: &Worker, tcp: TcpStream, protocol: Protocol) -> Option<Arrived> {
+    let peer = peer_ip(&tcp);
     let acceptor = TlsAcceptor::from(Arc::clone(&worker.duties.server));
     let accepted = match tokio::time::timeout(HANDSHAKE, acceptor.accept(tcp)).await {
         Ok(accepted) => accepted,
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     };
     let refuse = |reason| {
-        record::handshake_refused(worker, reason);
+        record::handshake_refused(worker, peer, reason);
         None
     };
     let stream = match accepted {
@@ -157,6 +160,10 @@ async fn handshake(worker: &Worker, tcp: TcpStream, protocol: Protocol) -> Optio
     }
     let side = Side::new(Stream::Accepted(Box::new(stream)));
     Some(Arrived { side, alpn, identity: Some(identity), life, spoke: None })
+}
+
+fn peer_ip(tcp: &TcpStream) -> Option<IpAddr> {
+    tcp.peer_addr().ok().map(|peer| peer.ip())
 }
 
 /// How long a connection may live: to the end of either certificate.

@@ -1,5 +1,6 @@
 //! The last stage: what a request leaves behind in counters and spans.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,11 +29,12 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Prepares what every request of a connection needs.
+    /// Prepares what every request of a connection needs. Who has no identity is known by its
+    /// address `peer`.
     pub fn new(
         worker: &Worker,
         app: Option<Arc<Endpoint>>,
-        identity: Option<Identity>,
+        (identity, peer): (Option<Identity>, Option<IpAddr>),
         protocol: Protocol,
     ) -> Self {
         let label: Arc<str> = identity.as_ref().map(Identity::to_string).unwrap_or_default().into();
@@ -41,7 +43,7 @@ impl Caller {
             .then(|| format!("By={};URI={label}", worker.labels.identity).into_bytes());
         let edge = worker.cold_edge(&EdgeKey {
             reporter: Reporter::Destination,
-            source: source.unwrap_or_default().into(),
+            source: source.unwrap_or_else(|| stranger(peer)).into(),
             source_identity: Arc::clone(&label),
             destination: Arc::clone(&worker.labels.service),
             backend: Arc::clone(&worker.labels.service),
@@ -51,6 +53,13 @@ impl Caller {
         });
         Self { app, identity, client_cert, label, edge }
     }
+}
+
+/// What a caller without an identity is called: its address, for the control plane may know whose
+/// that is. Everybody on this machine has the loopback address, which says nothing.
+fn stranger(peer: Option<IpAddr>) -> String {
+    let peer = peer.map(|address| address.to_canonical()).filter(|address| !address.is_loopback());
+    peer.map(|address| address.to_string()).unwrap_or_default()
 }
 
 /// What a request came to.
@@ -125,12 +134,11 @@ pub fn not_passed_on(
 }
 
 /// Records a caller that did not get in.
-pub fn handshake_refused(worker: &Worker, reason: Reason) {
-    let empty: Arc<str> = "".into();
+pub fn handshake_refused(worker: &Worker, peer: Option<IpAddr>, reason: Reason) {
     let edge = worker.cold_edge(&EdgeKey {
         reporter: Reporter::Destination,
-        source: Arc::clone(&empty),
-        source_identity: empty,
+        source: stranger(peer).into(),
+        source_identity: "".into(),
         destination: Arc::clone(&worker.labels.service),
         backend: Arc::clone(&worker.labels.service),
         destination_version: Arc::clone(&worker.labels.version),

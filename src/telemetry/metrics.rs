@@ -19,6 +19,10 @@ use crate::names::Protocol;
 /// Edges per worker; what comes after them is counted under `other`.
 pub const MAX_EDGES: usize = 2_000;
 
+/// Callers without an identity that one worker tells apart: whoever is let in without a
+/// certificate must not crowd out the others.
+pub const MAX_STRANGERS: usize = 100;
+
 /// Different answers (status and reason) that an edge tells apart; the rest is counted by class.
 pub const MAX_ANSWERS: usize = 16;
 
@@ -36,7 +40,8 @@ pub enum Reporter {
 pub struct EdgeKey {
     /// Who reports.
     pub reporter: Reporter,
-    /// `namespace/service` of the caller; empty when unknown.
+    /// `namespace/service` of the caller, or the address of one without an identity; empty when
+    /// unknown.
     pub source: Arc<str>,
     /// SPIFFE identity of the caller; empty when unknown.
     pub source_identity: Arc<str>,
@@ -53,6 +58,11 @@ pub struct EdgeKey {
 }
 
 impl EdgeKey {
+    /// Whether it is of a caller that is known by its address alone.
+    fn is_strangers(&self) -> bool {
+        self.reporter == Reporter::Destination && !self.mtls && !self.source.is_empty()
+    }
+
     /// The edge that takes what no edge is left for.
     fn other(reporter: Reporter) -> Self {
         let (other, empty): (Arc<str>, Arc<str>) = ("other".into(), "".into());
@@ -143,7 +153,11 @@ impl WorkerMetrics {
         if let Some(edge) = edges.get(key) {
             return Arc::clone(edge);
         }
+        let strangers = || edges.keys().filter(|known| known.is_strangers()).count();
         let key = match edges.len() < MAX_EDGES {
+            true if key.is_strangers() && strangers() >= MAX_STRANGERS => {
+                EdgeKey { source: "".into(), ..key.clone() }
+            }
             true => key.clone(),
             false => EdgeKey::other(key.reporter),
         };

@@ -44,9 +44,8 @@ pub(super) fn on_cluster(client: &Client, status: &MeshStatus) -> Result<Vec<Fin
 pub(super) fn encrypted(edges: &[EdgeStatus]) -> Finding {
     let name = "every call of the last minute was over mTLS, as `mtls: Strict` demands";
     let plain = edges.iter().filter(|it| !it.mtls);
-    let mut plain: Vec<String> = plain
-        .map(|it| format!("{}/{} to {}/{}", it.from_namespace, it.from, it.to_namespace, it.to))
-        .collect();
+    let mut plain: Vec<String> =
+        plain.map(|it| format!("{} to {}/{}", caller(it), it.to_namespace, it.to)).collect();
     plain.sort();
     plain.dedup();
     match plain.is_empty() {
@@ -56,6 +55,15 @@ pub(super) fn encrypted(edges: &[EdgeStatus]) -> Finding {
             format!("in plaintext: {}", plain.join(", ")),
             "give the callers sidecars: label their namespaces, then restart their workloads",
         ),
+    }
+}
+
+/// A workload, or the address of one that the mesh does not know (an ingress outside of it, a node).
+fn caller(it: &EdgeStatus) -> String {
+    match (it.from_namespace.as_str(), it.from.as_str()) {
+        ("", "") => "somebody unknown".to_owned(),
+        ("", address) => address.to_owned(),
+        (namespace, name) => format!("{namespace}/{name}"),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::names::sidecar::CONTROL_PLANE;
 use crate::platform::kubernetes::manifests::{MANAGED_BY, VERSION_LABEL, Values, objects};
 use crate::platform::kubernetes::objects::{self as api, Change, Place};
 use crate::platform::kubernetes::rollout::{self, Rollout};
+use crate::platform::kubernetes::trial::{self, Trial};
 use crate::platform::kubernetes::{rights, versions};
 
 /// Between two looks at what comes up.
@@ -234,7 +235,13 @@ fn apply(cluster: &OnCluster, steps: &[Step], context: &Context) -> Result<usize
     Ok(changed)
 }
 
-/// Waits until the control plane answers and the API server knows its webhooks.
+/// Whether the API server reaches the webhooks; whoever may not try it out is not kept waiting.
+fn is_reached(cluster: &OnCluster) -> bool {
+    let tried = cluster.wait_for(trial::inject(&cluster.connection));
+    !matches!(tried, Ok(Trial::Unreachable(_)))
+}
+
+/// Waits until the control plane answers and the API server knows and reaches its webhooks.
 fn ready(
     cluster: &OnCluster,
     values: &Values,
@@ -247,7 +254,7 @@ fn ready(
     loop {
         let state = cluster.wait_for(rollout::look(&cluster.connection, &values.namespace))?;
         let waiting = match state {
-            Rollout::Ready if is_trusted(cluster)? => return Ok(()),
+            Rollout::Ready if is_trusted(cluster)? && is_reached(cluster) => return Ok(()),
             Rollout::Ready => "waiting for its webhooks".to_owned(),
             Rollout::Absent => "waiting for the Deployment".to_owned(),
             Rollout::Waiting(what) => what,

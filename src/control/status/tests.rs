@@ -73,6 +73,27 @@ fn without_a_caller_of_the_mesh_the_called_end_counts() {
 }
 
 #[test]
+fn a_caller_without_an_identity_has_the_name_of_the_pod_whose_address_it_is() {
+    let mut registration = Registration::from_hello(&hello("web-0", "web")).expect("valid");
+    registration.ready = true;
+    let mut pod = registration.workload(&"cluster.local".parse().expect("valid"));
+    (pod.addresses, pod.own_address) = (vec!["10.0.0.7".parse().expect("an address")], true);
+    let change = Change::Workload(registration.proxy(), Some(Arc::new(pod)));
+    let snapshot = snapshot().apply(&[change]);
+    for (told, shown) in [
+        (edge(true, false), "default/web"),
+        (Edge { source: "10.0.0.7".to_owned(), ..edge(true, false) }, "default/web"),
+        (Edge { source: "10.0.0.8".to_owned(), ..edge(true, false) }, "10.0.0.8"),
+        (Edge { source: String::new(), ..edge(true, false) }, ""),
+    ] {
+        let one = EdgeMetrics { edge: Some(told), ..EdgeMetrics::default() };
+        let mut metrics = Metrics { edges: vec![one], ..Metrics::default() };
+        name_strangers(&mut metrics, &snapshot);
+        assert_eq!(metrics.edges[0].edge.as_ref().expect("an edge").source, shown);
+    }
+}
+
+#[test]
 fn a_certificate_is_listed_once_its_proxy_told() {
     let mut proxies = Proxies::default();
     let registration = Registration::from_hello(&hello("reviews-v1-0", "reviews")).expect("valid");

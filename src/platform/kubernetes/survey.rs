@@ -50,7 +50,7 @@ pub struct PodSeen {
     pub injected: Option<String>,
     /// It has the node's network, so it is never injected.
     pub host_network: bool,
-    /// It has not ended.
+    /// It has not ended, and nobody has told it to.
     pub alive: bool,
 }
 
@@ -107,7 +107,8 @@ impl PodSeen {
             inject: found.labels().get(INJECT_LABEL).cloned(),
             injected: has_sidecar.then(|| version.unwrap_or_default()),
             host_network: spec.and_then(|it| it.host_network).unwrap_or(false),
-            alive: !matches!(phase, Some("Succeeded" | "Failed")),
+            alive: found.metadata.deletion_timestamp.is_none()
+                && !matches!(phase, Some("Succeeded" | "Failed")),
         }
     }
 

@@ -101,6 +101,27 @@ fn edges_without_end_are_counted_under_other() {
 }
 
 #[test]
+fn callers_without_an_identity_crowd_out_nobody() {
+    let collector = Collector::new();
+    let worker = collector.worker();
+    let stranger = |n: usize| EdgeKey {
+        reporter: Reporter::Destination,
+        source: format!("10.0.{}.{}", n / 256, n % 256).into(),
+        source_identity: "".into(),
+        mtls: false,
+        ..key("default/a")
+    };
+    for n in 0..MAX_STRANGERS + 50 {
+        worker.edge(&stranger(n)).record(200, None, Duration::ZERO);
+    }
+    worker.edge(&key("default/a")).record(200, None, Duration::ZERO);
+    let totals = collector.totals();
+    assert_eq!(totals.len(), MAX_STRANGERS + 2);
+    let nameless = totals.iter().find(|edge| edge.key.source.is_empty());
+    assert_eq!(nameless.map(|edge| edge.durations.count()), Some(50));
+}
+
+#[test]
 fn answers_without_end_are_counted_by_class() {
     let collector = Collector::new();
     let edge = collector.worker().edge(&key("default/a"));

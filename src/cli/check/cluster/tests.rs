@@ -64,6 +64,7 @@ fn pods_without_a_sidecar_are_named_where_they_should_have_one() {
     let meshed = |pods: &[PodSeen]| workloads::meshed(&namespaces, pods);
     assert_eq!(meshed(&[pod("off", None), pod("on", Some("1"))]).result, Verdict::Passed);
     let bare = meshed(&[pod("on", None)]);
+    assert!(bare.remedy.ends_with("daemonset -n on"), "{}", bare.remedy);
     assert_eq!(bare.result, Verdict::Warning);
     assert!(bare.message.contains("on/p"), "{}", bare.message);
     for change in [

@@ -1,6 +1,6 @@
 //! Whether pods that should have a sidecar have one, of this version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{listed, unknown};
 use crate::cli::check::Finding;
@@ -31,15 +31,25 @@ pub(super) fn meshed(namespaces: &[NamespaceSeen], pods: &[PodSeen]) -> Finding 
         None => enabled.get(it.namespace.as_str()).copied().unwrap_or(false),
     };
     let bare = pods.iter().filter(|it| it.alive && !it.host_network && it.injected.is_none());
-    let bare: Vec<String> = bare.filter(wanted).map(PodSeen::id).collect();
+    let bare: Vec<&PodSeen> = bare.filter(wanted).collect();
+    let ids: Vec<String> = bare.iter().map(|it| it.id()).collect();
     match bare.is_empty() {
         true => Finding::passed(name),
         false => Finding::warning(
             name,
-            format!("not {}, which were there before the label", listed(&bare)),
-            "kubectl rollout restart deployment,statefulset,daemonset -n NAMESPACE",
+            format!("not {}, which were there before the label", listed(&ids)),
+            &restart(&bare),
         ),
     }
+}
+
+/// The commands that make these pods anew, one for each namespace.
+fn restart(pods: &[&PodSeen]) -> String {
+    let namespaces: BTreeSet<&str> = pods.iter().map(|it| it.namespace.as_str()).collect();
+    let each = namespaces.iter().map(|namespace| {
+        format!("kubectl rollout restart deployment,statefulset,daemonset -n {namespace}")
+    });
+    each.collect::<Vec<_>>().join("; ")
 }
 
 /// Sidecars have the version of this program.
@@ -48,15 +58,11 @@ pub(super) fn current(pods: &[PodSeen]) -> Finding {
     let old = pods.iter().filter(|it| it.alive);
     let old = old.filter_map(|it| match it.injected.as_deref() {
         None | Some(CLIENT) => None,
-        Some(version) => Some(format!("{} ({version})", it.id())),
+        Some(version) => Some((it, format!("{} ({version})", it.id()))),
     });
-    let old: Vec<String> = old.collect();
+    let (old, shown): (Vec<&PodSeen>, Vec<String>) = old.unzip();
     match old.is_empty() {
         true => Finding::passed(name),
-        false => Finding::warning(
-            name,
-            listed(&old),
-            "kubectl rollout restart deployment,statefulset,daemonset -n NAMESPACE",
-        ),
+        false => Finding::warning(name, listed(&shown), &restart(&old)),
     }
 }

@@ -66,7 +66,8 @@ impl Rig {
     /// A client whose connection is served as a caller's for `life`.
     pub(crate) async fn client(&self, life: Duration) -> TcpStream {
         let (client, accepted) = pair().await;
-        let caller = Caller::new(&self.worker, self.worker.app.clone(), None, Protocol::Http);
+        let caller =
+            Caller::new(&self.worker, self.worker.app.clone(), (None, None), Protocol::Http);
         let side = Side::new(Stream::Plain(accepted));
         let origin = Origin::Inbound(caller);
         tokio::task::spawn_local(serve(Rc::clone(&self.worker), side, origin, life));
