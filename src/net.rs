@@ -2,7 +2,8 @@
 //!
 //! `backoff` spaces out what is tried again, `accept` keeps a listener alive when descriptors run
 //! out, `descriptors` raises their limit at start, `file` writes and reads files that must be whole
-//! and, where asked, private, `listen` binds for both families.
+//! and, where asked, private, `listen` binds for both families, `shares` keeps one address from taking
+//! all places.
 
 pub mod accept;
 pub mod backoff;
@@ -10,6 +11,7 @@ pub mod descriptors;
 pub mod file;
 pub mod listen;
 pub mod ports;
+pub mod shares;
 
 #[cfg(test)]
 mod tests;

@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use super::view::Status;
 use crate::net::accept::Acceptor;
 use crate::net::listen::listen;
+use crate::net::shares::{Share, Shares};
 use ask::Asker;
 use original::Original;
 
@@ -37,7 +38,10 @@ mod tests;
 pub use original::{Originals, read};
 
 /// Connections at a time; the kubelet asks one question on each.
-const MOST: usize = 64;
+const MOST: usize = 128;
+
+/// … from one address, so that no other pod keeps the kubelet out; further ones are closed.
+const EACH: usize = MOST / 4;
 
 /// How long a question may take to arrive.
 const HEAD: Duration = Duration::from_secs(5);
@@ -108,11 +112,15 @@ impl Probes {
         let asker = Asker::new(pod).map_err(io::Error::other)?;
         let shared = Arc::new(Shared { status, waiting, originals, asker });
         let mut acceptor = Acceptor::new(tokio::net::TcpListener::from_std(self.listener)?);
+        let shares = Shares::new(MOST, EACH);
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 accepted = acceptor.accept(), if connections.len() < MOST => {
-                    connections.spawn(answer(accepted?.0, Arc::clone(&shared)));
+                    let (stream, from) = accepted?;
+                    if let Some(share) = shares.take(from.ip()) {
+                        connections.spawn(answer(stream, share, Arc::clone(&shared)));
+                    }
                 }
                 Some(_) = connections.join_next() => {}
             }
@@ -120,7 +128,7 @@ impl Probes {
     }
 }
 
-async fn answer(stream: TcpStream, shared: Arc<Shared>) {
+async fn answer(stream: TcpStream, _share: Share, shared: Arc<Shared>) {
     let service = service_fn(|request| respond(request, Arc::clone(&shared)));
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD).keep_alive(false);

@@ -1,6 +1,8 @@
 //! HTTP over connections that were accepted elsewhere: bounded in number, and in the time that a
-//! request's head may take, so that callers who say nothing keep nobody out for long.
+//! request's head may take, so that callers who say nothing keep nobody out for long; and by address,
+//! so that one caller keeps nobody out at all.
 
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +17,16 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::net::shares::Shares;
+
+#[cfg(test)]
+mod tests;
+
 /// Connections at once; more wait.
 const CONNECTIONS: usize = 256;
+
+/// … from one address; further ones are closed.
+const EACH: usize = CONNECTIONS / 4;
 
 /// How long a head may take, the wait for it included.
 const HEAD: Duration = Duration::from_secs(30);
@@ -33,9 +43,9 @@ const AGE: Duration = Duration::from_secs(600);
 /// How long requests that are under way may then still take.
 const LAST: Duration = Duration::from_secs(35);
 
-/// Serves `router` until `stop`; then requests that are under way are still answered.
+/// Serves `router` to whoever comes, with where from, until `stop`; then requests that are under way are still answered.
 pub(super) async fn serve<S>(
-    incoming: impl Stream<Item = S> + Send,
+    incoming: impl Stream<Item = (S, SocketAddr)> + Send,
     router: Router,
     stop: CancellationToken,
 ) where
@@ -51,6 +61,7 @@ pub(super) async fn serve<S>(
         .max_concurrent_streams(STREAMS);
     let mut incoming = pin!(incoming);
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let shares = Shares::new(CONNECTIONS, EACH);
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -58,12 +69,18 @@ pub(super) async fn serve<S>(
             let slot = Arc::clone(&slots).acquire_owned().await.ok()?;
             Some((slot, incoming.next().await?))
         };
-        let Some(Some((slot, stream))) = stop.run_until_cancelled(next).await else { break };
+        let Some(Some((slot, (stream, from)))) = stop.run_until_cancelled(next).await else {
+            break;
+        };
+        let Some(share) = shares.take(from.ip()) else {
+            tracing::debug!(%from, "too many connections from one address; one was closed");
+            continue;
+        };
         let service = TowerToHyperService::new(router.clone());
         let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
         let stop = stop.clone();
         connections.spawn(async move {
-            let _slot = slot;
+            let _held = (slot, share);
             let mut connection = pin!(connection);
             let ended = tokio::select! {
                 ended = connection.as_mut() => Ok(ended),

@@ -15,7 +15,6 @@ use kube::Client;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
@@ -248,6 +247,5 @@ fn serve_https(
 ) {
     let (ready, secure) = mpsc::channel::<Secure>(READY);
     tasks.spawn(accept_tls(tls, Acceptor::new(listener), ready, plane.stop.clone()));
-    let streams = ReceiverStream::new(secure).map(|(stream, _)| stream);
-    tasks.spawn(http::serve(streams, router, plane.stop.clone()));
+    tasks.spawn(http::serve(ReceiverStream::new(secure), router, plane.stop.clone()));
 }

@@ -23,6 +23,7 @@ use crate::certs::{failure_of, peer_identity};
 use crate::control::plane::Plane;
 use crate::control::{ads, agent, identity};
 use crate::net::accept::Acceptor;
+use crate::net::shares::Shares;
 use crate::xds::grpc::{Connect, Delta, Peer, PeerStream, Sign, serve_stream, serve_unary};
 
 /// How long a TLS handshake may take.
@@ -31,11 +32,17 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Handshakes at once; further connections wait in the kernel.
 const HANDSHAKES: usize = 512;
 
+/// … with one address; further connections from there are closed. Not on loopback, where all are one.
+const HANDSHAKES_EACH: usize = HANDSHAKES / 4;
+
 /// Connections that are ready and not yet taken.
 pub(super) const READY: usize = 64;
 
 /// Connections without a certificate at once.
 const ANONYMOUS: usize = 256;
+
+/// … from one address.
+const ANONYMOUS_EACH: usize = ANONYMOUS / 4;
 
 /// How long one of those may last: enough for one signature by an API server that is slow.
 pub(super) const JOINING: Duration = Duration::from_secs(20);
@@ -61,14 +68,20 @@ pub(super) async fn accept_tls(
 ) {
     let tls = TlsAcceptor::from(config);
     let slots = Arc::new(Semaphore::new(HANDSHAKES));
+    let shares = Shares::new(usize::MAX, HANDSHAKES_EACH);
     let mut handshakes = JoinSet::new();
     loop {
         while handshakes.try_join_next().is_some() {}
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         let Some((stream, from)) = accept(&mut acceptor, &stop).await else { return };
+        let share = shares.take(from.ip());
+        if share.is_none() && !from.ip().to_canonical().is_loopback() {
+            tracing::debug!(%from, "too many handshakes with one address; a connection was closed");
+            continue;
+        }
         let (tls, ready) = (tls.clone(), ready.clone());
         handshakes.spawn(async move {
-            let _slot = slot;
+            let _held = (slot, share);
             match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
                 Ok(Ok(stream)) => {
                     // Nobody takes it when the control plane ends.
@@ -87,11 +100,11 @@ pub(super) async fn accept_tls(
 /// Accepts, without TLS, until `stop`.
 pub(super) async fn accept_plain(
     mut acceptor: Acceptor,
-    ready: mpsc::Sender<TcpStream>,
+    ready: mpsc::Sender<(TcpStream, SocketAddr)>,
     stop: CancellationToken,
 ) {
-    while let Some((stream, _)) = accept(&mut acceptor, &stop).await {
-        if ready.send(stream).await.is_err() {
+    while let Some(accepted) = accept(&mut acceptor, &stop).await {
+        if ready.send(accepted).await.is_err() {
             return;
         }
     }
@@ -134,14 +147,14 @@ pub(super) async fn part(
     certified: mpsc::Sender<io::Result<PeerStream<TlsStream<TcpStream>>>>,
     anonymous: mpsc::Sender<io::Result<PeerStream<TlsStream<TcpStream>>>>,
 ) {
-    let slots = Arc::new(Semaphore::new(ANONYMOUS));
+    let shares = Shares::new(ANONYMOUS, ANONYMOUS_EACH);
     while let Some(connection) = secure.recv().await {
         let from = connection.1;
         let stream = with_peer(connection);
         let sent = if stream.is_certified() {
             certified.send(Ok(stream)).await.is_ok()
-        } else if let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
-            anonymous.send(Ok(stream.in_slot(slot))).await.is_ok()
+        } else if let Some(share) = shares.take(from.ip()) {
+            anonymous.send(Ok(stream.in_slot(share))).await.is_ok()
         } else {
             tracing::info!(%from, "too many connections without a certificate; one was closed");
             true

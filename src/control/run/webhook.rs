@@ -7,11 +7,13 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::DefaultBodyLimit;
-use axum::http::header::CONTENT_TYPE;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{StatusCode, Uri};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use tokio::sync::Semaphore;
 
 use crate::certs::{ServerCertificate, SignError, renewal};
 use crate::control::plane::Plane;
@@ -20,6 +22,15 @@ use crate::names::sidecar::WEBHOOK_SERVICE;
 use crate::platform::kubernetes::inject::Settings;
 use crate::platform::kubernetes::inject::selectors::PATH;
 use crate::platform::kubernetes::inject::webhook::{Answer, MAX_BYTES, review};
+
+#[cfg(test)]
+mod tests;
+
+/// How long a review may take; the API server has given up by then.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Bytes of reviews that are held at once, whoever sends them; more wait.
+const HELD: usize = 2 * MAX_BYTES;
 
 /// Its certificate, as it changes.
 pub(super) struct Certificate {
@@ -83,8 +94,23 @@ pub(super) fn router(settings: Settings) -> Router {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         (status, [(CONTENT_TYPE, "application/json")], body).into_response()
     };
+    let room = Arc::new(Semaphore::new(HELD));
     Router::new()
         .route(&format!("{PATH}/{{entry}}"), post(answer))
         // What is larger is answered in a review of its own, in words for who made the pod.
-        .layer(DefaultBodyLimit::max(2 * MAX_BYTES))
+        .layer(DefaultBodyLimit::max(HELD))
+        .layer(from_fn_with_state(room, hold))
+}
+
+/// Lets a review in where there is room for all of it: anybody who reaches the port can send one.
+async fn hold(State(room): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    let length =
+        request.headers().get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
+    let bytes = u32::try_from(length.unwrap_or(HELD).min(HELD)).unwrap_or(u32::MAX);
+    let held = async {
+        let _room = room.acquire_many(bytes).await;
+        next.run(request).await
+    };
+    let late = |_| StatusCode::SERVICE_UNAVAILABLE.into_response();
+    tokio::time::timeout(PATIENCE, held).await.unwrap_or_else(late)
 }

@@ -88,6 +88,25 @@ async fn app(answers: &'static [(&'static str, &'static str)]) -> (u16, mpsc::Re
 }
 
 #[tokio::test]
+async fn one_address_does_not_keep_the_kubelet_out() {
+    let pod = Pod::new(&json!({}));
+    let from = async |ip: [u8; 4]| {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind((ip, 0).into()).expect("loopback has them all");
+        socket.connect(pod.address).await.expect("it listens")
+    };
+    let mut silent = Vec::new();
+    for _ in 0..MOST {
+        silent.push(from([127, 0, 0, 2]).await);
+    }
+    // The last of them is closed at once, because its address has its share.
+    let mut last = silent.pop().expect("there are some");
+    assert!(matches!(last.read(&mut [0]).await, Ok(0) | Err(_)));
+    let answer = tokio::time::timeout(HEAD / 2, pod.ask("GET /nothing")).await;
+    assert!(answer.expect("answered while they are silent").starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
 async fn it_is_ready_with_a_certificate_a_configuration_and_until_it_drains() {
     let pod = Pod::new(&json!({}));
     let ready = async || pod.ask("GET /ready").await;

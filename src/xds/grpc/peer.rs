@@ -3,13 +3,13 @@
 //! The accept loop does the TLS handshake (or asks the Unix socket) and wraps the stream; handlers
 //! get the [`Peer`] with every call. It is found out once per connection and never from a message.
 
+use std::fmt::Debug;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::OwnedSemaphorePermit;
 use tonic::transport::server::Connected;
 
 use crate::names::Identity;
@@ -31,7 +31,7 @@ pub struct PeerStream<S> {
     stream: S,
     peer: Peer,
     /// Given back when the connection ends.
-    _slot: Option<OwnedSemaphorePermit>,
+    _slot: Option<Box<dyn Debug + Send + Sync>>,
 }
 
 impl<S> PeerStream<S> {
@@ -46,8 +46,8 @@ impl<S> PeerStream<S> {
     }
 
     /// Takes a place among a limited number of connections, for as long as this one lasts.
-    pub fn in_slot(self, slot: OwnedSemaphorePermit) -> Self {
-        Self { _slot: Some(slot), ..self }
+    pub fn in_slot(self, slot: impl Debug + Send + Sync + 'static) -> Self {
+        Self { _slot: Some(Box::new(slot)), ..self }
     }
 }
 

@@ -142,7 +142,8 @@ fn misspelt(key: &str) -> Option<Refusal> {
     Some(Refusal { at, mark: true, message, help })
 }
 
-/// A pod that was injected before stays as it is; one that only says so is refused.
+/// A pod that was injected before stays as it is; one that only says so, or in which the sidecar
+/// would miss something, is refused.
 fn already(
     pod: &Json,
     annotations: &Map<String, Json>,
@@ -161,6 +162,23 @@ fn already(
         let message = format!("`{key}` says that the pod has a sidecar, but it has none");
         let refusal = Refusal { at, mark: true, message, help: "take the annotation away".into() };
         return Err(Decision::Refused(vec![refusal]));
+    }
+    let mut refusals = Vec::new();
+    if pod.pointer("/spec/hostNetwork") == Some(&Json::Bool(true)) {
+        let message = "the pod has a sidecar, whose capture would be its node's: it uses the network of its node (`hostNetwork`)";
+        let help = "take `hostNetwork` away, or what injection added";
+        refusals.push(refused("/spec/hostNetwork", message.to_owned(), help));
+    }
+    users(pod, &mut refusals);
+    if !refusals.is_empty() {
+        return Err(Decision::Refused(refusals));
+    }
+    if let Some((at, first)) = containers(pod).next().filter(|(_, it)| name(it) != CONTAINERS[0]) {
+        let message = format!(
+            "{} starts before the capture, so what it calls is not called through the mesh",
+            quoted(name(first))
+        );
+        warnings.push(Warning { at, message });
     }
     let version = version.as_str().unwrap_or_default();
     if version != settings.version {
@@ -197,16 +215,22 @@ fn impossible(pod: &Json, by_itself: bool, warnings: &mut Vec<Warning>) -> Resul
     Err(Decision::Skipped(skip))
 }
 
-/// What of the pod and what of the sidecar cannot both be.
-fn clashes(pod: &Json, refusals: &mut Vec<Refusal>) {
+/// Applications that would run as the sidecar's user, whose connections are not captured.
+fn users(pod: &Json, refusals: &mut Vec<Refusal>) {
     let uid = u64::from(sidecar::SIDECAR_UID);
-    let user = |at: String, refusals: &mut Vec<Refusal>| {
+    let applications = containers(pod).filter(|(_, item)| !CONTAINERS.contains(&name(item)));
+    for at in std::iter::once("/spec".to_owned()).chain(applications.map(|(at, _)| at)) {
+        let at = format!("{at}/securityContext/runAsUser");
         if pod.pointer(&at).and_then(Json::as_u64) == Some(uid) {
             let message = format!("user {uid} is the sidecar's, no application may run as it");
             refusals.push(refused(at, message, "choose another `runAsUser`"));
         }
-    };
-    user("/spec/securityContext/runAsUser".to_owned(), refusals);
+    }
+}
+
+/// What of the pod and what of the sidecar cannot both be.
+fn clashes(pod: &Json, refusals: &mut Vec<Refusal>) {
+    users(pod, refusals);
     for (at, container) in containers(pod) {
         let name = name(container);
         if CONTAINERS.contains(&name) {
@@ -221,7 +245,6 @@ fn clashes(pod: &Json, refusals: &mut Vec<Refusal>) {
             );
             refusals.push(refused(format!("{at}/name"), message, help));
         }
-        user(format!("{at}/securityContext/runAsUser"), refusals);
         let ports = container.get("ports").and_then(Json::as_array);
         for (index, port) in ports.into_iter().flatten().enumerate() {
             let number = port.get("containerPort").and_then(Json::as_u64).unwrap_or_default();

@@ -53,22 +53,17 @@ pub fn control_plane_rules() -> Vec<Rule> {
         all(
             "meshctl.dev",
             &["meshconfigs/status", "trafficpolicies/status"],
-            &["get", "patch", "update"],
+            &["update"],
             "what became of each rule",
         ),
         all(GATEWAY, &["httproutes"], READ, "the routes"),
-        all(
-            GATEWAY,
-            &["httproutes/status"],
-            &["get", "patch", "update"],
-            "what became of each route",
-        ),
+        all(GATEWAY, &["httproutes/status"], &["update"], "what became of each route"),
         named(
             &[ROOT_CONFIG_MAP],
             all(
                 "",
                 &["configmaps"],
-                &["get", "list", "watch", "patch", "update"],
+                &["get", "list", "watch", "update"],
                 "the mesh's roots in every namespace, which sidecars mount",
             ),
         ),
@@ -78,7 +73,7 @@ pub fn control_plane_rules() -> Vec<Rule> {
             all(
                 "admissionregistration.k8s.io",
                 &["mutatingwebhookconfigurations"],
-                &["get", "list", "watch", "patch", "update"],
+                &["get", "list", "watch", "patch"],
                 "the certificate authority of its own webhooks, which it makes itself",
             ),
         ),
@@ -91,7 +86,7 @@ pub fn control_plane_rules() -> Vec<Rule> {
         all("events.k8s.io", &["events"], &["create", "patch"], "what operators must notice"),
         own(named(
             &[AUTHORITY_SECRET],
-            all("", &["secrets"], &["get", "patch", "update"], "the mesh's certificate authority"),
+            all("", &["secrets"], &["get"], "the mesh's certificate authority"),
         )),
         own(all("", &["secrets"], &["create"], "the same, at the first start")),
     ]

@@ -134,6 +134,15 @@ fn rights_are_as_small_as_they_can_be() {
         }
         if rule.resources.contains(&"secrets") {
             assert!(rule.own_namespace, "{rule:?}");
+            let only = ["get", "create"];
+            assert!(
+                rule.verbs.iter().all(|it| only.contains(it)),
+                "it is never replaced: {rule:?}"
+            );
+        }
+        // Status is replaced as a whole, with its version; reading it is reading the object.
+        if rule.resources.iter().any(|it| it.ends_with("/status")) {
+            assert_eq!(rule.verbs, ["update"], "{rule:?}");
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::{Decision, Origin, Settings, Skip, annotations, inject};
 use super::{injected, origin, pod, settings};
-use crate::names::Protocol;
+use crate::names::{Protocol, sidecar};
 
 fn decide(pod: &Json, namespace_label: Option<&str>) -> Decision {
     inject(pod, &Origin { namespace_label, ..origin() }, &settings()).decision
@@ -97,6 +97,28 @@ fn a_pod_that_only_says_that_it_is_injected_is_refused() {
     let mut wrong = pod(&pretending);
     wrong["spec"]["containers"] = json!([{"name": "meshctl-capture"}, {"name": "meshctl-proxy"}]);
     assert_eq!(refused(decide(&wrong, Some("enabled"))).len(), 1);
+}
+
+#[test]
+fn what_was_injected_is_judged_again_where_the_capture_would_miss_something() {
+    let whole = injected(&pod(&json!({}))).pod;
+    assert_eq!(decide(&whole, Some("enabled")), Decision::Skipped(Skip::Already));
+    for (place, key, value) in [
+        ("/spec", "hostNetwork", json!(true)),
+        ("/spec", "securityContext", json!({"runAsUser": sidecar::SIDECAR_UID})),
+        ("/spec/containers/0", "securityContext", json!({"runAsUser": sidecar::SIDECAR_UID})),
+    ] {
+        let mut pod = whole.clone();
+        pod.pointer_mut(place).expect("the place is there")[key] = value;
+        assert_eq!(refused(decide(&pod, Some("enabled"))).len(), 1, "{place}/{key}");
+    }
+    // Another webhook may put something before the capture; whoever made the pod hears of it.
+    let mut pod = whole;
+    let init = pod.pointer_mut("/spec/initContainers").and_then(Json::as_array_mut);
+    init.expect("a list").insert(0, json!({"name": "early"}));
+    let injection = inject(&pod, &origin(), &settings());
+    assert_eq!(injection.decision, Decision::Skipped(Skip::Already));
+    assert!(injection.warnings[0].message.contains("`early`"), "{:?}", injection.warnings);
 }
 
 #[test]
