@@ -60,8 +60,6 @@ fn what_applications_say_is_not_seen_from_outside_of_the_pods() {
 #[ignore = "needs a cluster: .ci/kubernetes makes one"]
 fn pods_are_called_by_service_and_by_address_and_only_from_within_the_mesh() {
     let mesh = Mesh::shared();
-    let check = mesh.cluster.meshctl(&["check"]);
-    assert!(check.worked(), "{check}");
     let meshed = mesh.namespace("strict");
     shop(&meshed);
     let outside = mesh.cluster.namespace("outside");

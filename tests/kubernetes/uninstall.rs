@@ -39,6 +39,8 @@ fn uninstall_leaves_nothing_and_applications_run_on() {
         assert_eq!(shop.exec("deployment/client", &curl).ok(), "web\n");
     };
     served();
+    let check = cluster.meshctl(&["check", "--proxy"]);
+    assert!(check.worked(), "{check}");
 
     let refused = alone.uninstall(&[]);
     assert!(!refused.worked() && refused.stderr.contains("a sidecar"), "{refused}");
