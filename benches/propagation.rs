@@ -15,7 +15,7 @@ use meshctl::control::{ControlPlaneConfig, run};
 use meshctl::names::{Namespace, Protocol, ProxyId, ServiceName};
 use meshctl::proxy::control::{Control, Order, Parts, Registration, Serves};
 use meshctl::proxy::directory::{Directory, Limits};
-use meshctl::proxy::join::Applicant;
+use meshctl::proxy::join::{Applicant, Proof};
 use meshctl::proxy::view::View;
 use meshctl::resource::{MtlsMode, Workload};
 use tokio::sync::{mpsc, watch};
@@ -104,10 +104,11 @@ impl Proxy {
         let applicant = Applicant {
             proxy: proxy.clone(),
             service_account: service.parse()?,
-            home: home.to_owned(),
+            proof: Proof::SameUser(home.to_owned()),
             directory: own,
         };
-        let joined = applicant.join().await?;
+        let (refusal, _) = watch::channel(None);
+        let joined = applicant.join(&refusal).await?;
         let workload = Workload {
             proxy: proxy.clone(),
             identity: joined.credentials.identity().clone(),
@@ -134,7 +135,6 @@ impl Proxy {
         };
         let registration = registration(&proxy, service)?;
         let control_plane = joined.control_plane;
-        let (refusal, _) = watch::channel(None);
         let parts =
             Parts { applicant, registration, directory, view, status, control_plane, refusal };
         let (orders, receiver) = mpsc::channel(4);

@@ -184,7 +184,7 @@ fn the_proxys_own_listeners_are_no_destination() {
         (Sidecar, format!("10.77.0.2:{OUTBOUND_PORT}")),
         (Sidecar, format!("[fd77::2]:{INBOUND_PORT}")),
     ] {
-        let mut conn = stage.caller().connect(who, &*address);
+        let mut conn = stage.caller().connect(who, &address);
         // It may be closed already.
         let _ = conn.try_send(request);
         conn.is_closed();

@@ -48,8 +48,9 @@ pub(super) fn echo2(listener: TcpListener) {
                     while let Some(Ok((request, mut respond))) = connection.accept().await {
                         let caller = request.headers().get("x-forwarded-client-cert");
                         let text = format!("{:?} {caller:?}", request.uri().authority());
-                        let mut body = respond.send_response(Response::new(()), false).unwrap();
-                        body.send_data(Bytes::from(text), true).unwrap();
+                        let mut body =
+                            respond.send_response(Response::new(()), false).expect("an answer");
+                        body.send_data(Bytes::from(text), true).expect("sent");
                     }
                 });
             }

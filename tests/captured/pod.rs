@@ -121,7 +121,7 @@ impl World {
         let identity = identity(account);
         let workload = Workload {
             proxy: format!("shop/{account}-0").parse().expect("a name"),
-            identity: identity.clone(),
+            identity,
             services: Vec::new(),
             mtls: MtlsMode::Strict,
             ports: ports.iter().map(inbound_port).collect(),

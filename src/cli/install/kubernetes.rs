@@ -55,7 +55,7 @@ pub(super) fn run(args: &InstallArgs, context: &Context) -> Outcome {
     let changed = apply(&cluster, &steps, context)?;
     ready(&cluster, &values, args.timeout.timeout, context)?;
     // What was current is recorded by its name, so that it stays the one that is meant.
-    target.context = Some(cluster.connection.context.clone());
+    target.context = Some(cluster.connection.context);
     Installation::Kubernetes(target).record(home)?;
     context.printer.line(&match changed {
         0 => format!("control plane runs already, version {CLIENT}, in {place}, nothing changed"),

@@ -11,13 +11,13 @@ use Readiness::{Draining, NotReady, Ready};
 const WEB: &str = "default/web";
 
 /// `web` of two pods at 10.96.0.1:80, with the endpoints that `slices` tell.
-fn mesh(slices: Vec<Change>) -> Snapshot {
+fn mesh(slices: &[Change]) -> Snapshot {
     let fixed = [
         declared(cluster_service(WEB, 1, &[80])),
         came(pod("default/web-1", "web", 1)),
         came(pod("default/web-2", "web", 2)),
     ];
-    empty().apply(&fixed).apply(&slices)
+    empty().apply(&fixed).apply(slices)
 }
 
 fn cluster(mesh: &Snapshot) -> Cluster {
@@ -48,9 +48,9 @@ fn inbound(mesh: &Snapshot, pod: &str) -> Workload {
 
 #[test]
 fn pods_are_endpoints_only_where_slices_say_so() {
-    assert_eq!(endpoints(&mesh(vec![])), [], "selected, and in no slice");
+    assert_eq!(endpoints(&mesh(&[])), [], "selected, and in no slice");
     let told = vec![endpoint(Some("default/web-1"), 1, Ready), endpoint(None, 9, Ready)];
-    let mesh = mesh(vec![sliced(slice("default/web-a", WEB, &[80], told))]);
+    let mesh = mesh(&[sliced(slice("default/web-a", WEB, &[80], told))]);
     assert_eq!(endpoints(&mesh), [("ip-10.1.0.9".to_owned(), false), ("web-1".to_owned(), true)]);
     let mapped: Vec<_> = cluster(&mesh).endpoints[1].ports.clone();
     assert_eq!((mapped[0].service_port, mapped[0].target_port), (80, 8080));
@@ -59,7 +59,7 @@ fn pods_are_endpoints_only_where_slices_say_so() {
 #[test]
 fn an_endpoint_without_a_pod_is_whoever_has_its_address() {
     let told = vec![endpoint(None, 2, Ready)];
-    let mesh = mesh(vec![sliced(slice("default/web-a", WEB, &[80], told))]);
+    let mesh = mesh(&[sliced(slice("default/web-a", WEB, &[80], told))]);
     assert_eq!(endpoints(&mesh), [("web-2".to_owned(), true)], "never plaintext to a sidecar");
 }
 
@@ -69,7 +69,7 @@ fn a_pod_counts_only_while_it_is_known_to_be_at_that_address() {
         endpoint(Some("default/web-1"), 7, Ready),
         endpoint(Some("default/unknown"), 8, Ready),
     ];
-    let mesh = mesh(vec![sliced(slice("default/web-a", WEB, &[80], told))]);
+    let mesh = mesh(&[sliced(slice("default/web-a", WEB, &[80], told))]);
     assert_eq!(endpoints(&mesh), []);
     let mesh = mesh.apply(&[came(pod("default/web-1", "web", 7))]);
     assert_eq!(endpoints(&mesh), [("web-1".to_owned(), true)]);
@@ -82,7 +82,7 @@ fn those_that_drain_are_taken_where_nobody_is_ready() {
             endpoint(Some("default/web-1"), 1, Draining),
             endpoint(Some("default/web-2"), 2, second),
         ];
-        endpoints(&mesh(vec![sliced(slice("default/web-a", WEB, &[80], told))]))
+        endpoints(&mesh(&[sliced(slice("default/web-a", WEB, &[80], told))]))
     };
     assert_eq!(told(Ready), [("web-2".to_owned(), true)]);
     assert_eq!(told(NotReady), [("web-1".to_owned(), true)]);
@@ -95,7 +95,7 @@ fn slices_of_one_service_are_taken_together() {
     let mut v6 = endpoint(Some("default/web-1"), 1, NotReady);
     v6.addresses = vec!["fd00::1".parse().expect("an address")];
     let v4 = endpoint(Some("default/web-1"), 1, Ready);
-    let mesh = mesh(vec![
+    let mesh = mesh(&[
         came(both),
         sliced(slice("default/web-a", WEB, &[80], vec![v4])),
         sliced(slice("default/web-b", WEB, &[80], vec![v6])),
@@ -112,17 +112,17 @@ fn slices_of_one_service_are_taken_together() {
 #[test]
 fn a_services_own_address_is_that_service_and_a_headless_one_has_none() {
     let key = Key::address("10.96.0.1:80".parse().expect("an address"));
-    let Some(Resource::Address(found)) = compile(&mesh(vec![]), &key).map(|it| it.resource) else {
+    let Some(Resource::Address(found)) = compile(&mesh(&[]), &key).map(|it| it.resource) else {
         panic!("an address")
     };
     assert_eq!((found.service.to_string().as_str(), found.port), (WEB, 80));
     let other = Key::address("10.96.0.1:81".parse().expect("an address"));
-    assert_eq!(compile(&mesh(vec![]), &other), None, "not one of its ports");
+    assert_eq!(compile(&mesh(&[]), &other), None, "not one of its ports");
     let pod = Key::address("10.1.0.1:8080".parse().expect("an address"));
-    assert_eq!(compile(&mesh(vec![]), &pod), None, "who dials a pod means that pod");
+    assert_eq!(compile(&mesh(&[]), &pod), None, "who dials a pod means that pod");
     let headless =
         Service { addresses: Vec::new(), headless: true, ..cluster_service(WEB, 1, &[80]) };
-    assert_eq!(compile(&mesh(vec![declared(headless)]), &key), None);
+    assert_eq!(compile(&mesh(&[declared(headless)]), &key), None);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_pods_address_is_the_pod_with_what_services_say_of_its_ports() {
     opaque.ports[0].protocol = Protocol::Tcp;
     let mut bare = pod("default/web-2", "web", 2);
     bare.sidecar = false;
-    let mesh = mesh(vec![declared(opaque), came(bare)]);
+    let mesh = mesh(&[declared(opaque), came(bare)]);
     let meshed = host(&mesh, "10.1.0.1").expect("a host");
     assert_eq!((meshed.service.to_string().as_str(), meshed.workload.as_str()), (WEB, "web-1"));
     assert_eq!(meshed.ports, [(8080, Protocol::Tcp)]);
@@ -147,7 +147,7 @@ fn a_pods_address_is_the_pod_with_what_services_say_of_its_ports() {
 fn of_two_that_claim_an_address_the_one_with_a_sidecar_counts() {
     let mut bare = pod("default/a-gone", "web", 1);
     bare.sidecar = false;
-    let found = host(&mesh(vec![came(bare)]), "10.1.0.1").expect("a host");
+    let found = host(&mesh(&[came(bare)]), "10.1.0.1").expect("a host");
     assert_eq!(found.workload.as_str(), "web-1", "failing is better than plaintext to a stranger");
 }
 
@@ -159,7 +159,7 @@ fn a_pod_receives_on_what_its_containers_name_and_on_what_services_lead_to() {
     web.ports[1].target = crate::mesh::TargetPort::Named("p8080".to_owned());
     web.ports[1].protocol = Protocol::Grpc;
     web.ports[2].target = crate::mesh::TargetPort::Named("nobody".to_owned());
-    let found = inbound(&mesh(vec![declared(web)]), "default/web-1");
+    let found = inbound(&mesh(&[declared(web)]), "default/web-1");
     let ports: Vec<_> = found.ports.iter().map(|port| (port.port, port.protocol)).collect();
     assert_eq!(ports, [(8080, Protocol::Grpc), (9000, Protocol::Http2)]);
 }
@@ -167,7 +167,7 @@ fn a_pod_receives_on_what_its_containers_name_and_on_what_services_lead_to() {
 #[test]
 fn a_slice_touches_its_cluster_and_nothing_else() {
     let told = vec![endpoint(Some("default/web-1"), 1, Ready)];
-    let (old, changes) = (mesh(vec![]), [sliced(slice("default/web-a", WEB, &[80], told))]);
+    let (old, changes) = (mesh(&[]), [sliced(slice("default/web-a", WEB, &[80], told))]);
     let new = old.apply(&changes);
     let keys: Vec<_> = affected(&old, &new, &changes).iter().map(ToString::to_string).collect();
     assert_eq!(keys, ["Cluster default/web"]);
@@ -176,7 +176,7 @@ fn a_slice_touches_its_cluster_and_nothing_else() {
 #[test]
 fn a_pod_touches_itself_its_address_and_the_clusters_that_it_is_in() {
     let told = vec![endpoint(Some("default/web-1"), 1, Ready)];
-    let old = mesh(vec![sliced(slice("default/x", "default/other", &[80], told))]);
+    let old = mesh(&[sliced(slice("default/x", "default/other", &[80], told))]);
     let bare = crate::mesh::Workload { sidecar: false, ..pod("default/web-1", "web", 1) };
     let changes = [came(bare)];
     let new = old.apply(&changes);

@@ -127,7 +127,7 @@ fn conditions(
     let one = |wanted: &Condition| {
         let old = live.iter().find(|old| old["type"] == wanted.kind).unwrap_or(&Value::Null);
         let same_status = old["status"] == wanted.status;
-        if !(same_status && old["reason"] == wanted.reason) && !news.contains(wanted) {
+        if !(news.contains(wanted) || same_status && old["reason"] == wanted.reason) {
             news.push(wanted.clone());
         }
         let since = match old["lastTransitionTime"].as_str().filter(|_| same_status) {

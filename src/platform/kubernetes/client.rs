@@ -165,7 +165,7 @@ pub async fn connect(
     let (config, plugin) = kubeconfig::resolve(config, &options).await.map_err(unusable)?;
     let (server, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
     let insecure = config.accept_invalid_certs;
-    let client = build(config, plugin).map_err(unusable)?;
+    let client = build(&config, plugin).map_err(unusable)?;
     Ok(Connection { client, context, server, namespace, insecure })
 }
 
@@ -177,23 +177,23 @@ pub async fn connect(
 pub fn in_cluster() -> Result<Connection, ClientError> {
     let config = Config::incluster().map_err(|error| ClientError::InCluster(error.into()))?;
     let (server, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
-    let client = build(config, None).map_err(ClientError::InCluster)?;
+    let client = build(&config, None).map_err(ClientError::InCluster)?;
     Ok(Connection { client, context: IN_CLUSTER.to_owned(), server, namespace, insecure: false })
 }
 
 /// The layers of a client: base URL, retries of what is safe, credentials, headers, TLS, TCP.
-fn build(config: Config, plugin: Option<Plugin>) -> Result<Client, BoxError> {
+fn build(config: &Config, plugin: Option<Plugin>) -> Result<Client, BoxError> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    match proxy(&config) {
-        None => stack(&config, plugin, tcp),
+    match proxy(config) {
+        None => stack(config, plugin, tcp),
         Some((to, intercept)) => {
             let mut tunnel = Tunnel::new(to, tcp);
             if let Some(auth) = intercept.as_ref().and_then(Intercept::basic_auth) {
                 tunnel = tunnel.with_auth(auth.clone());
             }
-            stack(&config, plugin, tunnel)
+            stack(config, plugin, tunnel)
         }
     }
 }

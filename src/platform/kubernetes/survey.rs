@@ -87,11 +87,10 @@ impl NamespaceSeen {
 }
 
 fn other_mesh(marks: &BTreeMap<String, String>) -> Option<String> {
-    let taken = OTHER_MESHES.iter().find_map(|(key, values)| {
+    OTHER_MESHES.iter().find_map(|(key, values)| {
         let value = marks.get(*key)?;
         (values.is_empty() || values.contains(&value.as_str())).then(|| format!("{key}={value}"))
-    });
-    taken
+    })
 }
 
 impl PodSeen {

@@ -33,7 +33,7 @@ pub(super) fn traffic_policy() -> Value {
             "x-kubernetes-list-type": "atomic",
             "items": target,
         }),
-        rule(
+        &rule(
             "self.all(one, self.exists_one(other, other.name == one.name))",
             "a target stands twice; keep one of the two",
         ),
@@ -55,7 +55,7 @@ pub(super) fn traffic_policy() -> Value {
     });
     let spec =
         object("What is wanted. Whatever is left out keeps its default.", spec, &["targetRefs"]);
-    root("How callers treat a service.", spec, &["spec"])
+    root("How callers treat a service.", &spec, &["spec"])
 }
 
 pub(super) fn mesh_config() -> Value {
@@ -76,12 +76,12 @@ pub(super) fn mesh_config() -> Value {
     let spec = object("What is wanted. Whatever is left out keeps its default.", spec, &[]);
     let name = "self.metadata.name == 'default'";
     with(
-        root("Mesh-wide settings. There is one, named `default`.", spec, &[]),
-        rule(name, "there is one MeshConfig; its name is `default`"),
+        root("Mesh-wide settings. There is one, named `default`.", &spec, &[]),
+        &rule(name, "there is one MeshConfig; its name is `default`"),
     )
 }
 
-fn root(description: &str, spec: Value, required: &[&str]) -> Value {
+fn root(description: &str, spec: &Value, required: &[&str]) -> Value {
     let fields = json!({
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},
@@ -148,7 +148,7 @@ fn duration(description: &str, least: &str, most: &str) -> Value {
     let schema = text(description, 28, DURATION);
     let within =
         format!("duration(self) >= duration('{least}') && duration(self) <= duration('{most}')");
-    with(schema, rule(&within, &format!("expected a duration from {least} to {most}")))
+    with(schema, &rule(&within, &format!("expected a duration from {least} to {most}")))
 }
 
 fn rule(rule: &str, message: &str) -> Value {
@@ -156,7 +156,7 @@ fn rule(rule: &str, message: &str) -> Value {
 }
 
 /// `schema` and one rule in CEL.
-fn with(mut schema: Value, rule: Value) -> Value {
+fn with(mut schema: Value, rule: &Value) -> Value {
     schema["x-kubernetes-validations"] = json!([rule]);
     schema
 }

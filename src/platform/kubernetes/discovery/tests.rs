@@ -181,7 +181,7 @@ fn seen(kind: ObjectKind, document: Value) -> Option<Seen> {
 }
 
 /// What the mesh makes of a Service with that spec.
-fn service(spec: Value) -> Option<Service> {
+fn service(spec: &Value) -> Option<Service> {
     let metadata = json!({
         "name": "web", "namespace": "shop", "resourceVersion": "4711",
         "creationTimestamp": "2026-01-01T00:00:00Z", "generateName": "w",
@@ -201,7 +201,7 @@ fn service(spec: Value) -> Option<Service> {
 
 #[test]
 fn whatever_a_cluster_accepts_as_a_service_is_read() {
-    let service = service(json!({
+    let service = service(&json!({
         "type": "LoadBalancer", "externalTrafficPolicy": "Local", "sessionAffinity": "ClientIP",
         "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 1}},
         "allocateLoadBalancerNodePorts": true, "internalTrafficPolicy": "Local",
@@ -227,7 +227,7 @@ fn whatever_a_cluster_accepts_as_a_service_is_read() {
 
 #[test]
 fn headless_services_have_no_address_and_some_services_are_none_of_a_mesh() {
-    let headless = service(json!({"clusterIP": "None", "clusterIPs": ["None"],
+    let headless = service(&json!({"clusterIP": "None", "clusterIPs": ["None"],
         "ports": [{"port": 80, "targetPort": 80}]}));
     let headless = headless.expect("of the mesh");
     assert!(headless.headless && headless.addresses.is_empty());
@@ -236,7 +236,7 @@ fn headless_services_have_no_address_and_some_services_are_none_of_a_mesh() {
         json!({"clusterIP": "None", "selector": {"app": "a"}}),
         json!({"clusterIP": "10.0.0.1", "ports": [{"port": 53, "protocol": "UDP"}]}),
     ] {
-        assert_eq!(service(spec.clone()), None, "{spec}");
+        assert_eq!(service(&spec), None, "{spec}");
     }
 }
 
