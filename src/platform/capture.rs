@@ -1,7 +1,7 @@
 //! Transparent capture: TCP connections of a pod, or of one user of this machine, handed to a
 //! proxy by nftables. Programmed through netlink, without a program or a shell.
 //!
-//! [`Capture`] says what is taken and where it goes; [`plan`] makes rules of it, one structure from
+//! [`Capture`] says what is taken and where it goes; `plan` makes rules of it, one structure from
 //! which both the kernel's messages and the text for `nft -f` come. A transaction replaces what was
 //! there, so it can be repeated; the proxy asks the kernel for the original destination. UDP,
 //! loopback and TCP port 53 are never taken.
