@@ -58,6 +58,11 @@ fn uninstall_leaves_nothing_and_applications_run_on() {
     // Started again they are as they were before the mesh came.
     shop.kubectl(&["rollout", "restart", "deployment/web", "deployment/client"]).ok();
     shop.rolled_out(&["deployment/web", "deployment/client"]);
+    // Those that were meshed still demand it of others, until they are gone.
+    shop.only_running("app=web", 1);
+    shop.only_running("app=client", 1);
     assert!(shop.pod("app=web")["spec"]["initContainers"].is_null());
-    served();
+    // The node learns of a Service's endpoints a moment after they are ready.
+    let curl = ["curl", "--silent", "--fail", "--retry", "10", "--retry-all-errors", "http://web/"];
+    assert_eq!(shop.exec("deployment/client", &curl).ok(), "web\n");
 }
