@@ -17,6 +17,7 @@ use webpki::KeyUsage;
 use super::failure::VerifyFailure;
 use super::leaf::Leaf;
 use super::roots::Roots;
+use super::verifier;
 use crate::names::Identity;
 
 /// A configuration that connects to the control plane of the mesh of `roots` and to nobody else,
@@ -42,9 +43,14 @@ struct FirstContact {
 }
 
 impl FirstContact {
-    fn judge(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), VerifyFailure> {
-        self.roots.prove(chain, KeyUsage::server_auth(), now)?;
-        let leaf = chain.first().ok_or(VerifyFailure::NoCertificate)?;
+    fn judge(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), VerifyFailure> {
+        let chain = verifier::chain(leaf, intermediates)?;
+        self.roots.prove(&chain, KeyUsage::server_auth(), now)?;
         let found = Leaf::read(leaf)?.identity;
         match found == Identity::of_control_plane(found.trust_domain.clone()) {
             true => Ok(()),
@@ -62,11 +68,7 @@ impl ServerCertVerifier for FirstContact {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let chain: Vec<_> = std::iter::once(end_entity)
-            .chain(intermediates)
-            .map(|der| CertificateDer::from(der.as_ref()))
-            .collect();
-        self.judge(&chain, now)
+        self.judge(end_entity, intermediates, now)
             .map(|()| ServerCertVerified::assertion())
             .map_err(VerifyFailure::into_rustls)
     }

@@ -25,6 +25,19 @@ const MAX_CHAIN: usize = 4;
 /// Larger chains are refused: ours are below 2 KiB.
 const MAX_CHAIN_BYTES: usize = 16 * 1024;
 
+/// What a peer showed as one chain, leaf first; refused where it is longer than any of ours.
+pub(super) fn chain<'c>(
+    leaf: &'c CertificateDer<'_>,
+    intermediates: &'c [CertificateDer<'_>],
+) -> Result<Vec<CertificateDer<'c>>, VerifyFailure> {
+    let bytes: usize = intermediates.iter().map(|der| der.len()).sum::<usize>() + leaf.len();
+    if intermediates.len() >= MAX_CHAIN || bytes > MAX_CHAIN_BYTES {
+        return Err(VerifyFailure::ChainTooLong);
+    }
+    let all = std::iter::once(leaf).chain(intermediates);
+    Ok(all.map(|der| CertificateDer::from(der.as_ref())).collect())
+}
+
 /// Judges peers.
 #[derive(Debug)]
 pub(super) struct Verifier {
@@ -60,13 +73,7 @@ impl Verifier {
         usage: KeyUsage,
         now: UnixTime,
     ) -> Result<(), VerifyFailure> {
-        let bytes: usize = intermediates.iter().map(|der| der.len()).sum::<usize>() + leaf.len();
-        if intermediates.len() >= MAX_CHAIN || bytes > MAX_CHAIN_BYTES {
-            return Err(VerifyFailure::ChainTooLong);
-        }
-        let mut chain = Vec::with_capacity(intermediates.len() + 1);
-        chain.push(CertificateDer::from(leaf.as_ref()));
-        chain.extend(intermediates.iter().map(|der| CertificateDer::from(der.as_ref())));
+        let chain = chain(leaf, intermediates)?;
         let proved = self.shared.roots().prove(&chain, usage, now).map(|_| ());
         self.judge_identity(proved, Leaf::read(leaf))
     }

@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use super::support::{Mesh, Namespace, SYSTEM};
 
 /// A server that answers plaintext on a port left out of the mesh, so that both kinds of pod can be
@@ -64,8 +66,8 @@ fn a_pod_of_the_mesh_starts_soon() {
     figure("start of a pod, more than without the mesh", meshed - bare, 2.5, "s");
 }
 
-/// The memory of a container that is its own, in MiB, as the kubelet measures it.
-fn memory(mesh: &Mesh, namespace: &str, container: &str) -> Option<f64> {
+/// The memory of a container that is its own, in MiB, as the kubelet measures it, and when it did.
+fn memory(mesh: &Mesh, namespace: &str, container: &str) -> Option<(Timestamp, f64)> {
     let node = mesh.cluster.kubectl(&["get", "nodes", "--output=name"]).ok();
     let node = node.lines().next()?.trim_start_matches("node/").to_owned();
     let path = format!("/api/v1/nodes/{node}/proxy/stats/summary");
@@ -73,15 +75,17 @@ fn memory(mesh: &Mesh, namespace: &str, container: &str) -> Option<f64> {
     let pods = summary["pods"].as_array()?;
     let pod = pods.iter().find(|pod| pod["podRef"]["namespace"] == namespace)?;
     let found = pod["containers"].as_array()?.iter().find(|found| found["name"] == container)?;
-    Some(found["memory"]["rssBytes"].as_f64()? / f64::from(1 << 20))
+    let at = found["memory"]["time"].as_str()?.parse().ok()?;
+    Some((at, found["memory"]["rssBytes"].as_f64()? / f64::from(1 << 20)))
 }
 
-/// The same as soon as the kubelet has measured it, which it does every ten seconds or so.
+/// The same as soon as the kubelet has measured it from now on, which it does every ten seconds or so.
 fn measured(mesh: &Mesh, namespace: &str, container: &str) -> f64 {
-    let began = Instant::now();
+    let (began, asked) = (Instant::now(), Timestamp::now());
     loop {
-        if let Some(memory) = memory(mesh, namespace, container).filter(|found| *found > 0.0) {
-            return memory;
+        match memory(mesh, namespace, container) {
+            Some((at, memory)) if at > asked && memory > 0.0 => return memory,
+            _ => {}
         }
         assert!(began.elapsed() < Duration::from_secs(60), "no figure of `{container}`");
         std::thread::sleep(Duration::from_millis(500));

@@ -12,8 +12,8 @@ use super::selectors::Entry;
 use super::{Decision, Origin, Refusal, Settings, inject};
 use crate::rules::quoted;
 
-/// The largest review that is read, in bytes; the API server's own objects are smaller by half.
-pub const MAX_BYTES: usize = 8 << 20;
+/// The largest review that is read, in bytes; the API server itself takes objects of 3 MiB at most.
+pub const MAX_BYTES: usize = 4 << 20;
 
 const VERSION: &str = "admission.k8s.io/v1";
 
