@@ -43,6 +43,13 @@ impl Health {
         *self.waiting.lock() = None;
     }
 
+    /// It serves only those who have not heard yet that it is about to end; whether it did serve.
+    pub(super) fn leaves(&self) -> bool {
+        let served = self.waiting.lock().is_none();
+        self.waits("about to end".to_owned());
+        served
+    }
+
     /// All routes.
     pub(super) fn router(self: &Arc<Self>) -> Router {
         Router::new()

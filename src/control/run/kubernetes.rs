@@ -39,6 +39,10 @@ use crate::platform::kubernetes::{inject, roots, webhook as configuration};
 /// The longest wait between two questions to an API server that does not answer.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
 
+/// How long it goes on serving when it is told to end: for so long others may be sent to its address,
+/// because nodes learn only a moment later that it leaves, and would find nobody.
+const LAST_CALLS: Duration = Duration::from_secs(5);
+
 /// Where a control plane on a cluster listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Addresses {
@@ -122,7 +126,8 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, RunError> {
 /// [`RunError`]: it could not start. An API server that is away is waited for.
 pub async fn run(config: KubernetesConfig, shutdown: CancellationToken) -> Result<(), RunError> {
     let Sockets { proxies, api, webhook, metrics } = Sockets::bind(&config.addresses).await?;
-    let (health, stop, mut tasks) = (Health::starting(), shutdown.child_token(), JoinSet::new());
+    let (health, stop, mut tasks) = (Health::starting(), CancellationToken::new(), JoinSet::new());
+    tasks.spawn(leave(shutdown, stop.clone(), Arc::clone(&health)));
     let (ready, plain) = mpsc::channel(READY);
     tasks.spawn(accept_plain(Acceptor::new(metrics), ready, stop.clone()));
     tasks.spawn(http::serve(ReceiverStream::new(plain), health.router(), stop.clone()));
@@ -145,9 +150,21 @@ pub async fn run(config: KubernetesConfig, shutdown: CancellationToken) -> Resul
     tracing::info!(%proxies, %api, %webhook, %metrics, "the control plane is ready");
 
     let ended = live(&plane, heart).await;
-    health.waits("about to end".to_owned());
+    health.leaves();
     finish(tasks).await;
     ended
+}
+
+/// Ends everything [`LAST_CALLS`] after `shutdown`, and says from the beginning that it will.
+async fn leave(shutdown: CancellationToken, stop: CancellationToken, health: Arc<Health>) {
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = stop.cancelled() => return,
+    }
+    if health.leaves() {
+        tokio::time::sleep(LAST_CALLS).await;
+    }
+    stop.cancel();
 }
 
 /// What the plane is made of, once the API server has given it; `None`: stopped before.
