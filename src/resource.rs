@@ -11,16 +11,27 @@ use std::sync::Arc;
 
 use crate::names::{ProxyId, ServiceName};
 
+mod balance;
 mod cluster;
+mod fault;
 mod host;
 mod mesh;
+mod pool;
+mod retry;
 mod service;
 mod url;
 mod workload;
 
-pub use cluster::{Cluster, ClusterPolicy, ClusterPort, Endpoint, LoadBalancer, PortMapping};
+pub use balance::{Algorithm, HashCookie, HashOn, LoadBalancer, Locality};
+pub use cluster::{Cluster, ClusterPolicy, ClusterPort, Endpoint, PortMapping};
+pub use fault::{AbortHow, Fault, FaultAbort, FaultDelay, FaultSource};
 pub use host::Host;
 pub use mesh::{Mesh, OutboundMode, PARTS_PER_MILLION};
+pub use pool::{
+    AdaptiveConcurrency, CircuitBreaker, DEFAULT_PANIC_PPM, FailurePercent, HealthCheck,
+    HealthProbe, OutlierDetection, SuccessRate,
+};
+pub use retry::{DEFAULT_MAX_BODY, Retry, RetryBackoff, RetryBudget, RetryOn};
 pub use service::{
     Backend, Field, FieldMatch, HeaderEdit, PathMatch, RouteMatch, Rule, Service, ServicePort,
     Timeouts, ValueMatch,

@@ -16,7 +16,7 @@ use meshctl::mesh::{
     Snapshot, TargetPort, TrafficPolicy, Workload, WorkloadPort,
 };
 use meshctl::names::{Protocol, ProxyId, RuleId, ServiceName, SliceName};
-use meshctl::resource::{HeaderEdit, Key, LoadBalancer, MtlsMode, PathMatch, Rewrite};
+use meshctl::resource::{ClusterPolicy, HeaderEdit, Key, MtlsMode, PathMatch, Retry, Rewrite};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -318,11 +318,13 @@ fn policy() -> impl Strategy<Value = TrafficPolicy> {
             name: name.name.as_str().parse().expect("a name"),
             generation: 1,
             created_ms,
-            connect_timeout: Duration::from_secs(seconds),
+            pool: ClusterPolicy {
+                connect_timeout: Duration::from_secs(seconds),
+                ..ClusterPolicy::default()
+            },
             request_timeout: Some(Duration::from_secs(seconds)),
-            http_idle: TrafficPolicy::HTTP_IDLE,
-            tcp_idle: TrafficPolicy::TCP_IDLE,
-            load_balancer: LoadBalancer::LeastRequest,
+            try_timeout: None,
+            retry: Retry::default(),
         },
     )
 }

@@ -7,9 +7,7 @@ use std::collections::BTreeSet;
 use crate::compile::Compiled;
 use crate::mesh::{self, Snapshot, TrafficPolicy};
 use crate::names::ServiceName;
-use crate::resource::{
-    Cluster, ClusterPolicy, ClusterPort, Endpoint, LoadBalancer, PortMapping, Resource,
-};
+use crate::resource::{Cluster, ClusterPolicy, ClusterPort, Endpoint, PortMapping, Resource};
 
 pub(super) fn compile(snapshot: &Snapshot, name: &ServiceName) -> Option<Compiled> {
     let service = snapshot.service(name)?;
@@ -29,20 +27,7 @@ pub(super) fn compile(snapshot: &Snapshot, name: &ServiceName) -> Option<Compile
 
 /// How a pool is treated by that policy, or where there is none.
 pub(super) fn pool_policy(policy: Option<&TrafficPolicy>) -> ClusterPolicy {
-    let Some(policy) = policy else {
-        return ClusterPolicy {
-            connect_timeout: TrafficPolicy::CONNECT_TIMEOUT,
-            http_idle: TrafficPolicy::HTTP_IDLE,
-            tcp_idle: TrafficPolicy::TCP_IDLE,
-            load_balancer: LoadBalancer::LeastRequest,
-        };
-    };
-    ClusterPolicy {
-        connect_timeout: policy.connect_timeout,
-        http_idle: policy.http_idle,
-        tcp_idle: policy.tcp_idle,
-        load_balancer: policy.load_balancer,
-    }
+    policy.map(|policy| policy.pool.clone()).unwrap_or_default()
 }
 
 /// The endpoints of a service that take requests, by name.
@@ -61,5 +46,7 @@ fn endpoint(endpoint: mesh::Endpoint) -> Endpoint {
             .collect(),
         identity: workload.filter(|it| it.sidecar).map(|it| it.identity.clone()),
         version: workload.map_or_else(String::new, |it| it.version.clone()),
+        weight: 1,
+        zone: String::new(),
     }
 }

@@ -10,7 +10,7 @@ use crate::compile::precedence::in_precedence;
 use crate::compile::service::{implicit_id, routes_in_force};
 use crate::mesh::{ObjectRef, RouteMatch, Service, ServicePort, Snapshot, TrafficPolicy};
 use crate::names::{Namespace, RuleId, ServiceName};
-use crate::resource::{Endpoint, LoadBalancer};
+use crate::resource::Endpoint;
 
 /// A service with everything that applies to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -151,17 +151,12 @@ fn policy_view(snapshot: &Snapshot, name: &ServiceName) -> PolicyView {
 fn settings(policy: Option<&TrafficPolicy>) -> [(&'static str, String); 5] {
     let pool = cluster::pool_policy(policy);
     let request = policy.and_then(|policy| policy.request_timeout);
-    let algorithm = match pool.load_balancer {
-        LoadBalancer::LeastRequest => "least-request",
-        LoadBalancer::RoundRobin => "round-robin",
-        LoadBalancer::Random => "random",
-    };
     [
         ("timeouts.connect", written(pool.connect_timeout)),
         ("timeouts.request", request.map_or_else(|| "none".to_owned(), written)),
         ("timeouts.idle", written(pool.http_idle)),
         ("timeouts.idle (tcp)", written(pool.tcp_idle)),
-        ("loadBalancer.algorithm", algorithm.to_owned()),
+        ("loadBalancer.algorithm", pool.load_balancer.algorithm.as_str().to_owned()),
     ]
 }
 

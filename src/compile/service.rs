@@ -14,8 +14,8 @@ use crate::compile::{Compiled, Reference, in_precedence};
 use crate::mesh::{self, HttpRoute, ObjectRef, RouteRule, Snapshot};
 use crate::names::{Namespace, Protocol, RuleId, ServiceName};
 use crate::resource::{
-    Backend, HeaderEdit, PathMatch, Resource, Rewrite, RouteMatch, Rule, Service, ServicePort,
-    Timeouts,
+    Backend, HeaderEdit, PathMatch, Resource, Retry, Rewrite, RouteMatch, Rule, Service,
+    ServicePort, Timeouts,
 };
 
 pub(super) fn compile(
@@ -73,7 +73,8 @@ fn compile_port(
         let rules = routes.iter().flat_map(|route| &route.rules);
         (matches(routes), rules.map(|rule| compile_rule(snapshot, rule, request_timeout)).collect())
     };
-    ServicePort { port: port.port, protocol: port.protocol, matches, rules }
+    let faults = Vec::new();
+    ServicePort { port: port.port, protocol: port.protocol, matches, rules, faults }
 }
 
 fn matches(routes: &[Arc<HttpRoute>]) -> Vec<RouteMatch> {
@@ -101,6 +102,7 @@ fn compile_rule(snapshot: &Snapshot, rule: &RouteRule, service_timeout: Option<D
             request: rule.request_timeout.unwrap_or(service_timeout),
             backend_request: rule.backend_request_timeout,
         },
+        retry: Retry::default(),
     }
 }
 
@@ -146,6 +148,7 @@ fn implicit_rule(name: &ServiceName, port: u16, request_timeout: Option<Duration
         redirect: None,
         rewrite: Rewrite::default(),
         timeouts: Timeouts { request: request_timeout, backend_request: None },
+        retry: Retry::default(),
     }
 }
 

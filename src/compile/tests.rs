@@ -132,7 +132,7 @@ fn a_cluster_has_the_policy_of_its_service_and_an_endpoint_per_ready_workload() 
     let mut plain = workload("default/r2", "reviews", "v2");
     plain.sidecar = false;
     let mut treatment = policy("default/p", REVIEWS, Duration::from_secs(9));
-    treatment.connect_timeout = Duration::from_millis(250);
+    treatment.pool.connect_timeout = Duration::from_millis(250);
     let mesh = reviews().apply(&[came(plain), treated(treatment)]);
     let compiled = compile(&mesh, &Key::cluster(&name(REVIEWS))).expect("a cluster");
     assert_eq!(origins(&compiled), ["TrafficPolicy/default/p 1"]);

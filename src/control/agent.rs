@@ -265,6 +265,8 @@ impl Stream<'_> {
                 plane.intake.lock().metrics(metrics, plane.second());
             }
             up::Message::Spans(spans) => plane.intake.lock().spans(spans, &id),
+            // Read by nobody yet.
+            up::Message::Pools(_) => {}
             up::Message::Reply(reply) => {
                 if let Some(answer) = self.asked.remove(&reply.id) {
                     let result = match reply.error.is_empty() {

@@ -218,24 +218,14 @@ pub fn policy(snapshot: &Snapshot, reference: &ObjectRef) -> Option<Vec<Section>
     let mut sections = vec![section("Targets", targets)];
     let limit = |limit: std::time::Duration| format!("{limit:?}");
     let settings = [
-        ("timeouts.connect", limit(policy.connect_timeout)),
+        ("timeouts.connect", limit(policy.pool.connect_timeout)),
         ("timeouts.request", policy.request_timeout.map_or("none".to_owned(), limit)),
-        ("timeouts.idle (HTTP)", limit(policy.http_idle)),
-        ("timeouts.idle (TCP)", limit(policy.tcp_idle)),
-        ("loadBalancer.algorithm", algorithm(policy.load_balancer).to_owned()),
+        ("timeouts.idle (HTTP)", limit(policy.pool.http_idle)),
+        ("timeouts.idle (TCP)", limit(policy.pool.tcp_idle)),
+        ("loadBalancer.algorithm", policy.pool.load_balancer.algorithm.as_str().to_owned()),
     ];
     sections.push(section("Settings", settings.map(|(key, value)| (key.to_owned(), value))));
     Some(sections)
-}
-
-/// The word that users write.
-fn algorithm(balancer: crate::resource::LoadBalancer) -> &'static str {
-    use crate::resource::LoadBalancer::{LeastRequest, Random, RoundRobin};
-    match balancer {
-        LeastRequest => "least-request",
-        RoundRobin => "round-robin",
-        Random => "random",
-    }
 }
 
 /// The section of the mesh-wide settings.

@@ -9,7 +9,7 @@ use crate::mesh::{
     TrafficPolicy, Workload, WorkloadPort,
 };
 use crate::names::{Identity, Protocol, RuleId, ServiceName};
-use crate::resource::{HeaderEdit, LoadBalancer, PathMatch, Rewrite};
+use crate::resource::{ClusterPolicy, HeaderEdit, PathMatch, Retry, Rewrite};
 
 pub(crate) fn empty() -> Snapshot {
     Snapshot::new("cluster.local".parse().expect("a trust domain"), Arc::default())
@@ -134,11 +134,10 @@ pub(crate) fn policy(text: &str, target: &str, request_timeout: Duration) -> Tra
         generation: 1,
         created_ms: 1,
         targets: vec![PolicyTarget { service: name(target) }],
-        connect_timeout: TrafficPolicy::CONNECT_TIMEOUT,
+        pool: ClusterPolicy::default(),
         request_timeout: Some(request_timeout),
-        http_idle: TrafficPolicy::HTTP_IDLE,
-        tcp_idle: TrafficPolicy::TCP_IDLE,
-        load_balancer: LoadBalancer::LeastRequest,
+        try_timeout: None,
+        retry: Retry::default(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::mesh::{ObjectKind, ObjectRef};
 use crate::names::{Namespace, ObjectName, ServiceName};
-use crate::resource::LoadBalancer;
+use crate::resource::{ClusterPolicy, Retry};
 
 /// One traffic policy. Fields left out by the user hold RULES.md's defaults already.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,26 +20,17 @@ pub struct TrafficPolicy {
     pub created_ms: u64,
     /// What it is about.
     pub targets: Vec<PolicyTarget>,
-    /// TCP connect and TLS handshake together; default 1 s.
-    pub connect_timeout: Duration,
+    /// How the pool is treated, by callers of every route that leads to the target.
+    pub pool: ClusterPolicy,
     /// Of a whole request, where no route says otherwise; default none.
     pub request_timeout: Option<Duration>,
-    /// Idle HTTP connections; default 5 min.
-    pub http_idle: Duration,
-    /// Silent opaque connections; default 1 h.
-    pub tcp_idle: Duration,
-    /// Default least-request.
-    pub load_balancer: LoadBalancer,
+    /// Of one try (`retry.perTryTimeout`), where no route says otherwise; default none.
+    pub try_timeout: Option<Duration>,
+    /// What is tried again; of a route that says some of it (`HTTPRoute.retry`), the rest.
+    pub retry: Retry,
 }
 
 impl TrafficPolicy {
-    /// Default connect timeout, 1 s.
-    pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-    /// Default idle time of an HTTP connection, 5 min.
-    pub const HTTP_IDLE: Duration = Duration::from_secs(300);
-    /// Default idle time of an opaque connection, 1 h.
-    pub const TCP_IDLE: Duration = Duration::from_secs(3600);
-
     /// What it is called.
     pub fn reference(&self) -> ObjectRef {
         ObjectRef {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::proxy::cluster::{Endpoint, Port};
-use crate::resource::LoadBalancer;
+use crate::resource::Algorithm;
 
 #[cfg(test)]
 mod tests;
@@ -12,7 +12,7 @@ mod tests;
 /// Picks an endpoint of `port`, another than `avoid` where there is one. `random` is uniform.
 /// `None` where there is no endpoint at all.
 pub fn pick(
-    algorithm: LoadBalancer,
+    algorithm: Algorithm,
     port: &Port,
     avoid: Option<u64>,
     random: u64,
@@ -23,9 +23,9 @@ pub fn pick(
         return endpoints.first();
     }
     let first = match algorithm {
-        LoadBalancer::RoundRobin => port.next.fetch_add(1, Ordering::Relaxed) % count,
-        LoadBalancer::Random => index(random, count),
-        LoadBalancer::LeastRequest => less_busy(endpoints, random),
+        Algorithm::RoundRobin => port.next.fetch_add(1, Ordering::Relaxed) % count,
+        Algorithm::Random | Algorithm::RingHash | Algorithm::Maglev => index(random, count),
+        Algorithm::LeastRequest | Algorithm::Ewma => less_busy(endpoints, random),
     };
     let found = endpoints.get(first)?;
     match avoid {

@@ -11,14 +11,18 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use arc_swap::ArcSwapOption;
 
 use crate::names::{Identity, ObjectName, Protocol, ProxyId, ServiceName};
+use crate::proxy::circuit::Circuit;
+use crate::proxy::flight::Verdict;
 use crate::proxy::service::BuildError;
-use crate::resource::{self, ClusterPolicy};
+use crate::proxy::vitals::Vitals;
+use crate::resource::{self, Algorithm, ClusterPolicy};
 
 /// The place of one cluster; empty until its first resource arrives.
 #[derive(Debug)]
 pub struct ClusterCell {
     /// The service.
     pub name: ServiceName,
+    circuit: Arc<Circuit>,
     state: ArcSwapOption<Cluster>,
 }
 
@@ -27,6 +31,8 @@ pub struct ClusterCell {
 pub struct Cluster {
     /// How the pool is treated.
     pub policy: ClusterPolicy,
+    /// How much is going on.
+    pub circuit: Arc<Circuit>,
     ports: Vec<Port>,
 }
 
@@ -59,6 +65,12 @@ pub struct Endpoint {
     pub registered: bool,
     /// The `version` label.
     pub version: String,
+    /// Its share against the others', at least 1.
+    pub weight: u32,
+    /// The zone that it runs in; empty where that is not known.
+    pub zone: String,
+    /// What this proxy has seen of it.
+    pub vitals: Vitals,
     /// Requests (or opaque connections) of this proxy in flight.
     pub in_flight: AtomicU32,
 }
@@ -66,7 +78,7 @@ pub struct Endpoint {
 impl ClusterCell {
     /// An empty cell.
     pub fn new(name: ServiceName) -> Self {
-        Self { name, state: ArcSwapOption::empty() }
+        Self { name, circuit: Arc::default(), state: ArcSwapOption::empty() }
     }
 
     /// What is known now; `None` before the first resource.
@@ -97,7 +109,9 @@ impl ClusterCell {
             }
         });
         let ports = ports.collect();
-        self.state.store(Some(Arc::new(Cluster { policy: cluster.policy.clone(), ports })));
+        let (policy, circuit) = (cluster.policy.clone(), Arc::clone(&self.circuit));
+        circuit.limit(&policy.circuit_breaker);
+        self.state.store(Some(Arc::new(Cluster { policy, circuit, ports })));
         Ok(())
     }
 
@@ -112,6 +126,16 @@ impl Cluster {
     pub fn port(&self, port: u16) -> Option<&Port> {
         self.ports.iter().find(|candidate| candidate.port == port)
     }
+
+    /// Whether anything learns from what tries come to.
+    pub fn learns(&self) -> bool {
+        self.policy.outlier_detection.is_some()
+            || self.policy.load_balancer.algorithm == Algorithm::Ewma
+            || self.policy.circuit_breaker.adaptive.is_some()
+    }
+
+    /// A try at `endpoint` came to an end.
+    pub fn learn(&self, _endpoint: &Endpoint, _verdict: Verdict) {}
 
     /// All ports.
     pub fn ports(&self) -> &[Port] {
@@ -134,6 +158,8 @@ fn at_port<'a>(
                     && candidate.workload == endpoint.workload
                     && candidate.identity == endpoint.identity
                     && candidate.version == endpoint.version
+                    && candidate.weight == endpoint.weight
+                    && candidate.zone == endpoint.zone
             };
             let before = known.and_then(|port| port.endpoints.iter().find(same));
             before.cloned().unwrap_or_else(|| Arc::new(Endpoint::new(endpoint, address)))
@@ -156,6 +182,9 @@ impl Endpoint {
             identity: None,
             registered: false,
             version: String::new(),
+            weight: 1,
+            zone: String::new(),
+            vitals: Vitals::default(),
             in_flight: AtomicU32::new(0),
         }
     }
@@ -178,6 +207,9 @@ impl Endpoint {
             identity: endpoint.identity.clone(),
             registered: true,
             version: endpoint.version.clone(),
+            weight: endpoint.weight.max(1),
+            zone: endpoint.zone.clone(),
+            vitals: Vitals::default(),
             in_flight: AtomicU32::new(0),
         }
     }
@@ -187,27 +219,4 @@ impl Endpoint {
 pub fn next_id() -> u64 {
     static NEXT_ID: AtomicU64 = AtomicU64::new(1);
     NEXT_ID.fetch_add(1, Ordering::Relaxed)
-}
-
-/// Counts one request at an endpoint for as long as it lives.
-#[derive(Debug)]
-pub struct InFlight(Arc<Endpoint>);
-
-impl InFlight {
-    /// Begins to count.
-    pub fn begin(endpoint: Arc<Endpoint>) -> Self {
-        endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self(endpoint)
-    }
-
-    /// The endpoint.
-    pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.0
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
 }

@@ -178,7 +178,7 @@ impl Endpoints {
         match self {
             Self::App(endpoint) | Self::Host(endpoint) => Some(Arc::clone(endpoint)),
             Self::Mesh(cluster, port) => {
-                let algorithm = cluster.policy.load_balancer;
+                let algorithm = cluster.policy.load_balancer.algorithm;
                 balance::pick(algorithm, cluster.port(*port)?, avoid, fastrand::u64(..)).cloned()
             }
             Self::Outside(endpoints) => {

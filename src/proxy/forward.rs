@@ -7,10 +7,11 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::proxy::cluster::{Endpoint, InFlight};
+use crate::proxy::cluster::Endpoint;
 use crate::proxy::connect::{self, Alpn};
 use crate::proxy::decide::Decision;
 use crate::proxy::exchange::{Answered, Exchange, Failure, Terms};
+use crate::proxy::flight::Flight;
 use crate::proxy::h1::{RequestView, ResponseHead, write};
 use crate::proxy::head::{Head, is_idempotent};
 use crate::proxy::pool::Upstream;
@@ -115,7 +116,7 @@ pub async fn send(
         let Some(endpoint) = decision.pool.pick(avoid) else {
             return Sent::failed(Reason::NoEndpoints);
         };
-        let flight = InFlight::begin(Arc::clone(&endpoint));
+        let flight = Flight::begin(&decision.pool, Arc::clone(&endpoint));
         client.tried = Some(Arc::clone(&endpoint));
         let mut upstream = match acquire(worker, decision, &endpoint, fresh).await {
             Ok(upstream) => upstream,

@@ -12,7 +12,7 @@ use crate::names::{Protocol, RuleId, ServiceName};
 use crate::proxy::cluster::{ClusterCell, next_id};
 use crate::proxy::head::Head;
 use crate::resource::{
-    self, FieldMatch, HeaderEdit, PathMatch, Redirect, Rewrite, Timeouts, ValueMatch,
+    self, FieldMatch, HeaderEdit, PathMatch, Redirect, Retry, Rewrite, Timeouts, ValueMatch,
 };
 
 mod build;
@@ -61,6 +61,8 @@ pub struct Rule {
     pub rewrite: Rewrite,
     /// Limits on time.
     pub timeouts: Timeouts,
+    /// What is tried again.
+    pub retry: Retry,
     total_weight: u64,
 }
 

@@ -11,11 +11,12 @@ use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 
 use crate::names::{Protocol, ServiceName};
-use crate::proxy::cluster::{Endpoint, InFlight};
+use crate::proxy::cluster::Endpoint;
 use crate::proxy::connect::{self, Alpn};
 use crate::proxy::decide::Endpoints;
 use crate::proxy::detect::{self, Kind};
 use crate::proxy::directory::Miss;
+use crate::proxy::flight::Flight;
 use crate::proxy::h1::Framing;
 use crate::proxy::outbound::{self, Called};
 use crate::proxy::pool::{MAX_AGE, Upstream};
@@ -171,7 +172,7 @@ pub async fn speaks_first(
 #[derive(Debug)]
 pub struct Opened {
     upstream: Upstream,
-    flight: InFlight,
+    flight: Flight,
 }
 
 /// An opaque connection to an endpoint, counted.
@@ -180,7 +181,7 @@ struct Dialed {
     upstream: Upstream,
     edge: Arc<Edge>,
     idle: Duration,
-    _flight: InFlight,
+    _flight: Flight,
 }
 
 impl Dialed {
@@ -233,7 +234,7 @@ async fn open(
         {
             return Err(reason);
         }
-        let flight = InFlight::begin(Arc::clone(&endpoint));
+        let flight = Flight::begin(pool, Arc::clone(&endpoint));
         let terms = connect::Terms {
             timeout: pool.connect_timeout(),
             idle_limit: pool.tcp_idle(),

@@ -4,6 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::names::{Identity, ObjectName, Protocol, ServiceName};
+use crate::resource::{
+    CircuitBreaker, DEFAULT_PANIC_PPM, HealthCheck, LoadBalancer, OutlierDetection,
+};
 
 /// The endpoints of a service and how a caller treats them.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +30,8 @@ pub struct ClusterPort {
     pub protocol: Protocol,
 }
 
-/// The policy of the pool: what concerns connections and the choice of an endpoint.
+/// The policy of the pool: what concerns connections and the choice of an endpoint. The default is
+/// what holds without any policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterPolicy {
     /// TCP connect and TLS handshake together.
@@ -38,18 +42,32 @@ pub struct ClusterPolicy {
     pub tcp_idle: Duration,
     /// How an endpoint is chosen.
     pub load_balancer: LoadBalancer,
+    /// How much may be going on at once.
+    pub circuit_breaker: CircuitBreaker,
+    /// When an endpoint is taken out for what it answers.
+    pub outlier_detection: Option<OutlierDetection>,
+    /// Whether endpoints are asked how they are.
+    pub health_check: Option<HealthCheck>,
+    /// Where fewer endpoints are left than this share, all are used; parts per million, 0 for never.
+    pub panic_ppm: u32,
+    /// Breaker and ejection are evaluated and counted, not enforced.
+    pub shadow: bool,
 }
 
-/// The algorithm that chooses an endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LoadBalancer {
-    /// The better of two random ones by requests in flight (power of two choices, Mitzenmacher 2001).
-    #[default]
-    LeastRequest,
-    /// Each in turn.
-    RoundRobin,
-    /// Uniformly at random.
-    Random,
+impl Default for ClusterPolicy {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(1),
+            http_idle: Duration::from_secs(300),
+            tcp_idle: Duration::from_secs(3600),
+            load_balancer: LoadBalancer::default(),
+            circuit_breaker: CircuitBreaker::default(),
+            outlier_detection: None,
+            health_check: None,
+            panic_ppm: DEFAULT_PANIC_PPM,
+            shadow: false,
+        }
+    }
 }
 
 /// One workload behind the service.
@@ -66,6 +84,10 @@ pub struct Endpoint {
     pub identity: Option<Identity>,
     /// The `version` label, for telemetry.
     pub version: String,
+    /// Its share against the others', at least 1; 1 where nobody said.
+    pub weight: u32,
+    /// The zone that it runs in; empty where that is not known.
+    pub zone: String,
 }
 
 /// One port of an endpoint.

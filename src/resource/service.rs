@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::names::{Namespace, Protocol, RuleId, ServiceName};
-use crate::resource::{Redirect, Rewrite};
+use crate::resource::{Fault, Redirect, Retry, Rewrite};
 
 /// The calling side of a service.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +33,8 @@ pub struct ServicePort {
     pub matches: Vec<RouteMatch>,
     /// What the matches point to.
     pub rules: Vec<Rule>,
+    /// Faults that are put in, in the order in which the first that fits is taken.
+    pub faults: Vec<Fault>,
 }
 
 /// One conjunction of conditions.
@@ -96,6 +98,8 @@ pub struct Rule {
     pub rewrite: Rewrite,
     /// Limits on time.
     pub timeouts: Timeouts,
+    /// What is tried again.
+    pub retry: Retry,
 }
 
 /// One destination of a rule.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::mesh::{PolicyTarget, TrafficPolicy};
 use crate::names::{ServiceLabel, ServiceName};
-use crate::resource::LoadBalancer;
+use crate::resource::{Algorithm, ClusterPolicy, LoadBalancer, Retry};
 use crate::rules::at::{At, Shape};
 use crate::rules::codes;
 use crate::rules::document::Meta;
@@ -41,22 +41,28 @@ pub(super) fn read<'a>(
         Some(at) => timeouts(&at, problems),
         None => Some(Timeouts::default()),
     };
-    let load_balancer = match fields.get("loadBalancer") {
+    let algorithm = match fields.get("loadBalancer") {
         Some(at) => load_balancer(&at, problems),
-        None => Some(LoadBalancer::default()),
+        None => Some(Algorithm::default()),
     };
     let timeouts = timeouts?;
+    let usual = ClusterPolicy::default();
     Some(TrafficPolicy {
         namespace: meta.namespace.clone(),
         name: meta.name.clone(),
         generation: meta.generation,
         created_ms: meta.created_ms,
         targets: targets?,
-        connect_timeout: timeouts.connect.unwrap_or(TrafficPolicy::CONNECT_TIMEOUT),
+        pool: ClusterPolicy {
+            connect_timeout: timeouts.connect.unwrap_or(usual.connect_timeout),
+            http_idle: timeouts.idle.unwrap_or(usual.http_idle),
+            tcp_idle: timeouts.idle.unwrap_or(usual.tcp_idle),
+            load_balancer: LoadBalancer { algorithm: algorithm?, ..LoadBalancer::default() },
+            ..usual
+        },
         request_timeout: timeouts.request,
-        http_idle: timeouts.idle.unwrap_or(TrafficPolicy::HTTP_IDLE),
-        tcp_idle: timeouts.idle.unwrap_or(TrafficPolicy::TCP_IDLE),
-        load_balancer: load_balancer?,
+        try_timeout: None,
+        retry: Retry::default(),
     })
 }
 
@@ -103,15 +109,15 @@ fn timeouts<'a>(at: &'a At<'a>, problems: &mut Problems<'_>) -> Option<Timeouts>
     Some(Timeouts { connect: limit("connect"), request: limit("request"), idle: limit("idle") })
 }
 
-fn load_balancer<'a>(at: &'a At<'a>, problems: &mut Problems<'_>) -> Option<LoadBalancer> {
+fn load_balancer<'a>(at: &'a At<'a>, problems: &mut Problems<'_>) -> Option<Algorithm> {
     let fields = at.fields(problems, &LOAD_BALANCER)?;
     let words = [
-        ("least-request", LoadBalancer::LeastRequest),
-        ("round-robin", LoadBalancer::RoundRobin),
-        ("random", LoadBalancer::Random),
+        ("least-request", Algorithm::LeastRequest),
+        ("round-robin", Algorithm::RoundRobin),
+        ("random", Algorithm::Random),
     ];
     match fields.get("algorithm") {
         Some(at) => at.word(problems, &words, &["ewma", "ring-hash", "maglev"]),
-        None => Some(LoadBalancer::default()),
+        None => Some(Algorithm::default()),
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::mesh::{MeshConfig, Object, Service, TargetPort, TrafficPolicy};
 use crate::names::Protocol;
-use crate::resource::{LoadBalancer, MtlsMode, OutboundMode};
+use crate::resource::{MtlsMode, OutboundMode};
 use crate::rules::values::{self, show};
 
 mod route;
@@ -80,23 +80,19 @@ fn policy(policy: &TrafficPolicy) -> Map<String, Json> {
         |target| json!({"group": "", "kind": "Service", "name": target.service.name.as_str()}),
     );
     let mut timeouts = Map::new();
-    put(&mut timeouts, "connect", show(policy.connect_timeout));
+    put(&mut timeouts, "connect", show(policy.pool.connect_timeout));
     if let Some(request) = policy.request_timeout {
         put(&mut timeouts, "request", show(request));
     }
     // One field stands for both; the two defaults differ.
-    if policy.http_idle == policy.tcp_idle {
-        put(&mut timeouts, "idle", show(policy.http_idle));
+    if policy.pool.http_idle == policy.pool.tcp_idle {
+        put(&mut timeouts, "idle", show(policy.pool.http_idle));
     }
-    let algorithm = match policy.load_balancer {
-        LoadBalancer::LeastRequest => "least-request",
-        LoadBalancer::RoundRobin => "round-robin",
-        LoadBalancer::Random => "random",
-    };
+    let pool = &policy.pool;
     let mut spec = Map::new();
     put(&mut spec, "targetRefs", targets.collect::<Vec<_>>());
     put(&mut spec, "timeouts", timeouts);
-    put(&mut spec, "loadBalancer", json!({"algorithm": algorithm}));
+    put(&mut spec, "loadBalancer", json!({"algorithm": pool.load_balancer.algorithm.as_str()}));
     spec
 }
 

@@ -88,9 +88,12 @@ fn policies_and_settings_keep_their_defaults() {
          spec: {tracing: {sampling: 0.5%}}\n",
     );
     let Object::TrafficPolicy(policy) = &parsed.objects[0].object else { panic!("a policy") };
-    assert_eq!(policy.connect_timeout, Duration::from_secs(1));
-    assert_eq!((policy.request_timeout, policy.load_balancer), (None, LoadBalancer::LeastRequest));
-    assert_eq!(policy.tcp_idle, Duration::from_secs(3600));
+    assert_eq!(policy.pool.connect_timeout, Duration::from_secs(1));
+    assert_eq!(
+        (policy.request_timeout, policy.pool.load_balancer.clone()),
+        (None, LoadBalancer::default())
+    );
+    assert_eq!(policy.pool.tcp_idle, Duration::from_secs(3600));
     let Object::MeshConfig(config) = &parsed.objects[1].object else { panic!("settings") };
     assert_eq!((config.sampling_ppm, config.mtls), (5_000, MtlsMode::Strict));
     assert_eq!(parsed.objects[1].reference.to_string(), "MeshConfig/meshctl-system/default");

@@ -65,6 +65,12 @@ reasons! {
     UpstreamProtocol, "upstream_protocol", 502, "the endpoint's answer breaks the rules of HTTP";
     RefusedStream, "refused_stream", 503, "the endpoint refused the stream before it looked at it";
     RequestTimeout, "request_timeout", 504, "the request took longer than the rule allows";
+    TryTimeout, "try_timeout", 504, "the last try took longer than one may";
+    MaxRequests, "max_requests", 503, "the circuit breaker: as many requests as may be are in flight at the service";
+    MaxPendingRequests, "max_pending_requests", 503, "the circuit breaker: as many requests as may be wait for a connection";
+    MaxConnections, "max_connections", 503, "the circuit breaker: as many connections as may be are open";
+    AdaptiveConcurrency, "adaptive_concurrency", 503, "the circuit breaker: more in flight than the service keeps up with";
+    FaultInjected, "fault_injected", 503, "a fault policy lets the request fail, with the status that it names";
     Loop, "loop", 502, "the destination is the proxy itself";
     Draining, "draining", 503, "the proxy is about to end";
     Overloaded, "overloaded", 503, "a limit of the proxy is reached";

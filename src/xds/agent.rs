@@ -6,6 +6,10 @@
 
 use std::collections::HashMap;
 
+mod pools;
+
+pub use pools::{Breaker, EndpointOrder, Pool, PoolEndpoint, Pools};
+
 /// The full path of the method.
 pub const CONNECT: &str = "/meshctl.v1.Agent/Connect";
 
@@ -13,7 +17,7 @@ pub const CONNECT: &str = "/meshctl.v1.Agent/Connect";
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Up {
     /// What it says.
-    #[prost(oneof = "up::Message", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "up::Message", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub message: Option<up::Message>,
 }
 
@@ -40,6 +44,9 @@ pub mod up {
         /// Last: the workload leaves, its endpoints go now.
         #[prost(message, tag = "6")]
         Goodbye(super::Goodbye),
+        /// When it changes, at most every second; at once after a command.
+        #[prost(message, tag = "7")]
+        Pools(super::Pools),
     }
 }
 
@@ -331,7 +338,7 @@ pub struct Command {
     #[prost(uint64, tag = "1")]
     pub id: u64,
     /// What.
-    #[prost(oneof = "command::Action", tags = "2, 3, 4, 5")]
+    #[prost(oneof = "command::Action", tags = "2, 3, 4, 5, 6, 7")]
     pub action: Option<command::Action>,
 }
 
@@ -352,5 +359,11 @@ pub mod command {
         /// Renew the certificate now; the reply comes when the new one is in use.
         #[prost(bool, tag = "5")]
         Rotate(bool),
+        /// Take an endpoint out of a pool, until it is put back or the time is over.
+        #[prost(message, tag = "6")]
+        Eject(super::EndpointOrder),
+        /// Put an endpoint back, whatever took it out.
+        #[prost(message, tag = "7")]
+        Restore(super::EndpointOrder),
     }
 }

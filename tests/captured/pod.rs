@@ -15,7 +15,7 @@ use meshctl::proxy::dataplane::{Captured, Config, DataPlane, Running, Shared};
 use meshctl::proxy::directory::{Directory, Effect, Limits, Loader};
 use meshctl::resource::{
     Address, Backend, Cluster, ClusterPolicy, ClusterPort, Endpoint, HeaderEdit, Host, InboundPort,
-    Key, LoadBalancer, Mesh, MtlsMode, OutboundMode, PathMatch, PortMapping, Resource, Rewrite,
+    Key, Mesh, MtlsMode, OutboundMode, PathMatch, PortMapping, Resource, Retry, Rewrite,
     RouteMatch, Rule, Service, ServicePort, Timeouts, Workload,
 };
 use meshctl::telemetry::collector::Collector;
@@ -84,6 +84,7 @@ impl World {
                 protocol: Protocol::Detect,
                 matches: vec![everything()],
                 rules: vec![rule(&name)],
+                faults: Vec::new(),
             }],
         }));
         let endpoint = Endpoint {
@@ -92,15 +93,15 @@ impl World {
             ports: vec![PortMapping { service_port: 80, target_port: port }],
             identity: Some(identity("web")),
             version: String::new(),
+            weight: 1,
+            zone: String::new(),
         };
         self.add(Resource::Cluster(Cluster {
             name,
             ports: vec![ClusterPort { port: 80, protocol: Protocol::Detect }],
             policy: ClusterPolicy {
                 connect_timeout: Duration::from_secs(5),
-                http_idle: Duration::from_secs(300),
-                tcp_idle: Duration::from_secs(3600),
-                load_balancer: LoadBalancer::LeastRequest,
+                ..ClusterPolicy::default()
             },
             endpoints: vec![endpoint],
         }));
@@ -232,6 +233,7 @@ fn rule(service: &ServiceName) -> Rule {
         redirect: None,
         rewrite: Rewrite::default(),
         timeouts: Timeouts::default(),
+        retry: Retry::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use fastrand::Rng;
 use meshctl::control::session::{Limits, Session};
-use meshctl::resource::{Address, Cluster, ClusterPolicy, Key, LoadBalancer, Resource};
+use meshctl::resource::{Address, Cluster, ClusterPolicy, Key, Resource};
 use meshctl::xds::codec::{Encoded, encode};
 use meshctl::xds::discovery::{DeltaRequest, DeltaResponse, Node};
 use meshctl::xds::subscription::Held;
@@ -62,7 +62,7 @@ fn resource(which: u8, content: u16) -> Resource {
         connect_timeout: time,
         http_idle: time,
         tcp_idle: time,
-        load_balancer: LoadBalancer::Random,
+        ..ClusterPolicy::default()
     };
     Resource::Cluster(Cluster { name, ports: Vec::new(), policy, endpoints: Vec::new() })
 }

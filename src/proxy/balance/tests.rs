@@ -4,7 +4,6 @@ use super::*;
 use crate::names::Protocol;
 use crate::proxy::cluster::ClusterCell;
 use crate::resource::{Cluster, ClusterPolicy, ClusterPort, Endpoint as Wire, PortMapping};
-use std::time::Duration;
 
 fn cell(count: usize) -> ClusterCell {
     let endpoints = (0..count).map(|index| Wire {
@@ -13,17 +12,14 @@ fn cell(count: usize) -> ClusterCell {
         ports: vec![PortMapping { service_port: 80, target_port: 8000 + index as u16 }],
         identity: None,
         version: String::new(),
+        weight: 1,
+        zone: String::new(),
     });
     let cell = ClusterCell::new("default/w".parse().unwrap());
     let cluster = Cluster {
         name: cell.name.clone(),
         ports: vec![ClusterPort { port: 80, protocol: Protocol::Http }],
-        policy: ClusterPolicy {
-            connect_timeout: Duration::from_secs(1),
-            http_idle: Duration::from_secs(1),
-            tcp_idle: Duration::from_secs(1),
-            load_balancer: LoadBalancer::LeastRequest,
-        },
+        policy: ClusterPolicy::default(),
         endpoints: endpoints.collect(),
     };
     cell.apply(&cluster).unwrap();
@@ -34,7 +30,7 @@ fn cell(count: usize) -> ClusterCell {
 fn round_robin_is_even_and_random_is_nearly() {
     let cluster = cell(3).load().unwrap();
     let port = cluster.port(80).unwrap();
-    for (algorithm, spread) in [(LoadBalancer::RoundRobin, 0), (LoadBalancer::Random, 200)] {
+    for (algorithm, spread) in [(Algorithm::RoundRobin, 0), (Algorithm::Random, 200)] {
         let mut counts = [0i32; 3];
         let mut rng = fastrand::Rng::with_seed(1);
         for _ in 0..3000 {
@@ -52,7 +48,7 @@ fn least_request_leaves_the_busy_one_alone() {
     port.endpoints[1].in_flight.store(100, Ordering::Relaxed);
     let mut rng = fastrand::Rng::with_seed(1);
     for _ in 0..1000 {
-        let found = pick(LoadBalancer::LeastRequest, port, None, rng.u64(..)).unwrap();
+        let found = pick(Algorithm::LeastRequest, port, None, rng.u64(..)).unwrap();
         assert_ne!(found.id, port.endpoints[1].id, "two choices always hold an idle one");
     }
 }
@@ -65,12 +61,12 @@ fn a_retry_goes_elsewhere_if_there_is_an_elsewhere() {
         let avoid = port.endpoints[0].id;
         for random in 0..64 {
             let random = fastrand::Rng::with_seed(random).u64(..);
-            let found = pick(LoadBalancer::LeastRequest, port, Some(avoid), random).unwrap();
+            let found = pick(Algorithm::LeastRequest, port, Some(avoid), random).unwrap();
             assert_eq!(found.id != avoid, elsewhere);
         }
     }
     let empty = cell(0).load().unwrap();
-    assert!(pick(LoadBalancer::Random, empty.port(80).unwrap(), None, 7).is_none());
+    assert!(pick(Algorithm::Random, empty.port(80).unwrap(), None, 7).is_none());
 }
 
 #[test]
@@ -89,6 +85,8 @@ fn endpoints_that_stay_keep_their_identity_and_counters() {
             ports: vec![PortMapping { service_port: 80, target_port: kept.address.port() }],
             identity: None,
             version: String::new(),
+            weight: 1,
+            zone: String::new(),
         }],
     };
     cell.apply(&wire).unwrap();

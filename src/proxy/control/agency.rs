@@ -102,7 +102,9 @@ impl Control {
                 Ok(()) => return self.on_tick(Instant::now(), std::time::SystemTime::now()),
                 Err(error) => Err(error),
             },
-            None => Err("this version does not know that command".into()),
+            Some(Action::Eject(_) | Action::Restore(_)) | None => {
+                Err("this version does not know that command".into())
+            }
         };
         let outcome = outcome.and_then(|body| match body.len() <= LONGEST_REPLY {
             true => Ok(body),

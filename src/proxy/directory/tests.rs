@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::names::{Identity, Protocol, RuleId};
 use crate::resource::{
-    Backend, Cluster, ClusterPolicy, HeaderEdit, Key, LoadBalancer, MtlsMode, PathMatch, Resource,
+    Backend, Cluster, ClusterPolicy, HeaderEdit, Key, MtlsMode, PathMatch, Resource, Retry,
     Rewrite, RouteMatch, Rule, Service, ServicePort, Timeouts, Workload,
 };
 
@@ -100,6 +100,7 @@ fn service(name: &str, backends: &[&str]) -> Service {
         redirect: None,
         rewrite: Rewrite::default(),
         timeouts: Timeouts::default(),
+        retry: Retry::default(),
     };
     let all = RouteMatch {
         rule: 0,
@@ -108,8 +109,13 @@ fn service(name: &str, backends: &[&str]) -> Service {
         headers: Vec::new(),
         query: Vec::new(),
     };
-    let port =
-        ServicePort { port: 80, protocol: Protocol::Http, matches: vec![all], rules: vec![rule] };
+    let port = ServicePort {
+        port: 80,
+        protocol: Protocol::Http,
+        matches: vec![all],
+        rules: vec![rule],
+        faults: Vec::new(),
+    };
     Service { name: named(name), consumer: None, overridden_in: Vec::new(), ports: vec![port] }
 }
 
@@ -117,12 +123,7 @@ fn cluster(name: &str) -> Resource {
     Resource::Cluster(Cluster {
         name: named(name),
         ports: Vec::new(),
-        policy: ClusterPolicy {
-            connect_timeout: Duration::from_secs(1),
-            http_idle: Duration::from_secs(300),
-            tcp_idle: Duration::from_secs(3600),
-            load_balancer: LoadBalancer::LeastRequest,
-        },
+        policy: ClusterPolicy::default(),
         endpoints: Vec::new(),
     })
 }

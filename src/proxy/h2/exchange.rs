@@ -17,8 +17,9 @@ use http::{Request, Response};
 use super::body::{Copy, CopyError};
 use super::head::edit_response;
 use super::pool::{self, Seat};
-use crate::proxy::cluster::{Endpoint, InFlight};
+use crate::proxy::cluster::Endpoint;
 use crate::proxy::decide::Decision;
+use crate::proxy::flight::Flight;
 use crate::proxy::worker::Worker;
 use crate::telemetry::reason::Reason;
 
@@ -129,11 +130,11 @@ impl Exchange {
         worker: &Rc<Worker>,
         decision: &Decision,
         request: &Request<()>,
-    ) -> Result<(InFlight, Awaited, Response<RecvStream>), Failure> {
+    ) -> Result<(Flight, Awaited, Response<RecvStream>), Failure> {
         let mut avoid = None;
         loop {
             let endpoint = decision.pool.pick(avoid).ok_or(Failure::Own(Reason::NoEndpoints))?;
-            let flight = InFlight::begin(Arc::clone(&endpoint));
+            let flight = Flight::begin(&decision.pool, Arc::clone(&endpoint));
             self.tried = Some(Arc::clone(&endpoint));
             let acquired = self.while_wanted(pool::acquire(worker, decision, &endpoint)).await?;
             let refused = match acquired {

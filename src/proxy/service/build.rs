@@ -70,6 +70,7 @@ fn build_rule(
         redirect: rule.redirect.clone(),
         rewrite: rule.rewrite.clone(),
         timeouts: rule.timeouts,
+        retry: rule.retry.clone(),
     }
 }
 

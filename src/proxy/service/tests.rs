@@ -37,8 +37,15 @@ fn table(matches: Vec<RouteMatch>, weights: &[u32]) -> ServiceTable {
         redirect: None,
         rewrite: Rewrite::default(),
         timeouts: Timeouts::default(),
+        retry: resource::Retry::default(),
     };
-    let port = ServicePort { port: 80, protocol: Protocol::Http, matches, rules: vec![rule] };
+    let port = ServicePort {
+        port: 80,
+        protocol: Protocol::Http,
+        matches,
+        rules: vec![rule],
+        faults: vec![],
+    };
     let service = Service { name, consumer: None, overridden_in: vec![], ports: vec![port] };
     ServiceTable::build(&service, &mut |name| Arc::new(ClusterCell::new(name.clone()))).unwrap()
 }
@@ -126,6 +133,7 @@ fn what_cannot_be_honoured_is_refused_with_its_field() {
         protocol: Protocol::Http,
         matches: vec![RouteMatch { rule: 0, ..found }],
         rules: vec![],
+        faults: vec![],
     };
     let name: ServiceName = "default/a".parse().unwrap();
     let service = Service { name, consumer: None, overridden_in: vec![], ports: vec![port] };

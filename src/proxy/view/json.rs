@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use crate::names::ServiceName;
 use crate::resource::{
-    Address, Backend, Cluster, Endpoint, Field, FieldMatch, HeaderEdit, Host, LoadBalancer, Mesh,
-    MtlsMode, OutboundMode, PathEdit, PathMatch, Redirect, Resource, Rewrite, RouteMatch, Rule,
-    Scheme, Service, ServicePort, ValueMatch, Workload,
+    Address, Backend, Cluster, Endpoint, Field, FieldMatch, HeaderEdit, Host, Mesh, MtlsMode,
+    OutboundMode, PathEdit, PathMatch, Redirect, Resource, Rewrite, RouteMatch, Rule, Scheme,
+    Service, ServicePort, ValueMatch, Workload,
 };
 use crate::telemetry::metrics::{EdgeCounts, Reporter};
 
@@ -205,11 +205,7 @@ fn of_cluster(cluster: &Cluster) -> Value {
         "connectTimeoutMs": policy.connect_timeout.as_secs_f64() * 1e3,
         "httpIdleMs": policy.http_idle.as_secs_f64() * 1e3,
         "tcpIdleMs": policy.tcp_idle.as_secs_f64() * 1e3,
-        "loadBalancer": match policy.load_balancer {
-            LoadBalancer::LeastRequest => "least-request",
-            LoadBalancer::RoundRobin => "round-robin",
-            LoadBalancer::Random => "random",
-        },
+        "loadBalancer": policy.load_balancer.algorithm.as_str(),
         "endpoints": list(&cluster.endpoints, of_endpoint),
     })
 }

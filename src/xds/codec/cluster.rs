@@ -5,7 +5,9 @@ use std::time::Duration;
 use prost::Message;
 
 use super::{DecodeError, field};
-use crate::resource::{Cluster, ClusterPolicy, ClusterPort, Endpoint, LoadBalancer, PortMapping};
+use crate::resource::{
+    Algorithm, Cluster, ClusterPolicy, ClusterPort, Endpoint, LoadBalancer, PortMapping,
+};
 
 #[derive(Clone, PartialEq, Message)]
 struct Wire {
@@ -63,10 +65,13 @@ struct WireMapping {
     target_port: u32,
 }
 
-field::numbered!(load_balancer: LoadBalancer {
-    1 => LoadBalancer::LeastRequest,
-    2 => LoadBalancer::RoundRobin,
-    3 => LoadBalancer::Random,
+field::numbered!(algorithm: Algorithm {
+    1 => Algorithm::LeastRequest,
+    2 => Algorithm::RoundRobin,
+    3 => Algorithm::Random,
+    4 => Algorithm::Ewma,
+    5 => Algorithm::RingHash,
+    6 => Algorithm::Maglev,
 });
 
 pub(super) fn encode(cluster: &Cluster) -> Vec<u8> {
@@ -78,7 +83,7 @@ pub(super) fn encode(cluster: &Cluster) -> Vec<u8> {
         connect_timeout_us: field::micros(cluster.policy.connect_timeout),
         http_idle_us: field::micros(cluster.policy.http_idle),
         tcp_idle_us: field::micros(cluster.policy.tcp_idle),
-        load_balancer: load_balancer::encode(cluster.policy.load_balancer),
+        load_balancer: algorithm::encode(cluster.policy.load_balancer.algorithm),
     };
     let wire = Wire {
         name: cluster.name.to_string(),
@@ -126,7 +131,11 @@ fn decode_policy(wire: &WirePolicy) -> Result<ClusterPolicy, DecodeError> {
         connect_timeout: Duration::from_micros(wire.connect_timeout_us),
         http_idle: Duration::from_micros(wire.http_idle_us),
         tcp_idle: Duration::from_micros(wire.tcp_idle_us),
-        load_balancer: load_balancer::decode("load_balancer", wire.load_balancer)?,
+        load_balancer: LoadBalancer {
+            algorithm: algorithm::decode("load_balancer", wire.load_balancer)?,
+            ..LoadBalancer::default()
+        },
+        ..ClusterPolicy::default()
     })
 }
 
@@ -143,5 +152,7 @@ fn decode_endpoint(wire: WireEndpoint) -> Result<Endpoint, DecodeError> {
         ports,
         identity: field::optional("identity", &wire.identity)?,
         version: field::text("version", wire.version)?,
+        weight: 1,
+        zone: String::new(),
     })
 }

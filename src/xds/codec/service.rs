@@ -9,7 +9,7 @@ use super::route::{self, WireEdit, WireMatch};
 use super::url::{self, WireRedirect, WireRewrite};
 use super::{DecodeError, field};
 use crate::names::RuleId;
-use crate::resource::{Backend, Rule, Service, ServicePort, Timeouts};
+use crate::resource::{Backend, Retry, Rule, Service, ServicePort, Timeouts};
 
 /// The longest id of a rule: kind, namespace, name and rule with room to spare.
 const RULE_ID_BYTES: usize = 1024;
@@ -158,6 +158,7 @@ fn decode_port(wire: WirePort) -> Result<ServicePort, DecodeError> {
         protocol: field::protocol::decode("protocol", wire.protocol)?,
         matches,
         rules,
+        faults: Vec::new(),
     })
 }
 
@@ -174,6 +175,7 @@ fn decode_rule(wire: WireRule) -> Result<Rule, DecodeError> {
         redirect: wire.redirect.map(url::decode_redirect).transpose()?,
         rewrite: url::decode_rewrite(wire.rewrite)?,
         timeouts,
+        retry: Retry::default(),
     })
 }
 

@@ -132,6 +132,7 @@ fn nested_errors_name_the_whole_path() {
         protocol: crate::names::Protocol::Http,
         matches,
         rules: Vec::new(),
+        faults: Vec::new(),
     };
     let one = crate::resource::RouteMatch {
         rule: 0,

@@ -4,12 +4,11 @@
 //! stays in its cell (pools, health); a refused update changes nothing there.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
 
 use super::{Effect, Fault};
 use crate::names::ServiceName;
 use crate::proxy::directory::Directory;
-use crate::resource::{self, Cluster, ClusterPolicy, Key, LoadBalancer};
+use crate::resource::{self, Cluster, ClusterPolicy, Key};
 
 /// All clusters, by service.
 #[derive(Debug, Default)]
@@ -141,12 +140,7 @@ fn empty(name: &ServiceName) -> Cluster {
     resource::Cluster {
         name: name.clone(),
         ports: Vec::new(),
-        policy: ClusterPolicy {
-            connect_timeout: Duration::from_secs(1),
-            http_idle: Duration::from_secs(5 * 60),
-            tcp_idle: Duration::from_secs(60 * 60),
-            load_balancer: LoadBalancer::default(),
-        },
+        policy: ClusterPolicy::default(),
         endpoints: Vec::new(),
     }
 }

@@ -90,14 +90,14 @@ fn cluster() -> impl Strategy<Value = Cluster> {
     let ports = btree_map(port(), protocol(), 0..4).prop_map(|ports| {
         ports.into_iter().map(|(port, protocol)| ClusterPort { port, protocol }).collect()
     });
-    let load_balancer =
-        select(vec![LoadBalancer::LeastRequest, LoadBalancer::RoundRobin, LoadBalancer::Random]);
-    let policy = (duration(), duration(), duration(), load_balancer).prop_map(
-        |(connect_timeout, http_idle, tcp_idle, load_balancer)| ClusterPolicy {
+    let algorithm = select(Algorithm::ALL.to_vec());
+    let policy = (duration(), duration(), duration(), algorithm).prop_map(
+        |(connect_timeout, http_idle, tcp_idle, algorithm)| ClusterPolicy {
             connect_timeout,
             http_idle,
             tcp_idle,
-            load_balancer,
+            load_balancer: LoadBalancer { algorithm, ..LoadBalancer::default() },
+            ..ClusterPolicy::default()
         },
     );
     let endpoints = btree_map(object_name(), endpoint(), 0..4).prop_map(|endpoints| {
@@ -119,6 +119,8 @@ fn endpoint() -> impl Strategy<Value = Endpoint> {
             ports,
             identity,
             version,
+            weight: 1,
+            zone: String::new(),
         })
 }
 
@@ -203,6 +205,7 @@ fn rule() -> impl Strategy<Value = Rule> {
             redirect,
             rewrite,
             timeouts,
+            retry: Retry::default(),
         },
     )
 }
@@ -213,8 +216,13 @@ fn service() -> impl Strategy<Value = Service> {
         (Just(protocol), matches, Just(rules))
     });
     let ports = btree_map(port(), port_body, 0..3).prop_map(|ports| {
-        let port =
-            |(port, (protocol, matches, rules))| ServicePort { port, protocol, matches, rules };
+        let port = |(port, (protocol, matches, rules))| ServicePort {
+            port,
+            protocol,
+            matches,
+            rules,
+            faults: Vec::new(),
+        };
         ports.into_iter().map(port).collect()
     });
     let consumers = prop_oneof![

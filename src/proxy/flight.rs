@@ -1,0 +1,61 @@
+//! One try of one request at one endpoint (or one opaque connection), from the choice to the result.
+//!
+//! It counts as in flight while it lives, and its verdict is what ejection, latency and adaptive
+//! concurrency learn from. Every stage that talks to an endpoint holds one; nothing else reports.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::proxy::cluster::{Cluster, Endpoint};
+use crate::proxy::decide::Endpoints;
+use crate::telemetry::reason::Reason;
+
+/// What a try came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The endpoint answered with this status; of gRPC with the code too (from the answer's head or
+    /// its trailers).
+    Answered(u16, Option<u32>),
+    /// There was no answer: no connection, a reset, a timeout.
+    Failed(Reason),
+    /// The client went away, or another try was faster: nothing is known of the endpoint.
+    Abandoned,
+}
+
+/// See the head of this file. Dropped without a verdict it is [`Verdict::Abandoned`].
+#[derive(Debug)]
+pub struct Flight {
+    endpoint: Arc<Endpoint>,
+    /// The cluster that wants to hear the verdict; `None` where nothing learns from it.
+    cluster: Option<Arc<Cluster>>,
+}
+
+impl Flight {
+    /// Begins a try at an endpoint that [`Endpoints::pick`] gave.
+    pub fn begin(pool: &Endpoints, endpoint: Arc<Endpoint>) -> Self {
+        endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
+        let cluster = match pool {
+            Endpoints::Mesh(cluster, _) if cluster.learns() => Some(Arc::clone(cluster)),
+            _ => None,
+        };
+        Self { endpoint, cluster }
+    }
+
+    /// The endpoint.
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoint
+    }
+
+    /// Ends it.
+    pub fn end(mut self, verdict: Verdict) {
+        if let Some(cluster) = self.cluster.take() {
+            cluster.learn(&self.endpoint, verdict);
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.endpoint.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
