@@ -18,6 +18,7 @@ use crate::resource::{Key, Kind, Resource};
 
 mod address;
 mod cluster;
+mod fault;
 mod field;
 mod host;
 mod mesh;

@@ -12,7 +12,7 @@ use crate::names::Protocol;
 use crate::resource::MtlsMode;
 
 /// The highest `requires` that this version honours.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// The longest list; far beyond what a resource of the largest size on the wire needs.
 const ITEMS: usize = 65_536;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use prost::Message;
 
+use super::fault::{self, WireFault};
 use super::route::{self, WireEdit, WireMatch};
 use super::url::{self, WireRedirect, WireRewrite};
 use super::{DecodeError, field};
@@ -41,6 +42,8 @@ struct WirePort {
     matches: Vec<WireMatch>,
     #[prost(message, repeated, tag = "4")]
     rules: Vec<WireRule>,
+    #[prost(message, repeated, tag = "5")]
+    faults: Vec<WireFault>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -87,13 +90,14 @@ pub(super) fn encode(service: &Service) -> Vec<u8> {
         protocol: field::protocol::encode(port.protocol),
         matches: port.matches.iter().map(route::encode_match).collect(),
         rules: port.rules.iter().map(encode_rule).collect(),
+        faults: port.faults.iter().map(fault::encode).collect(),
     });
     let wire = Wire {
         name: service.name.to_string(),
         consumer: service.consumer.as_ref().map(ToString::to_string).unwrap_or_default(),
         overridden_in: service.overridden_in.iter().map(ToString::to_string).collect(),
         ports: ports.collect(),
-        requires: if changes_targets(service) { CHANGES_TARGETS } else { 0 },
+        requires: requires(service),
     };
     wire.encode_to_vec()
 }
@@ -117,6 +121,17 @@ fn encode_rule(rule: &Rule) -> WireRule {
         backend_request_timeout_us: rule.timeouts.backend_request.map(field::micros),
         redirect: rule.redirect.as_ref().map(url::encode_redirect),
         rewrite: url::encode_rewrite(&rule.rewrite),
+    }
+}
+
+/// The revision that a proxy needs so that it overlooks nothing.
+fn requires(service: &Service) -> u32 {
+    if service.ports.iter().any(|port| !port.faults.is_empty()) {
+        fault::REVISION
+    } else if changes_targets(service) {
+        CHANGES_TARGETS
+    } else {
+        0
     }
 }
 
@@ -158,7 +173,7 @@ fn decode_port(wire: WirePort) -> Result<ServicePort, DecodeError> {
         protocol: field::protocol::decode("protocol", wire.protocol)?,
         matches,
         rules,
-        faults: Vec::new(),
+        faults: field::each("faults", wire.faults, fault::decode)?,
     })
 }
 
@@ -180,7 +195,7 @@ fn decode_rule(wire: WireRule) -> Result<Rule, DecodeError> {
 }
 
 /// The id goes into a response header and into logs as it is.
-fn decode_id(id: &str) -> Result<RuleId, DecodeError> {
+pub(super) fn decode_id(id: &str) -> Result<RuleId, DecodeError> {
     let printable = id.bytes().all(|byte| byte.is_ascii_graphic());
     if printable && (1..=RULE_ID_BYTES).contains(&id.len()) {
         return Ok(RuleId(id.into()));

@@ -8,6 +8,7 @@ use super::*;
 use crate::resource::Address;
 
 mod arbitrary;
+mod faults;
 
 fn address() -> Resource {
     Resource::Address(Address {
@@ -86,7 +87,7 @@ fn a_later_field_is_skipped_unless_it_is_required() {
     newer.novelty = "unheard of".into();
     let read = |newer: &Newer| decode(Kind::Address, "address/10.0.0.7:80", &newer.encode_to_vec());
     assert_eq!(read(&newer), Ok(address()));
-    newer.requires = 2;
+    newer.requires = 9;
     assert_eq!(read(&newer).unwrap_err().field, "requires");
 }
 
