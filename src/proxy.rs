@@ -46,6 +46,7 @@ pub mod slots;
 pub mod stream;
 pub mod tcp;
 pub mod trace;
+pub mod tries;
 pub mod view;
 pub mod vitals;
 pub mod worker;
