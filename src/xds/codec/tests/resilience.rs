@@ -99,7 +99,7 @@ fn check() -> HealthCheck {
 fn what_nobody_asked_for_is_not_sent() {
     let plain = encode(&Resource::Cluster(cluster(ClusterPolicy::default()))).body;
     let policy =
-        b"\x1a\x0f\x08\xc0\x84\x3d\x10\x80\xc6\x86\x8f\x01\x18\x80\xe8\xa4\xb5\x0d\x20\x01";
+        b"\x1a\x12\x08\xc0\x84\x3d\x10\x80\xc6\x86\x8f\x01\x18\x80\xc8\xce\xb4\x0d\x20\x01";
     assert_eq!(plain, [b"\x0a\x08shop/web".as_slice(), policy].concat());
     let with = |endpoint| {
         let endpoints = vec![endpoint];
