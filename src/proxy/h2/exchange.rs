@@ -133,7 +133,8 @@ impl Exchange {
     ) -> Result<(Flight, Awaited, Response<RecvStream>), Failure> {
         let mut avoid = None;
         loop {
-            let endpoint = decision.pool.pick(avoid).ok_or(Failure::Own(Reason::NoEndpoints))?;
+            let endpoint =
+                decision.pick(avoid.as_slice()).ok_or(Failure::Own(Reason::NoEndpoints))?;
             let flight = Flight::begin(&decision.pool, Arc::clone(&endpoint));
             self.tried = Some(Arc::clone(&endpoint));
             let acquired = self.while_wanted(pool::acquire(worker, decision, &endpoint)).await?;
@@ -147,7 +148,7 @@ impl Exchange {
             let again = avoid.is_none()
                 && match refused {
                     Failure::Own(Reason::ConnectFailure | Reason::ConnectTimeout) => {
-                        let other = decision.pool.pick(Some(endpoint.id));
+                        let other = decision.pick(&[endpoint.id]);
                         other.is_some_and(|other| other.id != endpoint.id)
                     }
                     Failure::Own(Reason::RefusedStream) => self.untouched,

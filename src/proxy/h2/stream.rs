@@ -175,7 +175,7 @@ fn settle(
         }
         Err(Failure::Gone(_)) => (status, Some(Reason::ClientGone)),
     };
-    Outcome { status, reason, request_bytes, response_bytes }
+    Outcome { status, reason, request_bytes, response_bytes, ..Outcome::default() }
 }
 
 /// Records a request that no endpoint saw.
