@@ -7,15 +7,18 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 
 use crate::names::{Identity, ObjectName, Protocol, ProxyId, ServiceName};
+use crate::proxy::bell::Bell;
 use crate::proxy::circuit::Circuit;
 use crate::proxy::flight::Verdict;
 use crate::proxy::service::BuildError;
 use crate::proxy::vitals::Vitals;
 use crate::resource::{self, Algorithm, ClusterPolicy};
+use crate::xds;
 
 /// The place of one cluster; empty until its first resource arrives.
 #[derive(Debug)]
@@ -78,7 +81,13 @@ pub struct Endpoint {
 impl ClusterCell {
     /// An empty cell.
     pub fn new(name: ServiceName) -> Self {
-        Self { name, circuit: Arc::default(), state: ArcSwapOption::empty() }
+        Self::with_bell(name, Arc::default())
+    }
+
+    /// An empty cell that calls other threads by `bell`.
+    pub fn with_bell(name: ServiceName, bell: Arc<Bell>) -> Self {
+        let circuit = Arc::new(Circuit::new(bell));
+        Self { name, circuit, state: ArcSwapOption::empty() }
     }
 
     /// What is known now; `None` before the first resource.
@@ -110,9 +119,25 @@ impl ClusterCell {
         });
         let ports = ports.collect();
         let (policy, circuit) = (cluster.policy.clone(), Arc::clone(&self.circuit));
-        circuit.limit(&policy.circuit_breaker);
+        circuit.limit(&policy.circuit_breaker, policy.shadow);
         self.state.store(Some(Arc::new(Cluster { policy, circuit, ports })));
         Ok(())
+    }
+
+    /// What there is to say of breaker and endpoints; `None` while all is as it should be.
+    pub fn report(&self) -> Option<xds::agent::Pool> {
+        None
+    }
+
+    /// Takes a workload's endpoints out by hand, for a while or until further notice; whether there
+    /// are any.
+    pub fn eject(&self, _workload: &ObjectName, _time: Option<Duration>) -> bool {
+        false
+    }
+
+    /// Puts a workload's endpoints back, whatever took them out; whether there are any.
+    pub fn restore(&self, _workload: &ObjectName) -> bool {
+        false
     }
 
     /// Forgets what was known: the control plane says that there is no such service any more.
@@ -134,8 +159,12 @@ impl Cluster {
             || self.policy.circuit_breaker.adaptive.is_some()
     }
 
-    /// A try at `endpoint` came to an end.
-    pub fn learn(&self, _endpoint: &Endpoint, _verdict: Verdict) {}
+    /// A try at `endpoint`, begun at `began`, came to an end.
+    pub fn learn(&self, _endpoint: &Endpoint, _verdict: Verdict, _began: Instant) {}
+
+    /// The standing of an endpoint has changed, or time has passed while some warm up: what is
+    /// chosen from is made anew.
+    pub fn refresh(&self, _now_ms: u64) {}
 
     /// All ports.
     pub fn ports(&self) -> &[Port] {

@@ -11,9 +11,6 @@ use crate::resource::{
     AbortHow, Fault, FaultAbort, FaultDelay, FaultSource, MAX_FAULT_DELAY, PARTS_PER_MILLION,
 };
 
-/// The revision in which faults came.
-pub(super) const REVISION: u32 = 2;
-
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct WireFault {
     #[prost(string, tag = "1")]

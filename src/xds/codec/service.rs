@@ -6,6 +6,7 @@ use std::time::Duration;
 use prost::Message;
 
 use super::fault::{self, WireFault};
+use super::retry::{self, WireRetry};
 use super::route::{self, WireEdit, WireMatch};
 use super::url::{self, WireRedirect, WireRewrite};
 use super::{DecodeError, field};
@@ -14,9 +15,6 @@ use crate::resource::{Backend, Retry, Rule, Service, ServicePort, Timeouts};
 
 /// The longest id of a rule: kind, namespace, name and rule with room to spare.
 const RULE_ID_BYTES: usize = 1024;
-
-/// The revision in which redirects and rewriting came.
-const CHANGES_TARGETS: u32 = 1;
 
 #[derive(Clone, PartialEq, Message)]
 struct Wire {
@@ -64,6 +62,8 @@ struct WireRule {
     redirect: Option<WireRedirect>,
     #[prost(message, optional, tag = "8")]
     rewrite: Option<WireRewrite>,
+    #[prost(message, optional, tag = "9")]
+    retry: Option<WireRetry>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -121,15 +121,19 @@ fn encode_rule(rule: &Rule) -> WireRule {
         backend_request_timeout_us: rule.timeouts.backend_request.map(field::micros),
         redirect: rule.redirect.as_ref().map(url::encode_redirect),
         rewrite: url::encode_rewrite(&rule.rewrite),
+        retry: retry::encode(&rule.retry),
     }
 }
 
-/// The revision that a proxy needs so that it overlooks nothing.
+/// The least revision in which a proxy does what the service says.
 fn requires(service: &Service) -> u32 {
-    if service.ports.iter().any(|port| !port.faults.is_empty()) {
-        fault::REVISION
+    let new = |port: &ServicePort| {
+        !port.faults.is_empty() || port.rules.iter().any(|it| it.retry != Retry::default())
+    };
+    if service.ports.iter().any(new) {
+        field::RESILIENCE
     } else if changes_targets(service) {
-        CHANGES_TARGETS
+        field::CHANGES_TARGETS
     } else {
         0
     }
@@ -190,7 +194,7 @@ fn decode_rule(wire: WireRule) -> Result<Rule, DecodeError> {
         redirect: wire.redirect.map(url::decode_redirect).transpose()?,
         rewrite: url::decode_rewrite(wire.rewrite)?,
         timeouts,
-        retry: Retry::default(),
+        retry: retry::decode(wire.retry)?,
     })
 }
 
