@@ -123,7 +123,7 @@ impl View {
 
     /// The counters as OpenMetrics text.
     pub fn metrics(&self) -> String {
-        prometheus::render(&self.metrics.totals())
+        prometheus::render(&self.metrics.totals(), &self.metrics.faults.totals())
     }
 
     /// Changes what is logged.

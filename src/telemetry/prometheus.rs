@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use super::faults::{FaultKey, FaultKind};
 use super::histogram::bucket_of;
 use super::metrics::{EdgeCounts, EdgeKey, Reporter};
 use crate::names::Protocol;
@@ -19,14 +20,17 @@ const LE_POWERS: std::ops::RangeInclusive<u32> = 7..=25;
 /// Istio's word for a label without a value.
 const UNKNOWN: &str = "unknown";
 
-/// Renders all edges.
-pub fn render(edges: &[EdgeCounts]) -> String {
+/// Renders all edges, and the faults that were put in.
+pub fn render(edges: &[EdgeCounts], faults: &[(FaultKey, u64)]) -> String {
     let mut text = String::new();
     let labelled: Vec<_> = edges.iter().map(|edge| (edge, labels(&edge.key))).collect();
     requests(&mut text, &labelled);
     durations(&mut text, &labelled);
     for family in FAMILIES {
         counter(&mut text, &labelled, family);
+    }
+    if !faults.is_empty() {
+        injected(&mut text, faults);
     }
     text.push_str("# EOF\n");
     text
@@ -129,6 +133,23 @@ fn counter(text: &mut String, edges: &[Labelled<'_>], family: &Family) {
             let value = (family.value)(edge);
             line(text, format_args!("{}_total{{{labels}}} {value}", family.name));
         }
+    }
+}
+
+fn injected(text: &mut String, faults: &[(FaultKey, u64)]) {
+    head(text, "meshctl_faults", "counter", "Faults put in on purpose, by policy");
+    for (FaultKey { policy, kind, mode }, count) in faults {
+        let policy = escape(or_unknown(&policy.0));
+        let fault = match kind {
+            FaultKind::Delay => "delay",
+            FaultKind::Abort => "abort",
+        };
+        line(
+            text,
+            format_args!(
+                "meshctl_faults_total{{policy=\"{policy}\",fault=\"{fault}\",mode=\"{mode:?}\"}} {count}"
+            ),
+        );
     }
 }
 

@@ -110,5 +110,5 @@ pub(super) async fn metrics(State(plane): State<Arc<Plane>>) -> impl IntoRespons
 
 pub(super) fn exposed(plane: &Plane) -> impl IntoResponse + use<> {
     let counts = exposition::counts(&plane.intake.lock().edges);
-    ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], prometheus::render(&counts))
+    ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], prometheus::render(&counts, &[]))
 }
