@@ -10,7 +10,7 @@ use crate::telemetry::reason::Reason;
 impl Connection {
     /// Puts in what a fault policy says; the failure where the request ends with that.
     pub(super) async fn fault(&mut self, decision: &Decision) -> Option<Failure> {
-        self.client.tried = None;
+        (self.client.tried, self.client.attempts) = (None, 0);
         let (wait, end) = decision.course()?;
         let mut wait = std::pin::pin!(tokio::time::sleep(wait));
         let client = &mut self.client;
