@@ -73,7 +73,11 @@ impl Trace {
             peer: details.peer.to_owned(),
             status: details.status,
             reason: details.reason.map_or("", Reason::as_str),
-            rule: [details.rule, details.fault].into_iter().flatten().collect::<Vec<_>>().join(", "),
+            rule: [details.rule, details.fault]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(", "),
             endpoint: details.endpoint.unwrap_or_default(),
             ..sampled.span
         })
