@@ -19,6 +19,7 @@ pub mod hub;
 pub mod identity;
 pub mod intake;
 mod plane;
+pub mod pools;
 pub mod propagation;
 pub mod proxies;
 pub mod registration;

@@ -10,6 +10,10 @@ use crate::mesh::{MeshConfig, ObjectRef, RouteMatch, RouteRule, Snapshot};
 use crate::names::ServiceName;
 use crate::resource::{MtlsMode, OutboundMode, PathEdit, PathMatch, Redirect, ValueMatch};
 
+mod pools;
+
+pub use pools::pool;
+
 type Line = (String, String);
 
 /// The sections of a service, declared or registered.

@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
@@ -16,6 +17,7 @@ use crate::proxy::flight::Verdict;
 use crate::proxy::service::BuildError;
 use crate::proxy::vitals::Vitals;
 use crate::resource::{self, Algorithm, ClusterPolicy};
+use crate::xds;
 
 /// The place of one cluster; empty until its first resource arrives.
 #[derive(Debug)]
@@ -113,6 +115,22 @@ impl ClusterCell {
         circuit.limit(&policy.circuit_breaker);
         self.state.store(Some(Arc::new(Cluster { policy, circuit, ports })));
         Ok(())
+    }
+
+    /// What there is to say of breaker and endpoints; `None` while all is as it should be.
+    pub fn report(&self) -> Option<xds::agent::Pool> {
+        None
+    }
+
+    /// Takes a workload's endpoints out by hand, for a while or until further notice; whether there
+    /// are any.
+    pub fn eject(&self, _workload: &ObjectName, _time: Option<Duration>) -> bool {
+        false
+    }
+
+    /// Puts a workload's endpoints back, whatever took them out; whether there are any.
+    pub fn restore(&self, _workload: &ObjectName) -> bool {
+        false
     }
 
     /// Forgets what was known: the control plane says that there is no such service any more.
