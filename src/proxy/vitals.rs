@@ -3,6 +3,8 @@
 //! Atomics only: workers read and count here, the warden judges. Survives changes of configuration
 //! with its endpoint.
 
+use std::time::Duration;
+
 /// See the head of this file.
 #[derive(Debug, Default)]
 pub struct Vitals {}
@@ -22,4 +24,13 @@ impl Vitals {
     pub fn standing(&self, _now_ms: u64) -> Standing {
         Standing::In(1.0)
     }
+
+    /// Whether a person took it out: it is no part of the pool until a person (or the time that was
+    /// given) puts it back, however few are left.
+    pub fn is_out_by_hand(&self) -> bool {
+        false
+    }
+
+    /// It has come, or come back, and takes `over` until it has its full share (slow start).
+    pub fn warm_up(&self, _now_ms: u64, _over: Duration) {}
 }
