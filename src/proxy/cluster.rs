@@ -7,18 +7,19 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 
 use crate::names::{Identity, ObjectName, Protocol, ProxyId, ServiceName};
 use crate::proxy::bell::Bell;
 use crate::proxy::circuit::Circuit;
+use crate::proxy::clock;
 use crate::proxy::flight::Verdict;
 use crate::proxy::service::BuildError;
 use crate::proxy::vitals::Vitals;
+use crate::proxy::ward::Ward;
 use crate::resource::{self, Algorithm, ClusterPolicy};
-use crate::xds;
 
 /// The place of one cluster; empty until its first resource arrives.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub struct ClusterCell {
     /// The service.
     pub name: ServiceName,
     circuit: Arc<Circuit>,
+    pub(super) ward: Arc<Ward>,
     state: ArcSwapOption<Cluster>,
 }
 
@@ -36,6 +38,8 @@ pub struct Cluster {
     pub policy: ClusterPolicy,
     /// How much is going on.
     pub circuit: Arc<Circuit>,
+    /// Who of the endpoints takes part.
+    pub(super) ward: Arc<Ward>,
     ports: Vec<Port>,
 }
 
@@ -86,8 +90,9 @@ impl ClusterCell {
 
     /// An empty cell that calls other threads by `bell`.
     pub fn with_bell(name: ServiceName, bell: Arc<Bell>) -> Self {
-        let circuit = Arc::new(Circuit::new(bell));
-        Self { name, circuit, state: ArcSwapOption::empty() }
+        let circuit = Arc::new(Circuit::new(Arc::clone(&bell)));
+        let ward = Arc::new(Ward::new(name.clone(), bell));
+        Self { name, circuit, ward, state: ArcSwapOption::empty() }
     }
 
     /// What is known now; `None` before the first resource.
@@ -120,24 +125,11 @@ impl ClusterCell {
         let ports = ports.collect();
         let (policy, circuit) = (cluster.policy.clone(), Arc::clone(&self.circuit));
         circuit.limit(&policy.circuit_breaker, policy.shadow);
-        self.state.store(Some(Arc::new(Cluster { policy, circuit, ports })));
+        let ward = Arc::clone(&self.ward);
+        let cluster = Arc::new(Cluster { policy, circuit, ward, ports });
+        self.state.store(Some(Arc::clone(&cluster)));
+        self.ward.adopt(&cluster, clock::now_ms());
         Ok(())
-    }
-
-    /// What there is to say of breaker and endpoints; `None` while all is as it should be.
-    pub fn report(&self) -> Option<xds::agent::Pool> {
-        None
-    }
-
-    /// Takes a workload's endpoints out by hand, for a while or until further notice; whether there
-    /// are any.
-    pub fn eject(&self, _workload: &ObjectName, _time: Option<Duration>) -> bool {
-        false
-    }
-
-    /// Puts a workload's endpoints back, whatever took them out; whether there are any.
-    pub fn restore(&self, _workload: &ObjectName) -> bool {
-        false
     }
 
     /// Forgets what was known: the control plane says that there is no such service any more.
@@ -160,7 +152,9 @@ impl Cluster {
     }
 
     /// A try at `endpoint`, begun at `began`, came to an end.
-    pub fn learn(&self, _endpoint: &Endpoint, _verdict: Verdict, _began: Instant) {}
+    pub fn learn(&self, endpoint: &Endpoint, verdict: Verdict, began: Instant) {
+        self.judge(endpoint, verdict, began);
+    }
 
     /// The standing of an endpoint has changed, or time has passed while some warm up: what is
     /// chosen from is made anew.
@@ -169,6 +163,13 @@ impl Cluster {
     /// All ports.
     pub fn ports(&self) -> &[Port] {
         &self.ports
+    }
+}
+
+impl Port {
+    /// Whether so few endpoints are left that all of them are used.
+    pub fn panics(&self) -> bool {
+        false
     }
 }
 
