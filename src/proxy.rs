@@ -51,6 +51,7 @@ pub mod slots;
 pub mod stream;
 pub mod tcp;
 pub mod trace;
+pub mod tries;
 pub mod view;
 pub mod vitals;
 pub mod ward;

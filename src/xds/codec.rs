@@ -17,10 +17,14 @@ use super::discovery::{Any, WireResource};
 use crate::resource::{Key, Kind, Resource};
 
 mod address;
+mod balance;
 mod cluster;
+mod fault;
 mod field;
 mod host;
 mod mesh;
+mod pool;
+mod retry;
 mod route;
 mod service;
 #[cfg(test)]

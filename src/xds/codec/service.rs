@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use prost::Message;
 
+use super::fault::{self, WireFault};
+use super::retry::{self, WireRetry};
 use super::route::{self, WireEdit, WireMatch};
 use super::url::{self, WireRedirect, WireRewrite};
 use super::{DecodeError, field};
@@ -13,9 +15,6 @@ use crate::resource::{Backend, Retry, Rule, Service, ServicePort, Timeouts};
 
 /// The longest id of a rule: kind, namespace, name and rule with room to spare.
 const RULE_ID_BYTES: usize = 1024;
-
-/// The revision in which redirects and rewriting came.
-const CHANGES_TARGETS: u32 = 1;
 
 #[derive(Clone, PartialEq, Message)]
 struct Wire {
@@ -41,6 +40,8 @@ struct WirePort {
     matches: Vec<WireMatch>,
     #[prost(message, repeated, tag = "4")]
     rules: Vec<WireRule>,
+    #[prost(message, repeated, tag = "5")]
+    faults: Vec<WireFault>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -61,6 +62,8 @@ struct WireRule {
     redirect: Option<WireRedirect>,
     #[prost(message, optional, tag = "8")]
     rewrite: Option<WireRewrite>,
+    #[prost(message, optional, tag = "9")]
+    retry: Option<WireRetry>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -87,13 +90,14 @@ pub(super) fn encode(service: &Service) -> Vec<u8> {
         protocol: field::protocol::encode(port.protocol),
         matches: port.matches.iter().map(route::encode_match).collect(),
         rules: port.rules.iter().map(encode_rule).collect(),
+        faults: port.faults.iter().map(fault::encode).collect(),
     });
     let wire = Wire {
         name: service.name.to_string(),
         consumer: service.consumer.as_ref().map(ToString::to_string).unwrap_or_default(),
         overridden_in: service.overridden_in.iter().map(ToString::to_string).collect(),
         ports: ports.collect(),
-        requires: if changes_targets(service) { CHANGES_TARGETS } else { 0 },
+        requires: requires(service),
     };
     wire.encode_to_vec()
 }
@@ -117,6 +121,21 @@ fn encode_rule(rule: &Rule) -> WireRule {
         backend_request_timeout_us: rule.timeouts.backend_request.map(field::micros),
         redirect: rule.redirect.as_ref().map(url::encode_redirect),
         rewrite: url::encode_rewrite(&rule.rewrite),
+        retry: retry::encode(&rule.retry),
+    }
+}
+
+/// The least revision in which a proxy does what the service says.
+fn requires(service: &Service) -> u32 {
+    let new = |port: &ServicePort| {
+        !port.faults.is_empty() || port.rules.iter().any(|it| it.retry != Retry::default())
+    };
+    if service.ports.iter().any(new) {
+        field::RESILIENCE
+    } else if changes_targets(service) {
+        field::CHANGES_TARGETS
+    } else {
+        0
     }
 }
 
@@ -158,7 +177,7 @@ fn decode_port(wire: WirePort) -> Result<ServicePort, DecodeError> {
         protocol: field::protocol::decode("protocol", wire.protocol)?,
         matches,
         rules,
-        faults: Vec::new(),
+        faults: field::each("faults", wire.faults, fault::decode)?,
     })
 }
 
@@ -175,12 +194,12 @@ fn decode_rule(wire: WireRule) -> Result<Rule, DecodeError> {
         redirect: wire.redirect.map(url::decode_redirect).transpose()?,
         rewrite: url::decode_rewrite(wire.rewrite)?,
         timeouts,
-        retry: Retry::default(),
+        retry: retry::decode(wire.retry)?,
     })
 }
 
 /// The id goes into a response header and into logs as it is.
-fn decode_id(id: &str) -> Result<RuleId, DecodeError> {
+pub(super) fn decode_id(id: &str) -> Result<RuleId, DecodeError> {
     let printable = id.bytes().all(|byte| byte.is_ascii_graphic());
     if printable && (1..=RULE_ID_BYTES).contains(&id.len()) {
         return Ok(RuleId(id.into()));
