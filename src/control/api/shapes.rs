@@ -39,8 +39,8 @@ pub use objects::{
     ObjectList, Propagation, Rejection, Section, Source,
 };
 pub use status::{
-    ControlPlaneStatus, EdgeStatus, EndpointCounts, Latency, MeshStatus, ProxyState, ProxyStatus,
-    ServiceStatus,
+    ControlPlaneStatus, EdgeStatus, EndpointCounts, FaultStatus, Latency, MeshStatus, ProxyState,
+    ProxyStatus, ServiceStatus,
 };
 pub use traces::{Trace, TraceList, TraceSpan, TraceSummary};
 
