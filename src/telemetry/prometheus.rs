@@ -1,4 +1,6 @@
-//! Edges as OpenMetrics text, under the names and labels that Istio's dashboards know.
+//! Edges as OpenMetrics text, under the names and labels that Istio's dashboards know; the pools of
+//! the services that are called beside them, in a file of their own. All families stand in
+//! `docs/reference/metrics.md`.
 //!
 //! In go sums since the start, out comes one text that ends with `# EOF`. Buckets of durations lie
 //! on powers of two of a microsecond, where ours end exactly, so nothing is guessed. Label values
@@ -11,6 +13,10 @@ use super::histogram::bucket_of;
 use super::metrics::{EdgeCounts, EdgeKey, Reporter};
 use crate::names::Protocol;
 
+mod pools;
+
+pub use pools::PoolCounts;
+
 /// The content type of the text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -20,8 +26,12 @@ const LE_POWERS: std::ops::RangeInclusive<u32> = 7..=25;
 /// Istio's word for a label without a value.
 const UNKNOWN: &str = "unknown";
 
-/// Renders all edges, and the faults that were put in.
-pub fn render(edges: &[EdgeCounts], faults: &[(FaultKey, u64)]) -> String {
+/// Renders all edges, pools, and the faults that were put in.
+pub fn render(
+    edges: &[EdgeCounts],
+    pools: &[PoolCounts<'_>],
+    faults: &[(FaultKey, u64)],
+) -> String {
     let mut text = String::new();
     let labelled: Vec<_> = edges.iter().map(|edge| (edge, labels(&edge.key))).collect();
     requests(&mut text, &labelled);
@@ -29,6 +39,7 @@ pub fn render(edges: &[EdgeCounts], faults: &[(FaultKey, u64)]) -> String {
     for family in FAMILIES {
         counter(&mut text, &labelled, family);
     }
+    pools::render(&mut text, pools);
     if !faults.is_empty() {
         injected(&mut text, faults);
     }
