@@ -73,6 +73,7 @@ impl Trace {
             peer: details.peer.to_owned(),
             status: details.status,
             reason: details.reason.map_or("", Reason::as_str),
+            attempts: details.attempts,
             rule: details.rule.unwrap_or_default().to_owned(),
             endpoint: details.endpoint.unwrap_or_default(),
             ..sampled.span
@@ -91,6 +92,8 @@ pub struct Details<'a> {
     pub status: u16,
     /// The proxy's own reason.
     pub reason: Option<Reason>,
+    /// How many tries there were.
+    pub attempts: u32,
     /// The rule that decided.
     pub rule: Option<&'a str>,
     /// The endpoint that was chosen.

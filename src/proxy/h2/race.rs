@@ -105,6 +105,7 @@ impl Exchange {
         permit: Option<Permit>,
     ) -> Attempt<'a> {
         tries.begin(endpoint.id);
+        self.attempts = tries.count();
         self.tried = Some(Arc::clone(&endpoint));
         Attempt::new(call, endpoint).repeated(tries.number(), permit)
     }
