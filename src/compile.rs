@@ -26,6 +26,7 @@ mod tests;
 mod workload;
 
 pub use affected::affected;
+pub use cluster::every_endpoint;
 pub use describe::{
     PolicyValue, PolicyView, PortView, RouteView, RoutesInForce, ServiceView, describe,
 };

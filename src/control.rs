@@ -20,6 +20,7 @@ pub mod hub;
 pub mod identity;
 pub mod intake;
 mod plane;
+pub mod pools;
 pub mod propagation;
 pub mod proxies;
 pub mod registration;

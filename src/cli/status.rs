@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::args::Context;
 use super::client::Client;
+use super::endpoints::pool::scoped;
 use super::exit::{Failure, Outcome};
 use super::output::{Cell, FormatArgs, Table, View, age, milliseconds, until};
 use super::watch::{self, WatchArgs};
@@ -12,6 +13,7 @@ use crate::control::api::shapes::{
     ControlPlaneStatus, EdgeStatus, FaultStatus, MeshStatus, ProxyState, ProxyStatus, ServiceStatus,
 };
 
+mod pools;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +47,7 @@ fn view(status: &MeshStatus, edges: bool, now: Timestamp) -> Result<View, Failur
     if !status.faults.is_empty() {
         tables.push(faults(&status.faults, now));
     }
+    tables.extend(pools::tables(&status.services, now));
     if edges {
         tables.push(edges_table(&status.edges));
     }
@@ -168,14 +171,6 @@ fn edges_table(edges: &[EdgeStatus]) -> Table {
         ]);
     }
     table
-}
-
-/// `name`, or `namespace/name` outside of the default one.
-fn scoped(namespace: &str, name: &str) -> String {
-    match namespace {
-        crate::names::DEFAULT_NAMESPACE | "" => name.to_owned(),
-        _ => format!("{namespace}/{name}"),
-    }
 }
 
 fn dash(text: &str) -> Cell {

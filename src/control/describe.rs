@@ -15,6 +15,9 @@ use crate::resource::{MtlsMode, OutboundMode, PathEdit, PathMatch, Redirect, Val
 mod fault;
 
 pub use fault::policy as fault_policy;
+mod pools;
+
+pub use pools::pool;
 
 type Line = (String, String);
 

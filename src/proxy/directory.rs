@@ -31,6 +31,7 @@ mod addresses;
 mod book;
 mod hosts;
 mod loader;
+mod pools;
 mod slot;
 #[cfg(test)]
 mod tests;
@@ -251,6 +252,11 @@ impl Directory {
     /// The mesh-wide settings.
     pub fn mesh(&self) -> Arc<MeshSettings> {
         self.mesh.load_full()
+    }
+
+    /// The zone that this proxy runs in; empty where that is not known.
+    pub(super) fn zone(&self) -> Arc<str> {
+        "".into()
     }
 
     /// How this proxy receives.

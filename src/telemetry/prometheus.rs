@@ -1,4 +1,6 @@
-//! Edges as OpenMetrics text, under the names and labels that Istio's dashboards know.
+//! Edges as OpenMetrics text, under the names and labels that Istio's dashboards know; the pools of
+//! the services that are called beside them, in a file of their own. All families stand in
+//! `docs/reference/metrics.md`.
 //!
 //! In go sums since the start, out comes one text that ends with `# EOF`. Buckets of durations lie
 //! on powers of two of a microsecond, where ours end exactly, so nothing is guessed. Label values
@@ -6,9 +8,14 @@
 
 use std::fmt::Write as _;
 
+use super::faults::{FaultKey, FaultKind};
 use super::histogram::bucket_of;
 use super::metrics::{EdgeCounts, EdgeKey, Reporter};
 use crate::names::Protocol;
+
+mod pools;
+
+pub use pools::PoolCounts;
 
 /// The content type of the text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -19,14 +26,22 @@ const LE_POWERS: std::ops::RangeInclusive<u32> = 7..=25;
 /// Istio's word for a label without a value.
 const UNKNOWN: &str = "unknown";
 
-/// Renders all edges.
-pub fn render(edges: &[EdgeCounts]) -> String {
+/// Renders all edges, pools, and the faults that were put in.
+pub fn render(
+    edges: &[EdgeCounts],
+    pools: &[PoolCounts<'_>],
+    faults: &[(FaultKey, u64)],
+) -> String {
     let mut text = String::new();
     let labelled: Vec<_> = edges.iter().map(|edge| (edge, labels(&edge.key))).collect();
     requests(&mut text, &labelled);
     durations(&mut text, &labelled);
     for family in FAMILIES {
         counter(&mut text, &labelled, family);
+    }
+    pools::render(&mut text, pools);
+    if !faults.is_empty() {
+        injected(&mut text, faults);
     }
     text.push_str("# EOF\n");
     text
@@ -129,6 +144,23 @@ fn counter(text: &mut String, edges: &[Labelled<'_>], family: &Family) {
             let value = (family.value)(edge);
             line(text, format_args!("{}_total{{{labels}}} {value}", family.name));
         }
+    }
+}
+
+fn injected(text: &mut String, faults: &[(FaultKey, u64)]) {
+    head(text, "meshctl_faults", "counter", "Faults put in on purpose, by policy");
+    for (FaultKey { policy, kind, mode }, count) in faults {
+        let policy = escape(or_unknown(&policy.0));
+        let fault = match kind {
+            FaultKind::Delay => "delay",
+            FaultKind::Abort => "abort",
+        };
+        line(
+            text,
+            format_args!(
+                "meshctl_faults_total{{policy=\"{policy}\",fault=\"{fault}\",mode=\"{mode:?}\"}} {count}"
+            ),
+        );
     }
 }
 

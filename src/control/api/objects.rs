@@ -14,6 +14,7 @@ use super::{Refusal, kind};
 use crate::control::conditions::Judge;
 use crate::control::describe;
 use crate::control::plane::Plane;
+use crate::control::pools;
 use crate::control::store::Stored;
 use crate::mesh::{MeshConfig, ObjectKind, ObjectRef, service_name};
 use crate::names::Namespace;
@@ -139,6 +140,12 @@ pub(super) async fn describe(
     };
     let mut sections =
         described.ok_or_else(|| Refusal::absent(format!("{reference} is not there")))?;
+    if let (ObjectKind::Service, Some(name)) =
+        (kind, service_name(&reference.namespace, &reference.name))
+    {
+        let status = pools::by_service(&board.proxies).remove(&name.to_string());
+        sections.extend(status.iter().flat_map(describe::pool));
+    }
     sections.extend(conditions.map(|conditions| describe::status(&conditions)));
     Ok(Json(Description { title: reference.to_string(), sections }))
 }

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::{BreakerDetail, PoolEntry};
+
 /// The mesh at a glance.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -107,8 +109,14 @@ pub struct ServiceStatus {
     pub namespace: String,
     /// Its endpoints.
     pub endpoints: EndpointCounts,
-    /// `Closed` or `Open`.
+    /// `Open` while a caller's breaker has refused something in the last 10 s, else `Closed`.
     pub breaker: String,
+    /// What the breakers of its callers did.
+    #[serde(default)]
+    pub breaker_detail: BreakerDetail,
+    /// The endpoints that a caller does not give their full share, each as that caller has it.
+    #[serde(default)]
+    pub pool: Vec<PoolEntry>,
     /// Over the last 10 s, as its callers saw it.
     pub requests_per_second: f64,
     /// 0 to 1 over the last minute; `null` without traffic.
@@ -123,7 +131,7 @@ pub struct ServiceStatus {
 pub struct EndpointCounts {
     /// Taking requests.
     pub ready: u32,
-    /// Ejected by a caller.
+    /// Those that at least one caller sends nothing: ejected, unhealthy, or taken out by hand.
     pub ejected: u32,
     /// All.
     pub total: u32,
