@@ -16,7 +16,7 @@ use meshctl::mesh::{
     Snapshot, TargetPort, TrafficPolicy, Workload, WorkloadPort,
 };
 use meshctl::names::{Protocol, ProxyId, RuleId, ServiceName, SliceName};
-use meshctl::resource::{ClusterPolicy, HeaderEdit, Key, MtlsMode, PathMatch, Retry, Rewrite};
+use meshctl::resource::{ClusterPolicy, HeaderEdit, Key, MtlsMode, PathMatch, Rewrite};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -305,6 +305,7 @@ fn rule(backends: Vec<(ServiceName, u16)>) -> RouteRule {
         backends: backends.into_iter().map(backend).collect(),
         request_timeout: None,
         backend_request_timeout: None,
+        retry: None,
     }
 }
 
@@ -324,7 +325,7 @@ fn policy() -> impl Strategy<Value = TrafficPolicy> {
             },
             request_timeout: Some(Duration::from_secs(seconds)),
             try_timeout: None,
-            retry: Retry::default(),
+            retry: None,
         },
     )
 }

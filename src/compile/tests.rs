@@ -13,6 +13,7 @@ mod describe;
 mod kubernetes;
 mod precedence;
 mod references;
+mod retry;
 
 const REVIEWS: &str = "default/reviews";
 

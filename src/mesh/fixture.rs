@@ -9,7 +9,7 @@ use crate::mesh::{
     TrafficPolicy, Workload, WorkloadPort,
 };
 use crate::names::{Identity, Protocol, RuleId, ServiceName};
-use crate::resource::{ClusterPolicy, HeaderEdit, PathMatch, Retry, Rewrite};
+use crate::resource::{ClusterPolicy, HeaderEdit, PathMatch, Rewrite};
 
 pub(crate) fn empty() -> Snapshot {
     Snapshot::new("cluster.local".parse().expect("a trust domain"), Arc::default())
@@ -95,6 +95,7 @@ pub(crate) fn route(
         backends: vec![backend_ref(backend, 80)],
         request_timeout: None,
         backend_request_timeout: None,
+        retry: None,
     };
     HttpRoute {
         namespace: namespace.parse().expect("a namespace"),
@@ -137,7 +138,7 @@ pub(crate) fn policy(text: &str, target: &str, request_timeout: Duration) -> Tra
         pool: ClusterPolicy::default(),
         request_timeout: Some(request_timeout),
         try_timeout: None,
-        retry: Retry::default(),
+        retry: None,
     }
 }
 

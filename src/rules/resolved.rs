@@ -7,11 +7,12 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::mesh::{MeshConfig, Object, Service, TargetPort, TrafficPolicy};
+use crate::mesh::{MeshConfig, Object, Service, TargetPort};
 use crate::names::Protocol;
 use crate::resource::{MtlsMode, OutboundMode};
 use crate::rules::values::{self, show};
 
+mod policy;
 mod route;
 
 /// The document of `object` with its defaults filled in.
@@ -19,7 +20,7 @@ pub fn resolved(document: &Json, object: &Object) -> Json {
     let spec = match object {
         Object::Service(service) => self::service(service),
         Object::HttpRoute(route) => route::spec(route),
-        Object::TrafficPolicy(policy) => self::policy(policy),
+        Object::TrafficPolicy(policy) => policy::spec(policy),
         Object::MeshConfig(config) => self::config(config),
     };
     let mut document = document.clone();
@@ -72,27 +73,6 @@ fn service(service: &Service) -> Map<String, Json> {
         let labels = selector.iter().map(|(key, value)| (key.to_string(), json!(&**value)));
         put(&mut spec, "selector", labels.collect::<Map<_, _>>());
     }
-    spec
-}
-
-fn policy(policy: &TrafficPolicy) -> Map<String, Json> {
-    let targets = policy.targets.iter().map(
-        |target| json!({"group": "", "kind": "Service", "name": target.service.name.as_str()}),
-    );
-    let mut timeouts = Map::new();
-    put(&mut timeouts, "connect", show(policy.pool.connect_timeout));
-    if let Some(request) = policy.request_timeout {
-        put(&mut timeouts, "request", show(request));
-    }
-    // One field stands for both; the two defaults differ.
-    if policy.pool.http_idle == policy.pool.tcp_idle {
-        put(&mut timeouts, "idle", show(policy.pool.http_idle));
-    }
-    let pool = &policy.pool;
-    let mut spec = Map::new();
-    put(&mut spec, "targetRefs", targets.collect::<Vec<_>>());
-    put(&mut spec, "timeouts", timeouts);
-    put(&mut spec, "loadBalancer", json!({"algorithm": pool.load_balancer.algorithm.as_str()}));
     spec
 }
 

@@ -5,6 +5,10 @@
 
 use serde_json::{Map, Value, json};
 
+mod policy;
+
+pub(super) use policy::traffic_policy;
+
 /// A DNS-1123 label, as services are called.
 const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 
@@ -13,50 +17,6 @@ const DURATION: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
 
 /// `0%` to `100%` with at most four decimals.
 const PERCENT: &str = r"^(0?[0-9]{1,2}(\.[0-9]{1,4})?|100(\.0{1,4})?)%$";
-
-pub(super) fn traffic_policy() -> Value {
-    let target = object(
-        "What the policy is about: a service of its own namespace.",
-        json!({
-            "group": words("The group of the target: that of services.", &["", "core"]),
-            "kind": words("The kind of the target.", &["Service"]),
-            "name": text("The name of the service.", 63, LABEL),
-        }),
-        &["kind", "name"],
-    );
-    let targets = with(
-        json!({
-            "description": "The services that the policy is about. Of several policies about one service the oldest holds.",
-            "type": "array",
-            "minItems": 1,
-            "maxItems": 16,
-            "x-kubernetes-list-type": "atomic",
-            "items": target,
-        }),
-        &rule(
-            "self.all(one, self.exists_one(other, other.name == one.name))",
-            "a target stands twice; keep one of the two",
-        ),
-    );
-    let limit = |what: &str| duration(what, "1ms", "99999h");
-    let timeouts = json!({
-        "connect": limit("TCP connect and TLS handshake together. Default 1s."),
-        "request": limit("A whole request, where no route says otherwise. Default none."),
-        "idle": limit("Idle connections of HTTP (default 5m), silent ones of other protocols (default 1h)."),
-    });
-    let algorithms = ["least-request", "round-robin", "random"];
-    let balancer = json!({
-        "algorithm": words("How an endpoint is chosen. Default `least-request`.", &algorithms),
-    });
-    let spec = json!({
-        "targetRefs": targets,
-        "timeouts": object("How long callers wait.", timeouts, &[]),
-        "loadBalancer": object("How calls are spread over the endpoints.", balancer, &[]),
-    });
-    let spec =
-        object("What is wanted. Whatever is left out keeps its default.", spec, &["targetRefs"]);
-    root("How callers treat a service.", &spec, &["spec"])
-}
 
 pub(super) fn mesh_config() -> Value {
     let sampling = text("The share of new traces that is kept. Default `1%`.", 9, PERCENT);
@@ -158,5 +118,12 @@ fn rule(rule: &str, message: &str) -> Value {
 /// `schema` and one rule in CEL.
 fn with(mut schema: Value, rule: &Value) -> Value {
     schema["x-kubernetes-validations"] = json!([rule]);
+    schema
+}
+
+/// `schema` and several rules in CEL, each with its message.
+fn when(mut schema: Value, rules: &[(&str, &str)]) -> Value {
+    let rules: Vec<Value> = rules.iter().map(|(cel, message)| rule(cel, message)).collect();
+    schema["x-kubernetes-validations"] = json!(rules);
     schema
 }
