@@ -9,10 +9,14 @@
 //! cell per service), `control` (discovery and agent streams), `join`, `last_good`, `admin`,
 //! `command`, `ready`, `probes`; `run` ties all of it into one process.
 
+pub mod adaptive;
 pub mod admin;
 pub mod balance;
+pub mod bell;
+pub mod budget;
 pub mod captured;
 pub mod circuit;
+pub mod clock;
 pub mod cluster;
 pub mod command;
 pub mod connect;
@@ -46,6 +50,7 @@ pub mod slots;
 pub mod stream;
 pub mod tcp;
 pub mod trace;
+pub mod tries;
 pub mod view;
 pub mod vitals;
 pub mod worker;

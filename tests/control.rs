@@ -218,7 +218,7 @@ async fn metrics_and_traces_are_taken_and_commands_answered() {
         mtls: true,
         ..Edge::default()
     };
-    let requests = vec![RequestCount { status: 200, reason: String::new(), count: 7 }];
+    let requests = vec![RequestCount { status: 200, reason: String::new(), count: 7, grpc: None }];
     let edges = vec![EdgeMetrics { edge: Some(edge), requests, ..EdgeMetrics::default() }];
     web.say(up::Message::Metrics(Metrics { edges, spans_dropped: 0 })).await;
     let span =

@@ -17,10 +17,10 @@ mod proxy;
 mod secrets;
 
 pub(crate) use conn::Conn;
-pub(crate) use mesh::Mesh;
+pub(crate) use mesh::{Builder, Mesh};
 pub(crate) use message::Answer;
 pub(crate) use origin::{Origin, chunked, ok};
-pub(crate) use proxy::Proxy;
+pub(crate) use proxy::{Proxy, Starting};
 pub(crate) use secrets::{Forger, Tunnel};
 
 /// Nothing that is waited for takes longer, on a busy machine either.

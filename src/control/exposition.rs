@@ -19,8 +19,9 @@ pub fn counts(edges: &Edges) -> Vec<EdgeCounts> {
 }
 
 fn count(edge: &Edge, totals: &Totals) -> EdgeCounts {
-    let requests = totals.answers.iter().map(|((status, reason), count)| RequestCount {
+    let requests = totals.answers.iter().map(|((status, grpc, reason), count)| RequestCount {
         status: u16::try_from(*status).unwrap_or(0),
+        grpc: *grpc,
         reason: reason.clone().into(),
         count: *count,
     });

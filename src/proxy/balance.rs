@@ -9,14 +9,24 @@ use crate::resource::Algorithm;
 #[cfg(test)]
 mod tests;
 
-/// Picks an endpoint of `port`, another than `avoid` where there is one. `random` is uniform.
-/// `None` where there is no endpoint at all.
-pub fn pick(
+/// What is asked of a choice.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wish<'a> {
+    /// Endpoints that were tried already, by [`Endpoint::id`]: others are chosen where there are
+    /// any.
+    pub avoid: &'a [u64],
+    /// What leads to the endpoint under a consistent algorithm; `None` is at random.
+    pub hash: Option<u64>,
+}
+
+/// Picks an endpoint of `port`, another than those of `wish.avoid` where there is one. `random` is
+/// uniform. `None` where there is no endpoint at all.
+pub fn pick<'p>(
     algorithm: Algorithm,
-    port: &Port,
-    avoid: Option<u64>,
+    port: &'p Port,
+    wish: &Wish<'_>,
     random: u64,
-) -> Option<&Arc<Endpoint>> {
+) -> Option<&'p Arc<Endpoint>> {
     let endpoints = &port.endpoints;
     let count = endpoints.len();
     if count < 2 {
@@ -28,10 +38,11 @@ pub fn pick(
         Algorithm::LeastRequest | Algorithm::Ewma => less_busy(endpoints, random),
     };
     let found = endpoints.get(first)?;
-    match avoid {
-        Some(id) if found.id == id => endpoints.get((first + 1) % count),
-        _ => Some(found),
+    if !wish.avoid.contains(&found.id) {
+        return Some(found);
     }
+    let mut after = endpoints.iter().cycle().skip(first + 1).take(count);
+    after.find(|other| !wish.avoid.contains(&other.id)).or(Some(found))
 }
 
 /// The less busy of two different random ones (Mitzenmacher, "The Power of Two Choices", 2001).

@@ -7,11 +7,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 
 use crate::names::{Identity, ObjectName, Protocol, ProxyId, ServiceName};
+use crate::proxy::bell::Bell;
 use crate::proxy::circuit::Circuit;
 use crate::proxy::flight::Verdict;
 use crate::proxy::service::BuildError;
@@ -80,7 +81,13 @@ pub struct Endpoint {
 impl ClusterCell {
     /// An empty cell.
     pub fn new(name: ServiceName) -> Self {
-        Self { name, circuit: Arc::default(), state: ArcSwapOption::empty() }
+        Self::with_bell(name, Arc::default())
+    }
+
+    /// An empty cell that calls other threads by `bell`.
+    pub fn with_bell(name: ServiceName, bell: Arc<Bell>) -> Self {
+        let circuit = Arc::new(Circuit::new(bell));
+        Self { name, circuit, state: ArcSwapOption::empty() }
     }
 
     /// What is known now; `None` before the first resource.
@@ -112,7 +119,7 @@ impl ClusterCell {
         });
         let ports = ports.collect();
         let (policy, circuit) = (cluster.policy.clone(), Arc::clone(&self.circuit));
-        circuit.limit(&policy.circuit_breaker);
+        circuit.limit(&policy.circuit_breaker, policy.shadow);
         self.state.store(Some(Arc::new(Cluster { policy, circuit, ports })));
         Ok(())
     }
@@ -152,8 +159,12 @@ impl Cluster {
             || self.policy.circuit_breaker.adaptive.is_some()
     }
 
-    /// A try at `endpoint` came to an end.
-    pub fn learn(&self, _endpoint: &Endpoint, _verdict: Verdict) {}
+    /// A try at `endpoint`, begun at `began`, came to an end.
+    pub fn learn(&self, _endpoint: &Endpoint, _verdict: Verdict, _began: Instant) {}
+
+    /// The standing of an endpoint has changed, or time has passed while some warm up: what is
+    /// chosen from is made anew.
+    pub fn refresh(&self, _now_ms: u64) {}
 
     /// All ports.
     pub fn ports(&self) -> &[Port] {

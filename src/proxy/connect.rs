@@ -8,14 +8,15 @@ use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::certs::tls;
+use crate::certs::tls::{self, Tls};
 use crate::certs::{VerifyFailure, failure_of};
 use crate::names::{Identity, ServiceName};
+use crate::proxy::captured::OwnPod;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::pool::{MAX_AGE, Upstream};
 use crate::proxy::stream::{Side, Stream};
 use crate::proxy::worker::Worker;
-use crate::resource::OutboundMode::RegistryOnly;
+use crate::resource::OutboundMode;
 use crate::telemetry::reason::Reason;
 
 /// What the caller says is coming (ALPN, RFC 7301).
@@ -61,6 +62,17 @@ pub struct Terms<'a> {
     pub service: &'a ServiceName,
 }
 
+/// Who dials: what it takes, beside the endpoint. Workers have it, and the thread that checks health.
+#[derive(Debug, Clone, Copy)]
+pub struct Dialer<'a> {
+    /// Credentials and roots.
+    pub tls: &'a Tls,
+    /// What may be called outside of the mesh.
+    pub outbound: OutboundMode,
+    /// How calls of the own pod come in, where the endpoint is in it.
+    pub own_pod: Option<&'a OwnPod>,
+}
+
 /// Connects to `endpoint`.
 ///
 /// # Errors
@@ -70,75 +82,92 @@ pub async fn open(
     endpoint: &Endpoint,
     terms: Terms<'_>,
 ) -> Result<Upstream, Reason> {
-    match tokio::time::timeout(terms.timeout, dial(worker, endpoint, terms)).await {
-        Ok(Ok((stream, life))) => Ok(Upstream {
-            side: Side::new(stream),
-            endpoint: endpoint.id,
-            expires: worker.slots.now() + life,
-            idle_limit: terms.idle_limit,
-            reused: false,
-        }),
-        Ok(Err(reason)) => Err(reason),
-        Err(_) => Err(Reason::ConnectTimeout),
-    }
-}
-
-async fn dial(
-    worker: &Worker,
-    endpoint: &Endpoint,
-    terms: Terms<'_>,
-) -> Result<(Stream, Duration), Reason> {
-    let failed = |error| {
-        tracing::debug!(address = %endpoint.address, %error, "no connection");
-        Reason::ConnectFailure
-    };
-    let Some(identity) = &endpoint.identity else {
-        if endpoint.registered && worker.shared.directory.mesh().outbound == RegistryOnly {
-            return Err(Reason::NotRegistered);
-        }
-        let tcp = TcpStream::connect(endpoint.address).await.map_err(failed)?;
-        // A socket that refuses the option still works, only slower.
-        let _ = tcp.set_nodelay(true);
-        return Ok((Stream::Plain(tcp), MAX_AGE));
-    };
     // Our own pod is reached through our own inbound side, which nothing else would capture for.
     let own_pod = worker.duties.own_pod.as_ref().filter(|_| worker.is_local(endpoint.address.ip()));
-    let (tcp, _note) = match own_pod {
-        Some(own_pod) => {
-            let (tcp, note) = own_pod.connect(endpoint.address).await.map_err(failed)?;
-            (tcp, Some(note))
-        }
-        None => (TcpStream::connect(endpoint.address).await.map_err(failed)?, None),
+    let dialer = Dialer {
+        tls: &worker.shared.tls,
+        outbound: worker.shared.directory.mesh().outbound,
+        own_pod: own_pod.map(|own_pod| &**own_pod),
     };
-    let _ = tcp.set_nodelay(true);
-    encrypt(worker, tcp, identity, terms).await
+    let (stream, life) = dialer.dial(endpoint, terms).await?;
+    Ok(Upstream {
+        side: Side::new(stream),
+        endpoint: endpoint.id,
+        expires: worker.slots.now() + life,
+        idle_limit: terms.idle_limit,
+        reused: false,
+    })
 }
 
-async fn encrypt(
-    worker: &Worker,
-    tcp: TcpStream,
-    identity: &Identity,
-    terms: Terms<'_>,
-) -> Result<(Stream, Duration), Reason> {
-    let now = SystemTime::now();
-    let own = worker.shared.tls.credentials().not_after();
-    if own <= now {
-        return Err(Reason::CertExpired);
+impl Dialer<'_> {
+    /// Connects to `endpoint`; also how long the connection may live.
+    ///
+    /// # Errors
+    /// The reason for which the request fails.
+    pub async fn dial(
+        &self,
+        endpoint: &Endpoint,
+        terms: Terms<'_>,
+    ) -> Result<(Stream, Duration), Reason> {
+        let dialed = tokio::time::timeout(terms.timeout, self.connect(endpoint, terms)).await;
+        dialed.unwrap_or(Err(Reason::ConnectTimeout))
     }
-    let config = worker.shared.tls.client_config(identity, &[terms.alpn.as_bytes()]);
-    let sni = format!("{}.{}", terms.service.name, terms.service.namespace);
-    let sni = ServerName::try_from(sni).map_err(|_| Reason::Internal)?;
-    let stream = TlsConnector::from(config).connect(sni, tcp).await.map_err(|error| {
-        tracing::warn!(expected = %identity, %error, "no mutual TLS with the endpoint");
-        tls_reason(&error)
-    })?;
-    let session = stream.get_ref().1;
-    if session.alpn_protocol() != Some(terms.alpn.as_bytes()) {
-        return Err(Reason::ProtocolMismatch);
+
+    async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        terms: Terms<'_>,
+    ) -> Result<(Stream, Duration), Reason> {
+        let failed = |error| {
+            tracing::debug!(address = %endpoint.address, %error, "no connection");
+            Reason::ConnectFailure
+        };
+        let Some(identity) = &endpoint.identity else {
+            if endpoint.registered && self.outbound == OutboundMode::RegistryOnly {
+                return Err(Reason::NotRegistered);
+            }
+            let tcp = TcpStream::connect(endpoint.address).await.map_err(failed)?;
+            // A socket that refuses the option still works, only slower.
+            let _ = tcp.set_nodelay(true);
+            return Ok((Stream::Plain(tcp), MAX_AGE));
+        };
+        let (tcp, _note) = match self.own_pod {
+            Some(own_pod) => {
+                let (tcp, note) = own_pod.connect(endpoint.address).await.map_err(failed)?;
+                (tcp, Some(note))
+            }
+            None => (TcpStream::connect(endpoint.address).await.map_err(failed)?, None),
+        };
+        let _ = tcp.set_nodelay(true);
+        self.encrypt(tcp, identity, terms).await
     }
-    let peer = session.peer_certificates().and_then(tls::peer_not_after).unwrap_or(now);
-    let valid = peer.min(own).duration_since(now).unwrap_or_default();
-    Ok((Stream::Dialed(Box::new(stream)), valid.min(MAX_AGE)))
+
+    async fn encrypt(
+        &self,
+        tcp: TcpStream,
+        identity: &Identity,
+        terms: Terms<'_>,
+    ) -> Result<(Stream, Duration), Reason> {
+        let now = SystemTime::now();
+        let own = self.tls.credentials().not_after();
+        if own <= now {
+            return Err(Reason::CertExpired);
+        }
+        let config = self.tls.client_config(identity, &[terms.alpn.as_bytes()]);
+        let sni = format!("{}.{}", terms.service.name, terms.service.namespace);
+        let sni = ServerName::try_from(sni).map_err(|_| Reason::Internal)?;
+        let stream = TlsConnector::from(config).connect(sni, tcp).await.map_err(|error| {
+            tracing::warn!(expected = %identity, %error, "no mutual TLS with the endpoint");
+            tls_reason(&error)
+        })?;
+        let session = stream.get_ref().1;
+        if session.alpn_protocol() != Some(terms.alpn.as_bytes()) {
+            return Err(Reason::ProtocolMismatch);
+        }
+        let peer = session.peer_certificates().and_then(tls::peer_not_after).unwrap_or(now);
+        let valid = peer.min(own).duration_since(now).unwrap_or_default();
+        Ok((Stream::Dialed(Box::new(stream)), valid.min(MAX_AGE)))
+    }
 }
 
 /// The reason for which a handshake failed.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::names::{RuleId, ServiceName};
-use crate::proxy::balance;
+use crate::proxy::balance::{self, Wish};
 use crate::proxy::cluster::{Cluster, Endpoint};
 use crate::proxy::service::{Backend, Rule};
 use crate::resource::{HeaderEdit, Timeouts};
@@ -110,6 +110,17 @@ pub struct Decision {
     pub backend: usize,
     /// Who can answer.
     pub pool: Endpoints,
+    /// What keeps the client at its endpoint.
+    pub affinity: Affinity,
+}
+
+/// What keeps a client at its endpoint; nothing but where the algorithm is a consistent one.
+#[derive(Debug, Clone, Default)]
+pub struct Affinity {
+    /// The hash that leads to the endpoint.
+    pub hash: Option<u64>,
+    /// The `set-cookie` that the answer carries, where the request had no such cookie.
+    pub cookie: Option<Box<HeaderEdit>>,
 }
 
 /// Who can answer.
@@ -165,6 +176,12 @@ impl Decision {
         self.rule.as_ref().map(|rule| rule.timeouts).unwrap_or_default()
     }
 
+    /// Chooses an endpoint, another than those of `avoid` (by id) where there is one. Each call is a
+    /// choice of its own: the caller keeps what it got.
+    pub fn pick(&self, avoid: &[u64]) -> Option<Arc<Endpoint>> {
+        self.pool.pick(&Wish { avoid, hash: self.affinity.hash })
+    }
+
     /// A refusal in the name of the rule that decided.
     pub fn refuse(&self, reason: Reason) -> Refusal {
         let rule = self.rule.as_ref().map(|rule| rule.id.clone());
@@ -173,16 +190,16 @@ impl Decision {
 }
 
 impl Endpoints {
-    /// Chooses an endpoint, another than `avoid` where there is one.
-    pub fn pick(&self, avoid: Option<u64>) -> Option<Arc<Endpoint>> {
+    /// Chooses an endpoint as `wish` says.
+    pub fn pick(&self, wish: &Wish<'_>) -> Option<Arc<Endpoint>> {
         match self {
             Self::App(endpoint) | Self::Host(endpoint) => Some(Arc::clone(endpoint)),
             Self::Mesh(cluster, port) => {
                 let algorithm = cluster.policy.load_balancer.algorithm;
-                balance::pick(algorithm, cluster.port(*port)?, avoid, fastrand::u64(..)).cloned()
+                balance::pick(algorithm, cluster.port(*port)?, wish, fastrand::u64(..)).cloned()
             }
             Self::Outside(endpoints) => {
-                let other = |endpoint: &&Arc<Endpoint>| Some(endpoint.id) != avoid;
+                let other = |endpoint: &&Arc<Endpoint>| !wish.avoid.contains(&endpoint.id);
                 endpoints.iter().find(other).or_else(|| endpoints.first()).cloned()
             }
         }

@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use crate::names::{Namespace, ServiceName, TrustDomain};
 use crate::resource::{self, OutboundMode};
 
+use super::bell::Bell;
 use super::cluster::ClusterCell;
 use super::service::ServiceTable;
 use book::Book;
@@ -140,6 +141,7 @@ pub struct Directory {
     addresses: Book<SocketAddr, (ServiceName, u16)>,
     hosts: Book<IpAddr, Arc<HostCell>>,
     wanted: Notify,
+    bell: Arc<Bell>,
     /// Whole seconds since the control thread began; coarse on purpose.
     clock: AtomicU32,
     generation: AtomicU64,
@@ -164,6 +166,7 @@ impl Directory {
             addresses: Book::default(),
             hosts: Book::default(),
             wanted: Notify::new(),
+            bell: Arc::default(),
             clock: AtomicU32::new(0),
             generation: AtomicU64::new(0),
         }
@@ -232,8 +235,18 @@ impl Directory {
     /// The pool of `service`, made empty where there is none yet.
     pub fn cluster(&self, service: &ServiceName) -> Arc<ClusterCell> {
         let mut clusters = self.clusters.lock();
-        let fresh = || Arc::new(ClusterCell::new(service.clone()));
+        let fresh = || Arc::new(ClusterCell::with_bell(service.clone(), Arc::clone(&self.bell)));
         Arc::clone(clusters.entry(service.clone()).or_insert_with(fresh))
+    }
+
+    /// By which pools call other threads.
+    pub fn bell(&self) -> &Bell {
+        &self.bell
+    }
+
+    /// The pools of all services in use.
+    pub fn live_clusters(&self) -> Vec<Arc<ClusterCell>> {
+        self.clusters.lock().values().cloned().collect()
     }
 
     /// The mesh-wide settings.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use crate::proxy::cluster::{Cluster, Endpoint};
 use crate::proxy::decide::Endpoints;
@@ -26,19 +27,22 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Flight {
     endpoint: Arc<Endpoint>,
-    /// The cluster that wants to hear the verdict; `None` where nothing learns from it.
-    cluster: Option<Arc<Cluster>>,
+    /// The cluster that wants to hear the verdict, and when the try began; `None` where nothing
+    /// learns from it.
+    learner: Option<(Arc<Cluster>, Instant)>,
 }
 
 impl Flight {
     /// Begins a try at an endpoint that [`Endpoints::pick`] gave.
     pub fn begin(pool: &Endpoints, endpoint: Arc<Endpoint>) -> Self {
         endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
-        let cluster = match pool {
-            Endpoints::Mesh(cluster, _) if cluster.learns() => Some(Arc::clone(cluster)),
+        let learner = match pool {
+            Endpoints::Mesh(cluster, _) if cluster.learns() => {
+                Some((Arc::clone(cluster), Instant::now()))
+            }
             _ => None,
         };
-        Self { endpoint, cluster }
+        Self { endpoint, learner }
     }
 
     /// The endpoint.
@@ -48,8 +52,8 @@ impl Flight {
 
     /// Ends it.
     pub fn end(mut self, verdict: Verdict) {
-        if let Some(cluster) = self.cluster.take() {
-            cluster.learn(&self.endpoint, verdict);
+        if let Some((cluster, began)) = self.learner.take() {
+            cluster.learn(&self.endpoint, verdict, began);
         }
     }
 }

@@ -113,7 +113,7 @@ pub async fn send(
     loop {
         // Tells whoever gives up on this future whether an answer is on its way.
         client.head.status = 0;
-        let Some(endpoint) = decision.pool.pick(avoid) else {
+        let Some(endpoint) = decision.pick(avoid.as_slice()) else {
             return Sent::failed(Reason::NoEndpoints);
         };
         let flight = Flight::begin(&decision.pool, Arc::clone(&endpoint));
@@ -160,7 +160,7 @@ fn another(
 ) -> Option<u64> {
     let connect = matches!(reason, Reason::ConnectFailure | Reason::ConnectTimeout);
     let first = avoided.is_none();
-    let elsewhere = || decision.pool.pick(Some(failed.id)).is_some_and(|next| next.id != failed.id);
+    let elsewhere = || decision.pick(&[failed.id]).is_some_and(|next| next.id != failed.id);
     (connect && first && elsewhere()).then_some(failed.id)
 }
 

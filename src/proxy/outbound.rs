@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::names::{Namespace, Protocol, ServiceName};
 use crate::proxy::cluster::Endpoint;
-use crate::proxy::decide::{Decision, Endpoints, Refusal};
+use crate::proxy::decide::{Affinity, Decision, Endpoints, Refusal};
 use crate::proxy::detect::{self, Kind};
 use crate::proxy::directory::{Destination, HostCell, Lookup, Miss, ServiceCell};
 use crate::proxy::h2;
@@ -263,6 +263,7 @@ fn in_mesh(table: &ServiceTable, rule: &Arc<Rule>) -> Result<Decision, Refusal> 
         service: table.name.clone(),
         backend: index.unwrap_or_default(),
         pool: Endpoints::Mesh(cluster, backend.port),
+        affinity: Affinity::default(),
         rule: Some(Arc::clone(rule)),
     })
 }
@@ -293,6 +294,7 @@ fn beyond(worker: &Worker, destination: &str, endpoints: Arc<[Arc<Endpoint>]>) -
         rule: None,
         backend: 0,
         pool: Endpoints::Outside(endpoints),
+        affinity: Affinity::default(),
     }
 }
 
@@ -309,6 +311,7 @@ fn host(worker: &Worker, cell: &HostCell, endpoint: &Arc<Endpoint>) -> Result<De
         rule: None,
         backend: 0,
         pool: Endpoints::Host(Arc::clone(endpoint)),
+        affinity: Affinity::default(),
     })
 }
 

@@ -1,5 +1,6 @@
 //! The last stage: what a request leaves behind in counters and spans.
 
+use std::cell::OnceCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ pub struct Caller {
     pub label: Arc<str>,
     /// The counters of this caller.
     pub edge: Arc<Edge>,
+    /// The counters of its gRPC calls; made with the first.
+    grpc: OnceCell<Arc<Edge>>,
 }
 
 impl Caller {
@@ -51,7 +54,14 @@ impl Caller {
             protocol,
             mtls: identity.is_some(),
         });
-        Self { app, identity, client_cert, label, edge }
+        Self { app, identity, client_cert, label, edge, grpc: OnceCell::new() }
+    }
+
+    /// The counters of calls of gRPC: its connections carry others too.
+    fn grpc(&self, worker: &Worker) -> &Arc<Edge> {
+        self.grpc.get_or_init(|| {
+            worker.cold_edge(&EdgeKey { protocol: Protocol::Grpc, ..self.edge.key().clone() })
+        })
     }
 }
 
@@ -63,10 +73,14 @@ fn stranger(peer: Option<IpAddr>) -> String {
 }
 
 /// What a request came to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outcome {
     /// The status that the client saw; 0 for none.
     pub status: u16,
+    /// It was a call of gRPC.
+    pub is_grpc: bool,
+    /// The code of gRPC that the client saw, where it saw one.
+    pub grpc_code: Option<u32>,
     /// The proxy's own reason.
     pub reason: Option<Reason>,
     /// Bytes of the request's body.
@@ -78,7 +92,7 @@ pub struct Outcome {
 impl Outcome {
     /// The proxy's own answer.
     pub fn own(reason: Reason) -> Self {
-        Self { status: reason.status(), reason: Some(reason), request_bytes: 0, response_bytes: 0 }
+        Self { status: reason.status(), reason: Some(reason), ..Self::default() }
     }
 
     /// The proxy's own answer to what it does not pass on.
@@ -156,7 +170,8 @@ pub fn inbound(
     (trace, started): (Trace, Instant),
 ) {
     let took = started.elapsed();
-    count(&caller.edge, outcome, took);
+    let edge = if outcome.is_grpc { caller.grpc(worker) } else { &caller.edge };
+    count(edge, outcome, took);
     let details = Details {
         service: &worker.labels.service,
         peer: &caller.label,
@@ -187,9 +202,7 @@ pub fn outbound_edge(
     };
     match endpoint {
         Some(endpoint) if decision.destination_id != 0 => {
-            let http2 = matches!(protocol, Protocol::Http2 | Protocol::Grpc);
-            let kind = u64::from(http2) << 1 | u64::from(protocol == Protocol::Tcp);
-            worker.edge((decision.destination_id, endpoint.id, kind), key)
+            worker.edge((decision.destination_id, endpoint.id, protocol as u64), key)
         }
         _ => worker.cold_edge(&key()),
     }
@@ -210,7 +223,7 @@ fn outbound_key(worker: &Worker, protocol: Protocol) -> EdgeKey {
 }
 
 fn count(edge: &Edge, outcome: &Outcome, took: Duration) {
-    edge.record(outcome.status, outcome.reason, took);
+    edge.record_call(outcome.status, outcome.grpc_code, outcome.reason, took);
     edge.add_bytes(outcome.request_bytes, outcome.response_bytes);
 }
 

@@ -293,7 +293,7 @@ impl Connection {
         record: (Trace, Instant),
     ) -> Next {
         let request_bytes = outgoing.upload.moved();
-        let mut outcome = Outcome { status: 0, reason: None, request_bytes, response_bytes: 0 };
+        let mut outcome = Outcome { request_bytes, ..Outcome::default() };
         let next = match sent.result {
             Ok(Answered { status, client_kept, body_bytes, .. }) => {
                 outcome = Outcome { status, response_bytes: body_bytes, ..outcome };

@@ -11,6 +11,7 @@ use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 
 use crate::names::{Protocol, ServiceName};
+use crate::proxy::balance::Wish;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::connect::{self, Alpn};
 use crate::proxy::decide::Endpoints;
@@ -228,7 +229,8 @@ async fn open(
     let mut failed: Option<(u64, Reason)> = None;
     loop {
         let avoid = failed.map(|(id, _)| id);
-        let endpoint = pool.pick(avoid).ok_or(Reason::NoEndpoints)?;
+        let wish = Wish { avoid: avoid.as_slice(), hash: None };
+        let endpoint = pool.pick(&wish).ok_or(Reason::NoEndpoints)?;
         if let Some((id, reason)) = failed
             && id == endpoint.id
         {

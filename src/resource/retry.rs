@@ -35,9 +35,9 @@ pub struct RetryOn {
     pub connect_failure: bool,
     /// The endpoint refused the stream unseen (REFUSED_STREAM, GOAWAY).
     pub refused_stream: bool,
-    /// 502, 503, 504.
+    /// 502, 503, 504; also where the proxy would have to answer so itself, for want of an answer.
     pub gateway_error: bool,
-    /// 500 to 599.
+    /// 500 to 599; also for want of an answer.
     pub server_error: bool,
     /// The connection ended before an answer, or the try took too long.
     pub reset: bool,
@@ -64,18 +64,29 @@ pub struct RetryBudget {
 /// The largest body that is kept where nothing else is said, 64 KiB.
 pub const DEFAULT_MAX_BODY: u32 = 64 * 1024;
 
+impl Retry {
+    /// The default.
+    pub const DEFAULT: Self = Self {
+        attempts: 1,
+        on: RetryOn {
+            connect_failure: true,
+            refused_stream: true,
+            gateway_error: false,
+            server_error: false,
+            reset: false,
+        },
+        status_codes: Vec::new(),
+        grpc_codes: Vec::new(),
+        any_method: false,
+        backoff: RetryBackoff { base: Duration::ZERO, max: Duration::ZERO },
+        budget: None,
+        max_body: DEFAULT_MAX_BODY,
+        hedge_after: None,
+    };
+}
+
 impl Default for Retry {
     fn default() -> Self {
-        Self {
-            attempts: 1,
-            on: RetryOn { connect_failure: true, refused_stream: true, ..RetryOn::default() },
-            status_codes: Vec::new(),
-            grpc_codes: Vec::new(),
-            any_method: false,
-            backoff: RetryBackoff::default(),
-            budget: None,
-            max_body: DEFAULT_MAX_BODY,
-            hedge_after: None,
-        }
+        Self::DEFAULT
     }
 }

@@ -96,14 +96,22 @@ impl EdgeCounts {
     }
 
     /// Adds requests with one answer.
-    pub fn add_request(&mut self, status: u16, reason: Cow<'static, str>, count: u64) {
+    pub fn add_request(
+        &mut self,
+        status: u16,
+        grpc: Option<u32>,
+        reason: Cow<'static, str>,
+        count: u64,
+    ) {
         if count == 0 {
             return;
         }
-        let same = |one: &&mut RequestCount| one.status == status && one.reason == reason;
+        let same = |one: &&mut RequestCount| {
+            one.status == status && one.grpc == grpc && one.reason == reason
+        };
         match self.requests.iter_mut().find(same) {
             Some(one) => one.count = one.count.saturating_add(count),
-            None => self.requests.push(RequestCount { status, reason, count }),
+            None => self.requests.push(RequestCount { status, grpc, reason, count }),
         }
     }
 
@@ -122,10 +130,12 @@ impl EdgeCounts {
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         let mut delta = Self::zero(self.key.clone());
-        for RequestCount { status, reason, count } in &self.requests {
-            let same = |one: &&RequestCount| one.status == *status && one.reason == *reason;
+        for RequestCount { status, grpc, reason, count } in &self.requests {
+            let same = |one: &&RequestCount| {
+                one.status == *status && one.grpc == *grpc && one.reason == *reason
+            };
             let seen = before.requests.iter().find(same).map_or(0, |one| one.count);
-            delta.add_request(*status, reason.clone(), count.saturating_sub(seen));
+            delta.add_request(*status, *grpc, reason.clone(), count.saturating_sub(seen));
         }
         delta.durations = self.durations.since(&before.durations);
         delta.duration_sum_us = self.duration_sum_us.saturating_sub(before.duration_sum_us);

@@ -106,6 +106,8 @@ struct Answer {
 pub struct RequestCount {
     /// HTTP status; 0 where none was sent.
     pub status: u16,
+    /// The gRPC code; `None` where there was none, or the call was none of gRPC.
+    pub grpc: Option<u32>,
     /// The word of the reason where a proxy answered itself; else empty.
     pub reason: Cow<'static, str>,
     /// How many.
@@ -190,7 +192,19 @@ impl Edge {
     /// itself, and how long it took.
     #[inline]
     pub fn record(&self, status: u16, reason: Option<Reason>, duration: Duration) {
-        add(self.answer(status, reason), 1);
+        self.record_call(status, None, reason, duration);
+    }
+
+    /// As [`Edge::record`], with the code of a gRPC call.
+    #[inline]
+    pub fn record_call(
+        &self,
+        status: u16,
+        grpc: Option<u32>,
+        reason: Option<Reason>,
+        duration: Duration,
+    ) {
+        add(self.answer(pack(status, grpc, reason)), 1);
         let micros = micros(duration);
         self.durations.record(micros);
         add(&self.duration_sum_us, micros);
@@ -215,8 +229,7 @@ impl Edge {
 
     /// The counter of an answer. Few differ per edge, so a short walk beats a table of 500.
     #[inline]
-    fn answer(&self, status: u16, reason: Option<Reason>) -> &AtomicU64 {
-        let what = pack(status, reason);
+    fn answer(&self, what: u32) -> &AtomicU64 {
         for answer in &self.answers {
             match answer.what.load(Ordering::Relaxed) {
                 found if found == what => return &answer.count,
@@ -229,22 +242,20 @@ impl Edge {
             }
         }
         let [none, classes @ ..] = &self.classes;
-        usize::from(status / 100)
-            .checked_sub(1)
-            .and_then(|class| classes.get(class))
-            .unwrap_or(none)
+        let class = (what & STATUS_MASK) as usize / 100;
+        class.checked_sub(1).and_then(|class| classes.get(class)).unwrap_or(none)
     }
 
     /// Adds the counts so far to `sum`.
     pub(super) fn add_to(&self, sum: &mut EdgeCounts) {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         for answer in &self.answers {
-            if let Some((status, reason)) = unpack(answer.what.load(Ordering::Relaxed)) {
-                sum.add_request(status, reason.into(), load(&answer.count));
+            if let Some((status, grpc, reason)) = unpack(answer.what.load(Ordering::Relaxed)) {
+                sum.add_request(status, grpc, reason.into(), load(&answer.count));
             }
         }
         for (class, count) in (0_u16..).zip(&self.classes) {
-            sum.add_request(class * 100, "".into(), load(count));
+            sum.add_request(class * 100, None, "".into(), load(count));
         }
         self.durations.add_to(&mut sum.durations);
         sum.duration_sum_us += load(&self.duration_sum_us);
@@ -261,15 +272,27 @@ pub(super) fn add(counter: &AtomicU64, amount: u64) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
 }
 
-/// Status, reason plus one, and a bit that tells it from an empty slot.
-fn pack(status: u16, reason: Option<Reason>) -> u32 {
+/// The bits of the status in what [`pack`] makes.
+const STATUS_MASK: u32 = 0x3ff;
+
+/// The largest gRPC code that is told apart; the protocol has 16.
+const MAX_GRPC: u32 = 62;
+
+/// What a code that gRPC does not know is counted as: its `UNKNOWN`.
+const UNKNOWN_GRPC: u32 = 2;
+
+/// Status, gRPC code plus one, reason plus one, and a bit that tells it from an empty slot.
+fn pack(status: u16, grpc: Option<u32>, reason: Option<Reason>) -> u32 {
     let reason = reason.map_or(0, |reason| u32::from(reason as u8) + 1);
-    1 << 31 | reason << 16 | u32::from(status)
+    let known = |code| if code <= MAX_GRPC { code } else { UNKNOWN_GRPC };
+    let grpc = grpc.map_or(0, |code| known(code) + 1);
+    1 << 31 | reason << 16 | grpc << 10 | u32::from(status) & STATUS_MASK
 }
 
-fn unpack(what: u32) -> Option<(u16, &'static str)> {
-    let status = u16::try_from(what & 0xffff).ok().filter(|_| what != 0)?;
+fn unpack(what: u32) -> Option<(u16, Option<u32>, &'static str)> {
+    let status = u16::try_from(what & STATUS_MASK).ok().filter(|_| what != 0)?;
+    let grpc = ((what >> 10) & 0x3f).checked_sub(1);
     let reason = usize::try_from((what >> 16) & 0x7fff).ok()?.checked_sub(1);
     let word = reason.and_then(|index| Reason::ALL.get(index)).map_or("", |reason| reason.as_str());
-    Some((status, word))
+    Some((status, grpc, word))
 }

@@ -94,11 +94,13 @@ fn requests(text: &mut String, edges: &[Labelled<'_>]) {
         for one in &edge.requests {
             let flags = if one.reason.is_empty() { "-" } else { &one.reason };
             let code = one.status;
+            let grpc = one.grpc.map(|code| format!(",grpc_response_status=\"{code}\""));
             line(
                 text,
                 format_args!(
-                    "istio_requests_total{{{labels},response_code=\"{code}\",response_flags=\"{}\"}} {}",
+                    "istio_requests_total{{{labels},response_code=\"{code}\",response_flags=\"{}\"{}}} {}",
                     escape(flags),
+                    grpc.unwrap_or_default(),
                     one.count
                 ),
             );

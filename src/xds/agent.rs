@@ -215,6 +215,9 @@ pub struct RequestCount {
     /// How many.
     #[prost(uint64, tag = "3")]
     pub count: u64,
+    /// The code of a gRPC call, where it had one.
+    #[prost(uint32, optional, tag = "4")]
+    pub grpc: Option<u32>,
 }
 
 /// Sampled spans.

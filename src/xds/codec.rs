@@ -17,10 +17,13 @@ use super::discovery::{Any, WireResource};
 use crate::resource::{Key, Kind, Resource};
 
 mod address;
+mod balance;
 mod cluster;
 mod field;
 mod host;
 mod mesh;
+mod pool;
+mod retry;
 mod route;
 mod service;
 #[cfg(test)]

@@ -7,7 +7,12 @@ use std::thread::JoinHandle;
 use crate::support::{Conn, Mesh, Origin, Proxy, eventually};
 
 mod certificates;
+mod churn;
+mod crash;
+mod down;
 mod endpoints;
+mod soak;
+mod storm;
 
 const POST: &str = "POST / HTTP/1.1\r\nhost: app\r\ncontent-length: 2\r\n\r\nhi";
 

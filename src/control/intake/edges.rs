@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use crate::telemetry::grpc::is_failure;
 use crate::telemetry::histogram::{BUCKETS, Histogram};
 use crate::xds::agent::{Edge, EdgeMetrics};
 
@@ -20,7 +21,7 @@ pub const RATE_WINDOW: u64 = 10;
 /// Edges kept; further ones are counted as one, `other`.
 pub const EDGES_MAX: usize = 4_096;
 
-/// Different answers (status and reason) kept per edge.
+/// Different answers (status, gRPC code and reason) kept per edge.
 const ANSWERS_MAX: usize = 128;
 
 /// All edges.
@@ -48,8 +49,8 @@ struct Slot {
 /// Counts since the start.
 #[derive(Debug, Default, Clone)]
 pub struct Totals {
-    /// Requests by status and reason.
-    pub answers: BTreeMap<(u32, String), u64>,
+    /// Requests by status, gRPC code and reason.
+    pub answers: BTreeMap<(u32, Option<u32>, String), u64>,
     /// Durations.
     pub durations: Histogram,
     /// Their sum, microseconds.
@@ -166,7 +167,7 @@ impl Series {
         let Some(slot) = self.slots.back_mut() else { return };
         for answer in &metrics.requests {
             slot.requests += answer.count;
-            if answer.status >= 500 {
+            if answer.status >= 500 || answer.grpc.is_some_and(is_failure) {
                 slot.failures += answer.count;
             }
         }
@@ -188,10 +189,10 @@ impl Series {
 impl Totals {
     fn add(&mut self, metrics: EdgeMetrics) {
         for answer in metrics.requests {
-            let key = (answer.status, answer.reason);
+            let key = (answer.status, answer.grpc, answer.reason);
             let key = match self.answers.len() < ANSWERS_MAX || self.answers.contains_key(&key) {
                 true => key,
-                false => (0, "other".to_owned()),
+                false => (0, None, "other".to_owned()),
             };
             let total = self.answers.entry(key).or_default();
             *total = total.saturating_add(answer.count);

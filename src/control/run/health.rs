@@ -2,6 +2,7 @@
 //! if not why, and the mesh's metrics for Prometheus. Nothing else, and nothing secret.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -9,9 +10,17 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use crate::control::api;
 use crate::control::plane::Plane;
+
+#[cfg(test)]
+mod tests;
+
+/// How long it goes on serving when it is told to end: for so long others may be sent to its address,
+/// because nodes learn only a moment later that it leaves, and would find nobody.
+pub(super) const LAST_CALLS: Duration = Duration::from_secs(5);
 
 /// How the control plane is.
 #[derive(Debug)]
@@ -58,6 +67,24 @@ impl Health {
             .route("/metrics", get(metrics))
             .with_state(Arc::clone(self))
     }
+}
+
+/// Cancels `stop` when `last_calls` have passed since `shutdown`, at once where it never served; from
+/// the beginning says that it will.
+pub(super) async fn leave(
+    health: Arc<Health>,
+    shutdown: CancellationToken,
+    stop: CancellationToken,
+    last_calls: Duration,
+) {
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = stop.cancelled() => return,
+    }
+    if health.leaves() {
+        tokio::time::sleep(last_calls).await;
+    }
+    stop.cancel();
 }
 
 async fn readyz(State(health): State<Arc<Health>>) -> Response {

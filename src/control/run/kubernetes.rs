@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-use super::health::Health;
+use super::health::{self, Health};
 use super::listen::{Callers, JOINING, READY, Secure, accept_plain, accept_tls, part, serve_grpc};
 use super::{CertificateError, Parts, RunError, assemble, begin, finish, http, live, webhook};
 use crate::certs::{Authority, ClientAuth, ServerCertificate};
@@ -38,10 +38,6 @@ use crate::platform::kubernetes::{inject, roots, webhook as configuration};
 
 /// The longest wait between two questions to an API server that does not answer.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
-
-/// How long it goes on serving when it is told to end: for so long others may be sent to its address,
-/// because nodes learn only a moment later that it leaves, and would find nobody.
-const LAST_CALLS: Duration = Duration::from_secs(5);
 
 /// Where a control plane on a cluster listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +123,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, RunError> {
 pub async fn run(config: KubernetesConfig, shutdown: CancellationToken) -> Result<(), RunError> {
     let Sockets { proxies, api, webhook, metrics } = Sockets::bind(&config.addresses).await?;
     let (health, stop, mut tasks) = (Health::starting(), CancellationToken::new(), JoinSet::new());
-    tasks.spawn(leave(shutdown, stop.clone(), Arc::clone(&health)));
+    tasks.spawn(health::leave(Arc::clone(&health), shutdown, stop.clone(), health::LAST_CALLS));
     let (ready, plain) = mpsc::channel(READY);
     tasks.spawn(accept_plain(Acceptor::new(metrics), ready, stop.clone()));
     tasks.spawn(http::serve(ReceiverStream::new(plain), health.router(), stop.clone()));
@@ -153,18 +149,6 @@ pub async fn run(config: KubernetesConfig, shutdown: CancellationToken) -> Resul
     health.leaves();
     finish(tasks).await;
     ended
-}
-
-/// Ends everything [`LAST_CALLS`] after `shutdown`, and says from the beginning that it will.
-async fn leave(shutdown: CancellationToken, stop: CancellationToken, health: Arc<Health>) {
-    tokio::select! {
-        () = shutdown.cancelled() => {}
-        () = stop.cancelled() => return,
-    }
-    if health.leaves() {
-        tokio::time::sleep(LAST_CALLS).await;
-    }
-    stop.cancel();
 }
 
 /// What the plane is made of, once the API server has given it; `None`: stopped before.

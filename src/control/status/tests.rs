@@ -21,7 +21,7 @@ fn edge(destination: bool, mtls: bool) -> Edge {
 }
 
 fn add(edges: &mut Edges, edge: Edge, status: u32, count: u64) {
-    let requests = vec![RequestCount { status, reason: String::new(), count }];
+    let requests = vec![RequestCount { status, reason: String::new(), count, grpc: None }];
     edges.add(EdgeMetrics { edge: Some(edge), requests, ..EdgeMetrics::default() }, 1);
 }
 

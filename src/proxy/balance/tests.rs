@@ -34,7 +34,7 @@ fn round_robin_is_even_and_random_is_nearly() {
         let mut counts = [0i32; 3];
         let mut rng = fastrand::Rng::with_seed(1);
         for _ in 0..3000 {
-            let found = pick(algorithm, port, None, rng.u64(..)).unwrap();
+            let found = pick(algorithm, port, &Wish::default(), rng.u64(..)).unwrap();
             counts[usize::from(found.address.port() - 8000)] += 1;
         }
         assert!(counts.iter().all(|count| (count - 1000).abs() <= spread), "{counts:?}");
@@ -48,7 +48,7 @@ fn least_request_leaves_the_busy_one_alone() {
     port.endpoints[1].in_flight.store(100, Ordering::Relaxed);
     let mut rng = fastrand::Rng::with_seed(1);
     for _ in 0..1000 {
-        let found = pick(Algorithm::LeastRequest, port, None, rng.u64(..)).unwrap();
+        let found = pick(Algorithm::LeastRequest, port, &Wish::default(), rng.u64(..)).unwrap();
         assert_ne!(found.id, port.endpoints[1].id, "two choices always hold an idle one");
     }
 }
@@ -61,12 +61,14 @@ fn a_retry_goes_elsewhere_if_there_is_an_elsewhere() {
         let avoid = port.endpoints[0].id;
         for random in 0..64 {
             let random = fastrand::Rng::with_seed(random).u64(..);
-            let found = pick(Algorithm::LeastRequest, port, Some(avoid), random).unwrap();
+            let found =
+                pick(Algorithm::LeastRequest, port, &Wish { avoid: &[avoid], hash: None }, random)
+                    .unwrap();
             assert_eq!(found.id != avoid, elsewhere);
         }
     }
     let empty = cell(0).load().unwrap();
-    assert!(pick(Algorithm::Random, empty.port(80).unwrap(), None, 7).is_none());
+    assert!(pick(Algorithm::Random, empty.port(80).unwrap(), &Wish::default(), 7).is_none());
 }
 
 #[test]

@@ -156,6 +156,7 @@ fn edge(counts: &EdgeCounts) -> EdgeMetrics {
         status: one.status.into(),
         reason: one.reason.to_string(),
         count: one.count,
+        grpc: one.grpc,
     });
     EdgeMetrics {
         edge: Some(Edge {

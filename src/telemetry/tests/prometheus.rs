@@ -59,6 +59,29 @@ fn edges_become_samples_under_the_known_names() {
 }
 
 #[test]
+fn a_call_of_grpc_tells_its_code() {
+    let collector = Collector::new();
+    let worker = collector.worker();
+    let grpc = worker.edge(&EdgeKey { protocol: Protocol::Grpc, ..key("default/reviews") });
+    grpc.record_call(200, Some(0), None, Duration::ZERO);
+    grpc.record_call(200, Some(14), None, Duration::ZERO);
+    grpc.record_call(200, Some(14), Some(Reason::NoEndpoints), Duration::ZERO);
+    grpc.record_call(200, Some(4_000_000_000), None, Duration::ZERO);
+    grpc.record_call(0, None, Some(Reason::ClientGone), Duration::ZERO);
+    let text = render(&collector.totals(), &[]);
+    let requests = |labels: &[&str]| {
+        let all = [&["request_protocol=\"grpc\"", "response_code=\"200\""], labels].concat();
+        value(&text, "istio_requests_total{", &all)
+    };
+    assert_eq!(requests(&["grpc_response_status=\"0\""]), Some("1"), "{text}");
+    assert_eq!(requests(&["response_flags=\"-\"", "grpc_response_status=\"14\""]), Some("1"));
+    assert_eq!(requests(&["no_endpoints", "grpc_response_status=\"14\""]), Some("1"));
+    assert_eq!(requests(&["grpc_response_status=\"2\""]), Some("1"), "no code of gRPC");
+    let gone: Vec<_> = text.lines().filter(|line| line.contains("client_gone")).collect();
+    assert!(!gone[0].contains("grpc_response_status"), "{gone:?}");
+}
+
+#[test]
 fn labels_are_escaped_and_the_text_ends() {
     let collector = Collector::new();
     let edge = collector.worker().edge(&key("a\"} 1\nevil_total{x=\"\\"));

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use prost::Message;
 
+use super::balance::{self, WireBalancing};
+use super::pool::{self, WireBreaker, WireHealth, WireOutliers};
 use super::{DecodeError, field};
 use crate::resource::{
-    Algorithm, Cluster, ClusterPolicy, ClusterPort, Endpoint, LoadBalancer, PortMapping,
+    CircuitBreaker, Cluster, ClusterPolicy, ClusterPort, DEFAULT_PANIC_PPM, Endpoint, LoadBalancer,
+    PARTS_PER_MILLION, PortMapping,
 };
 
 #[derive(Clone, PartialEq, Message)]
@@ -41,6 +44,19 @@ struct WirePolicy {
     tcp_idle_us: u64,
     #[prost(uint32, tag = "4")]
     load_balancer: u32,
+    #[prost(message, optional, tag = "5")]
+    balancing: Option<WireBalancing>,
+    #[prost(message, optional, tag = "6")]
+    circuit_breaker: Option<WireBreaker>,
+    #[prost(message, optional, tag = "7")]
+    outlier_detection: Option<WireOutliers>,
+    #[prost(message, optional, tag = "8")]
+    health_check: Option<WireHealth>,
+    /// Left out: the half.
+    #[prost(uint32, optional, tag = "9")]
+    panic_ppm: Option<u32>,
+    #[prost(bool, tag = "10")]
+    shadow: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -55,6 +71,11 @@ struct WireEndpoint {
     identity: String,
     #[prost(string, tag = "5")]
     version: String,
+    /// Left out: 1.
+    #[prost(uint32, optional, tag = "6")]
+    weight: Option<u32>,
+    #[prost(string, tag = "7")]
+    zone: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -65,34 +86,45 @@ struct WireMapping {
     target_port: u32,
 }
 
-field::numbered!(algorithm: Algorithm {
-    1 => Algorithm::LeastRequest,
-    2 => Algorithm::RoundRobin,
-    3 => Algorithm::Random,
-    4 => Algorithm::Ewma,
-    5 => Algorithm::RingHash,
-    6 => Algorithm::Maglev,
-});
-
 pub(super) fn encode(cluster: &Cluster) -> Vec<u8> {
     let ports = cluster.ports.iter().map(|port| WirePort {
         port: port.port.into(),
         protocol: field::protocol::encode(port.protocol),
     });
-    let policy = WirePolicy {
-        connect_timeout_us: field::micros(cluster.policy.connect_timeout),
-        http_idle_us: field::micros(cluster.policy.http_idle),
-        tcp_idle_us: field::micros(cluster.policy.tcp_idle),
-        load_balancer: algorithm::encode(cluster.policy.load_balancer.algorithm),
-    };
     let wire = Wire {
         name: cluster.name.to_string(),
         ports: ports.collect(),
-        policy: Some(policy),
+        policy: Some(encode_policy(&cluster.policy)),
         endpoints: cluster.endpoints.iter().map(encode_endpoint).collect(),
-        requires: 0,
+        requires: if is_resilient(&cluster.policy) { field::RESILIENCE } else { 0 },
     };
     wire.encode_to_vec()
+}
+
+fn encode_policy(policy: &ClusterPolicy) -> WirePolicy {
+    WirePolicy {
+        connect_timeout_us: field::micros(policy.connect_timeout),
+        http_idle_us: field::micros(policy.http_idle),
+        tcp_idle_us: field::micros(policy.tcp_idle),
+        load_balancer: balance::algorithm::encode(policy.load_balancer.algorithm),
+        balancing: balance::encode(&policy.load_balancer),
+        circuit_breaker: pool::encode_breaker(&policy.circuit_breaker),
+        outlier_detection: policy.outlier_detection.as_ref().map(pool::encode_outliers),
+        health_check: policy.health_check.as_ref().map(pool::encode_health),
+        panic_ppm: (policy.panic_ppm != DEFAULT_PANIC_PPM).then_some(policy.panic_ppm),
+        shadow: policy.shadow,
+    }
+}
+
+/// Whether a proxy that knows times and an algorithm only would do something else. Weights and
+/// zones of endpoints do not count: such a proxy serves all alike, as it did before, while one that
+/// refused the endpoints would go on calling those that are gone.
+fn is_resilient(policy: &ClusterPolicy) -> bool {
+    let LoadBalancer { algorithm, .. } = policy.load_balancer;
+    policy.load_balancer != LoadBalancer { algorithm, ..LoadBalancer::default() }
+        || policy.circuit_breaker != CircuitBreaker::default()
+        || policy.outlier_detection.is_some()
+        || policy.health_check.is_some()
 }
 
 fn encode_endpoint(endpoint: &Endpoint) -> WireEndpoint {
@@ -106,6 +138,8 @@ fn encode_endpoint(endpoint: &Endpoint) -> WireEndpoint {
         ports: ports.collect(),
         identity: endpoint.identity.as_ref().map(ToString::to_string).unwrap_or_default(),
         version: endpoint.version.clone(),
+        weight: (endpoint.weight != 1).then_some(endpoint.weight),
+        zone: endpoint.zone.clone(),
     }
 }
 
@@ -119,23 +153,27 @@ pub(super) fn decode(body: &[u8]) -> Result<Cluster, DecodeError> {
         })
     })?;
     field::ascending("ports", &ports, |port| port.port)?;
-    let policy = decode_policy(&field::required("policy", wire.policy)?)
+    let policy = decode_policy(field::required("policy", wire.policy)?)
         .map_err(|error| error.inside("policy"))?;
     let endpoints = field::each("endpoints", wire.endpoints, decode_endpoint)?;
     field::ascending("endpoints", &endpoints, |endpoint| endpoint.workload.clone())?;
     Ok(Cluster { name: field::parse("name", &wire.name)?, ports, policy, endpoints })
 }
 
-fn decode_policy(wire: &WirePolicy) -> Result<ClusterPolicy, DecodeError> {
+fn decode_policy(wire: WirePolicy) -> Result<ClusterPolicy, DecodeError> {
     Ok(ClusterPolicy {
         connect_timeout: Duration::from_micros(wire.connect_timeout_us),
         http_idle: Duration::from_micros(wire.http_idle_us),
         tcp_idle: Duration::from_micros(wire.tcp_idle_us),
-        load_balancer: LoadBalancer {
-            algorithm: algorithm::decode("load_balancer", wire.load_balancer)?,
-            ..LoadBalancer::default()
+        load_balancer: balance::decode(wire.load_balancer, wire.balancing)?,
+        circuit_breaker: pool::decode_breaker(wire.circuit_breaker)?,
+        outlier_detection: wire.outlier_detection.map(pool::decode_outliers).transpose()?,
+        health_check: wire.health_check.map(pool::decode_health).transpose()?,
+        panic_ppm: match wire.panic_ppm {
+            None => DEFAULT_PANIC_PPM,
+            Some(ppm) => field::within("panic_ppm", ppm, 0, PARTS_PER_MILLION)?,
         },
-        ..ClusterPolicy::default()
+        shadow: wire.shadow,
     })
 }
 
@@ -152,7 +190,10 @@ fn decode_endpoint(wire: WireEndpoint) -> Result<Endpoint, DecodeError> {
         ports,
         identity: field::optional("identity", &wire.identity)?,
         version: field::text("version", wire.version)?,
-        weight: 1,
-        zone: String::new(),
+        weight: match wire.weight {
+            None => 1,
+            Some(weight) => field::within("weight", weight, 1, u32::MAX)?,
+        },
+        zone: field::text("zone", wire.zone)?,
     })
 }

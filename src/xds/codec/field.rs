@@ -11,8 +11,14 @@ use super::DecodeError;
 use crate::names::Protocol;
 use crate::resource::MtlsMode;
 
+/// The revision in which redirects and rewriting came.
+pub(super) const CHANGES_TARGETS: u32 = 1;
+
+/// The revision in which breakers, ejection, health checks, retries, balancing and faults came.
+pub(super) const RESILIENCE: u32 = 2;
+
 /// The highest `requires` that this version honours.
-const REVISION: u32 = 1;
+const REVISION: u32 = RESILIENCE;
 
 /// The longest list; far beyond what a resource of the largest size on the wire needs.
 const ITEMS: usize = 65_536;
@@ -90,6 +96,22 @@ pub(super) fn text(field: &str, text: String) -> Result<String, DecodeError> {
 pub(super) fn port(field: &str, number: u32) -> Result<u16, DecodeError> {
     let port = u16::try_from(number).ok().filter(|&port| port != 0);
     port.ok_or_else(|| DecodeError::new(field, format!("{number} is not a port (1 to 65535)")))
+}
+
+/// A number from `least` to `most`.
+pub(super) fn within(field: &str, number: u32, least: u32, most: u32) -> Result<u32, DecodeError> {
+    if (least..=most).contains(&number) {
+        return Ok(number);
+    }
+    Err(DecodeError::new(field, format!("{number} is not within {least} to {most}")))
+}
+
+/// Microseconds that somebody waits again and again, so at least one.
+pub(super) fn period(field: &str, micros: u64) -> Result<Duration, DecodeError> {
+    match micros {
+        0 => Err(DecodeError::new(field, "is no time at all")),
+        micros => Ok(Duration::from_micros(micros)),
+    }
 }
 
 /// Each item, with its index in the error.

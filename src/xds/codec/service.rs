@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use prost::Message;
 
+use super::retry::{self, WireRetry};
 use super::route::{self, WireEdit, WireMatch};
 use super::url::{self, WireRedirect, WireRewrite};
 use super::{DecodeError, field};
@@ -13,9 +14,6 @@ use crate::resource::{Backend, Retry, Rule, Service, ServicePort, Timeouts};
 
 /// The longest id of a rule: kind, namespace, name and rule with room to spare.
 const RULE_ID_BYTES: usize = 1024;
-
-/// The revision in which redirects and rewriting came.
-const CHANGES_TARGETS: u32 = 1;
 
 #[derive(Clone, PartialEq, Message)]
 struct Wire {
@@ -61,6 +59,8 @@ struct WireRule {
     redirect: Option<WireRedirect>,
     #[prost(message, optional, tag = "8")]
     rewrite: Option<WireRewrite>,
+    #[prost(message, optional, tag = "9")]
+    retry: Option<WireRetry>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -93,7 +93,7 @@ pub(super) fn encode(service: &Service) -> Vec<u8> {
         consumer: service.consumer.as_ref().map(ToString::to_string).unwrap_or_default(),
         overridden_in: service.overridden_in.iter().map(ToString::to_string).collect(),
         ports: ports.collect(),
-        requires: if changes_targets(service) { CHANGES_TARGETS } else { 0 },
+        requires: requires(service),
     };
     wire.encode_to_vec()
 }
@@ -117,6 +117,19 @@ fn encode_rule(rule: &Rule) -> WireRule {
         backend_request_timeout_us: rule.timeouts.backend_request.map(field::micros),
         redirect: rule.redirect.as_ref().map(url::encode_redirect),
         rewrite: url::encode_rewrite(&rule.rewrite),
+        retry: retry::encode(&rule.retry),
+    }
+}
+
+/// The least revision in which a proxy does what the service says.
+fn requires(service: &Service) -> u32 {
+    let repeats = |port: &ServicePort| port.rules.iter().any(|it| it.retry != Retry::default());
+    if service.ports.iter().any(repeats) {
+        field::RESILIENCE
+    } else if changes_targets(service) {
+        field::CHANGES_TARGETS
+    } else {
+        0
     }
 }
 
@@ -175,7 +188,7 @@ fn decode_rule(wire: WireRule) -> Result<Rule, DecodeError> {
         redirect: wire.redirect.map(url::decode_redirect).transpose()?,
         rewrite: url::decode_rewrite(wire.rewrite)?,
         timeouts,
-        retry: Retry::default(),
+        retry: retry::decode(wire.retry)?,
     })
 }
 

@@ -8,6 +8,7 @@ use super::*;
 use crate::resource::Address;
 
 mod arbitrary;
+mod resilience;
 
 fn address() -> Resource {
     Resource::Address(Address {
@@ -86,7 +87,7 @@ fn a_later_field_is_skipped_unless_it_is_required() {
     newer.novelty = "unheard of".into();
     let read = |newer: &Newer| decode(Kind::Address, "address/10.0.0.7:80", &newer.encode_to_vec());
     assert_eq!(read(&newer), Ok(address()));
-    newer.requires = 2;
+    newer.requires = field::RESILIENCE + 1;
     assert_eq!(read(&newer).unwrap_err().field, "requires");
 }
 
@@ -115,13 +116,13 @@ fn an_error_names_the_field() {
     let error = decode(Kind::Cluster, "shop/web", &[]).unwrap_err();
     assert_eq!(error.to_string(), "policy: is missing");
 
-    let policy = Policy { policy: Some(Numbers { four: 4, ..zero }) };
+    let policy = Policy { policy: Some(Numbers { four: 7, ..zero }) };
     let error = decode(Kind::Cluster, "shop/web", &policy.encode_to_vec()).unwrap_err();
     assert_eq!(error.field, "policy.load_balancer");
-    assert_eq!(error.reason, "4 is not a value that this version knows");
-    let known = Policy { policy: Some(Numbers { four: 3, ..zero }) };
+    assert_eq!(error.reason, "7 is not a value that this version knows");
+    let known = Policy { policy: Some(Numbers { four: 6, ..zero }) };
     let error = decode(Kind::Cluster, "shop/web", &known.encode_to_vec()).unwrap_err();
-    assert_eq!(error.field, "name", "3 is known");
+    assert_eq!(error.field, "name", "6 is known");
 }
 
 #[test]

@@ -11,11 +11,25 @@ fn edge(to: &str) -> Edge {
 fn metrics(to: &str, status: u32, count: u64, bucket: u32) -> EdgeMetrics {
     EdgeMetrics {
         edge: Some(edge(to)),
-        requests: vec![RequestCount { status, reason: String::new(), count }],
+        requests: vec![RequestCount { status, reason: String::new(), count, grpc: None }],
         duration_buckets: vec![bucket],
         duration_counts: vec![count],
         ..EdgeMetrics::default()
     }
+}
+
+#[test]
+fn a_call_of_grpc_fails_by_its_code() {
+    let mut edges = Edges::default();
+    for (code, count) in [(0, 6), (14, 1), (13, 1), (5, 2)] {
+        let mut calls = metrics("a", 200, count, 10);
+        calls.requests[0].grpc = Some(code);
+        edges.add(calls, 100);
+    }
+    // UNAVAILABLE and INTERNAL speak against who answered; NOT_FOUND is an answer.
+    assert_eq!(edges.figures(100, |_| true).success, Some(0.8));
+    let (_, totals) = edges.totals().next().expect("an edge");
+    assert_eq!(totals.answers.get(&(200, Some(14), String::new())), Some(&1));
 }
 
 #[test]

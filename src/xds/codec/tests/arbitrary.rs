@@ -14,6 +14,8 @@ use crate::names::{
 };
 use crate::resource::*;
 
+mod pools;
+
 const LABEL: &str = "[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?";
 
 fn namespace() -> impl Strategy<Value = Namespace> {
@@ -84,44 +86,6 @@ fn workload() -> impl Strategy<Value = Workload> {
             ports,
         },
     )
-}
-
-fn cluster() -> impl Strategy<Value = Cluster> {
-    let ports = btree_map(port(), protocol(), 0..4).prop_map(|ports| {
-        ports.into_iter().map(|(port, protocol)| ClusterPort { port, protocol }).collect()
-    });
-    let algorithm = select(Algorithm::ALL.to_vec());
-    let policy = (duration(), duration(), duration(), algorithm).prop_map(
-        |(connect_timeout, http_idle, tcp_idle, algorithm)| ClusterPolicy {
-            connect_timeout,
-            http_idle,
-            tcp_idle,
-            load_balancer: LoadBalancer { algorithm, ..LoadBalancer::default() },
-            ..ClusterPolicy::default()
-        },
-    );
-    let endpoints = btree_map(object_name(), endpoint(), 0..4).prop_map(|endpoints| {
-        let named = |(workload, endpoint)| Endpoint { workload, ..endpoint };
-        endpoints.into_iter().map(named).collect()
-    });
-    (service_name(), ports, policy, endpoints)
-        .prop_map(|(name, ports, policy, endpoints)| Cluster { name, ports, policy, endpoints })
-}
-
-fn endpoint() -> impl Strategy<Value = Endpoint> {
-    let mapping = (port(), port())
-        .prop_map(|(service_port, target_port)| PortMapping { service_port, target_port });
-    let addresses = vec(any::<IpAddr>(), 0..3);
-    (object_name(), addresses, vec(mapping, 0..3), option::of(identity()), "[a-z0-9]{0,4}")
-        .prop_map(|(workload, addresses, ports, identity, version)| Endpoint {
-            workload,
-            addresses,
-            ports,
-            identity,
-            version,
-            weight: 1,
-            zone: String::new(),
-        })
 }
 
 fn edit() -> impl Strategy<Value = HeaderEdit> {
@@ -196,16 +160,17 @@ fn rule() -> impl Strategy<Value = Rule> {
     let timeouts = (option::of(duration()), option::of(duration()))
         .prop_map(|(request, backend_request)| Timeouts { request, backend_request });
     let target = (option::of(redirect()), rewrite());
-    ("[!-~]{1,20}", vec(backend, 0..3), edit(), edit(), target, timeouts).prop_map(
-        |(id, backends, request_headers, response_headers, (redirect, rewrite), timeouts)| Rule {
+    let limits = (timeouts, pools::retry());
+    ("[!-~]{1,20}", vec(backend, 0..3), edit(), edit(), target, limits).prop_map(
+        |(id, backends, request_headers, response_headers, target, (timeouts, retry))| Rule {
             id: RuleId(id.into()),
             backends,
             request_headers,
             response_headers,
-            redirect,
-            rewrite,
+            redirect: target.0,
+            rewrite: target.1,
             timeouts,
-            retry: Retry::default(),
+            retry,
         },
     )
 }
@@ -255,7 +220,7 @@ pub(super) fn resource() -> impl Strategy<Value = Resource> {
     prop_oneof![
         mesh().prop_map(Resource::Mesh),
         workload().prop_map(Resource::Workload),
-        cluster().prop_map(Resource::Cluster),
+        pools::cluster().prop_map(Resource::Cluster),
         service().prop_map(Resource::Service),
         address().prop_map(Resource::Address),
         host().prop_map(Resource::Host),

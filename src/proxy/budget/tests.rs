@@ -1,0 +1,1 @@
+//! Breakers: never over a limit, over threads too; the line is fair.

@@ -1,0 +1,229 @@
+//! What follows a try of a request: what it came to stands, or the request is sent again, whereto
+//! not, and after which wait. Pure; the same for every protocol.
+//!
+//! Whoever sends makes one [`Tries`] per request, calls [`Tries::begin`] with each endpoint, and
+//! asks [`Tries::after`] what a try's end means, before anything of an answer is passed on. An
+//! [`Again`] is carried out only if [`Again::budgeted`] and the circuit agree. A repetition goes to
+//! an endpoint that was not tried yet, where there is one, and says its number ([`ATTEMPT_HEADER`]).
+
+use std::time::{Duration, SystemTime};
+
+use smallvec::SmallVec;
+
+use crate::proxy::decide::Decision;
+use crate::proxy::flight::Verdict;
+use crate::proxy::head::is_idempotent;
+use crate::resource::{Retry, RetryBackoff};
+use crate::telemetry::reason::Reason;
+
+#[cfg(test)]
+mod tests;
+
+/// The number of a try goes out under this name from the second on. A request that comes in with
+/// one is part of a repetition elsewhere, which must not be multiplied here.
+pub const ATTEMPT_HEADER: &str = "x-meshctl-attempt";
+
+/// Whoever asks to be left alone for longer is not asked again (RFC 9110 §10.2.3).
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// What holds where no rule says.
+static DEFAULT: Retry = Retry::DEFAULT;
+
+/// The tries of one request.
+#[derive(Debug, Clone)]
+pub struct Tries<'r> {
+    retry: &'r Retry,
+    idempotent: bool,
+    nested: bool,
+    tried: SmallVec<[u64; 3]>,
+}
+
+/// How a try ended, and what is left to go on with.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended {
+    /// What it came to; of an answer, its head.
+    pub verdict: Verdict,
+    /// Something of the answer was passed on to the client.
+    pub passed_on: bool,
+    /// It is certain for another reason than the verdict that the application has seen nothing.
+    pub unseen: bool,
+    /// Every byte of the request that was sent can be sent again.
+    pub whole: bool,
+    /// There is an endpoint that was not tried.
+    pub elsewhere: bool,
+    /// How long the endpoint asks to be left alone.
+    pub retry_after: Option<Duration>,
+    /// What is left of the whole request's time.
+    pub left: Option<Duration>,
+}
+
+/// What follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// What the try came to is the result.
+    Stand,
+    /// The request is sent again.
+    Again(Again),
+}
+
+/// A repetition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Again {
+    /// After this wait.
+    pub wait: Duration,
+    /// The rule's budget must allow it.
+    pub budgeted: bool,
+}
+
+impl<'r> Tries<'r> {
+    /// No try yet of a request with `method` that came with the number `attempt` (see
+    /// [`attempt_of`]).
+    pub fn new(retry: &'r Retry, method: &str, attempt: u32) -> Self {
+        let nested = attempt > 1;
+        let retry = if nested { &DEFAULT } else { retry };
+        Self { retry, idempotent: is_idempotent(method), nested, tried: SmallVec::new() }
+    }
+
+    /// As [`Tries::new`], with what `decision` says about repetitions.
+    pub fn of(decision: &'r Decision, method: &str, attempt: u32) -> Self {
+        Self::new(decision.rule.as_ref().map_or(&DEFAULT, |rule| &rule.retry), method, attempt)
+    }
+
+    /// What holds for this request.
+    pub fn retry(&self) -> &'r Retry {
+        self.retry
+    }
+
+    /// A try at the endpoint with this id begins.
+    pub fn begin(&mut self, endpoint: u64) {
+        self.tried.push(endpoint);
+    }
+
+    /// How many tries have begun; also the number of the one that began last.
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.tried.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The number to send with the try that began last; `None` where none is to be sent: it is the
+    /// first, or the number that came with the request goes on.
+    pub fn number(&self) -> Option<u32> {
+        (self.count() > 1 && !self.nested).then(|| self.count())
+    }
+
+    /// The endpoints that were tried, in order.
+    pub fn tried(&self) -> &[u64] {
+        &self.tried
+    }
+
+    /// How many bytes of the request's body to keep for a repetition; 0 where none could need them.
+    /// `streams`: an endpoint can refuse a request after it took some of its body (HTTP/2).
+    pub fn keeps(&self, streams: bool) -> usize {
+        let Retry { on, status_codes, grpc_codes, .. } = self.retry;
+        // Without a policy nothing is kept: what was sent of a body cannot be sent again.
+        let refused = streams && on.refused_stream && self.retry.budget.is_some();
+        let failed = on.gateway_error || on.server_error || on.reset;
+        let answered = !status_codes.is_empty() || !grpc_codes.is_empty();
+        let needed = refused || (failed || answered) && self.may_be_seen();
+        if needed && self.retry.attempts > 0 { self.retry.max_body as usize } else { 0 }
+    }
+
+    /// After which time a second try joins the first, which is still out; `None`: never. `empty`:
+    /// the request has no body. The budget must allow it.
+    pub fn hedge_after(&self, empty: bool) -> Option<Duration> {
+        let fits = empty && self.idempotent && self.tried.len() == 1 && self.retry.attempts > 0;
+        self.retry.hedge_after.filter(|_| fits)
+    }
+
+    /// Whether an answer with this head could be tried again at all: it must be held back until
+    /// [`Tries::after`] has decided.
+    pub fn is_retriable(&self, status: u16, grpc_code: Option<u32>) -> bool {
+        let Retry { on, status_codes, grpc_codes, .. } = self.retry;
+        on.server_error && (500..600).contains(&status)
+            || on.gateway_error && (502..505).contains(&status)
+            || status_codes.binary_search(&status).is_ok()
+            || grpc_code.is_some_and(|code| grpc_codes.binary_search(&code).is_ok())
+    }
+
+    /// What follows the try that began last. `random` is uniform.
+    pub fn after(&self, ended: &Ended, random: u64) -> Next {
+        let repetitions = self.count().saturating_sub(1);
+        if ended.passed_on || !ended.whole || repetitions >= self.retry.attempts {
+            return Next::Stand;
+        }
+        let unseen = ended.unseen || is_unseen(ended.verdict);
+        if !self.is_asked_for(ended.verdict) || !(unseen || self.may_be_seen()) {
+            return Next::Stand;
+        }
+        let asked = ended.retry_after.unwrap_or_default();
+        // The default repetition: at once, but elsewhere, unless all that was wrong is that the
+        // connection was about to end.
+        let free = unseen && repetitions == 0 && ended.retry_after.is_none();
+        if free && (ended.elsewhere || ended.verdict == Verdict::Failed(Reason::RefusedStream)) {
+            return Next::Again(Again { wait: Duration::ZERO, budgeted: false });
+        }
+        if !ended.elsewhere && self.retry.backoff.max.is_zero() {
+            return Next::Stand;
+        }
+        let wait = asked + jittered(self.retry.backoff, repetitions, random);
+        let late = ended.left.is_some_and(|left| left <= wait);
+        match asked > MAX_RETRY_AFTER || late {
+            true => Next::Stand,
+            false => Next::Again(Again { wait, budgeted: true }),
+        }
+    }
+
+    /// Whether it may be repeated although it may have been carried out.
+    fn may_be_seen(&self) -> bool {
+        self.idempotent || self.retry.any_method
+    }
+
+    fn is_asked_for(&self, verdict: Verdict) -> bool {
+        let on = self.retry.on;
+        // What the proxy would answer itself counts as that answer.
+        let broad = on.gateway_error || on.server_error;
+        match verdict {
+            Verdict::Answered(status, grpc_code) => self.is_retriable(status, grpc_code),
+            Verdict::Failed(Reason::RefusedStream) => on.refused_stream || broad,
+            Verdict::Failed(Reason::UpstreamReset | Reason::TryTimeout) => on.reset || broad,
+            Verdict::Failed(Reason::UpstreamProtocol) => broad,
+            Verdict::Failed(_) => is_unseen(verdict) && (on.connect_failure || broad),
+            Verdict::Abandoned => false,
+        }
+    }
+}
+
+/// Whether the verdict alone proves that the application has seen nothing of the request.
+pub fn is_unseen(verdict: Verdict) -> bool {
+    use Reason::{ConnectFailure, ConnectTimeout, RefusedStream, TlsFailure};
+    let Verdict::Failed(reason) = verdict else { return false };
+    matches!(reason, ConnectFailure | ConnectTimeout | TlsFailure | RefusedStream)
+}
+
+/// Exponential back-off with full jitter (Brooker, "Exponential Backoff And Jitter", 2015): evenly
+/// from zero to `base × 2^n`, at most `max`.
+fn jittered(backoff: RetryBackoff, n: u32, random: u64) -> Duration {
+    let factor = 1_u32.checked_shl(n.min(31)).unwrap_or(u32::MAX);
+    let ceiling = backoff.base.saturating_mul(factor).min(backoff.max);
+    let nanos = u64::try_from(ceiling.as_nanos()).unwrap_or(u64::MAX);
+    let drawn = (u128::from(random) * (u128::from(nanos) + 1)) >> 64;
+    Duration::from_nanos(u64::try_from(drawn).unwrap_or(u64::MAX))
+}
+
+/// The number in the value of [`ATTEMPT_HEADER`]; 1 where there is none, or no number.
+pub fn attempt_of(value: Option<&[u8]>) -> u32 {
+    let Some(value) = value else { return 1 };
+    let text = std::str::from_utf8(value).unwrap_or_default().trim_ascii();
+    text.parse().unwrap_or(1)
+}
+
+/// How long the value of `Retry-After` asks for, at `now`: seconds, or a date (RFC 9110 §10.2.3,
+/// the preferred form only). `None` where it is neither.
+pub fn retry_after(value: &[u8], now: SystemTime) -> Option<Duration> {
+    let text = std::str::from_utf8(value).ok()?.trim_ascii();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
+    }
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    let date = SystemTime::from(date);
+    Some(date.duration_since(now).unwrap_or_default())
+}
