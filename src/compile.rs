@@ -16,6 +16,7 @@ mod address;
 mod affected;
 mod cluster;
 mod describe;
+mod fault;
 mod host;
 mod precedence;
 mod references;

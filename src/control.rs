@@ -13,6 +13,7 @@ pub mod conditions;
 pub mod departures;
 pub mod describe;
 pub mod exposition;
+pub mod faults;
 mod ground;
 pub mod home;
 pub mod hub;

@@ -10,7 +10,7 @@ use super::exit::{Failure, Outcome};
 use super::output::{Cell, FormatArgs, Table, View, age, milliseconds, until};
 use super::watch::{self, WatchArgs};
 use crate::control::api::shapes::{
-    ControlPlaneStatus, EdgeStatus, MeshStatus, ProxyState, ProxyStatus, ServiceStatus,
+    ControlPlaneStatus, EdgeStatus, FaultStatus, MeshStatus, ProxyState, ProxyStatus, ServiceStatus,
 };
 
 mod pools;
@@ -44,6 +44,9 @@ pub(crate) fn run(args: &StatusArgs, context: &Context) -> Outcome {
 
 fn view(status: &MeshStatus, edges: bool, now: Timestamp) -> Result<View, Failure> {
     let mut tables = vec![proxies(&status.proxies, now), services(&status.services)];
+    if !status.faults.is_empty() {
+        tables.push(faults(&status.faults, now));
+    }
     tables.extend(pools::tables(&status.services, now));
     if edges {
         tables.push(edges_table(&status.edges));
@@ -127,6 +130,21 @@ fn services(services: &[ServiceStatus]) -> Table {
             milliseconds(it.latency.p50).into(),
             milliseconds(it.latency.p95).into(),
             milliseconds(it.latency.p99).into(),
+        ]);
+    }
+    table
+}
+
+/// Faults that are put in on purpose: shown, so that nobody forgets them.
+fn faults(faults: &[FaultStatus], now: Timestamp) -> Table {
+    let mut table = Table::new(&["FAULT", "SERVICE", "WHAT", "CALLERS", ">ENDS"]);
+    for it in faults {
+        table.row([
+            scoped(&it.namespace, &it.policy).into(),
+            scoped(&it.namespace, &it.service).into(),
+            Cell::warn(&it.what),
+            it.callers.as_str().into(),
+            it.expires.map_or("never".into(), |end| until(end, now).into()),
         ]);
     }
     table

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::compile::fault::faults;
 use crate::compile::references::reference;
 use crate::compile::{Compiled, Reference, in_precedence};
 use crate::mesh::{self, HttpRoute, ObjectRef, RouteRule, Snapshot};
@@ -32,12 +33,15 @@ pub(super) fn compile(
     let mut origins: BTreeSet<(ObjectRef, u64)> = BTreeSet::new();
     origins.extend(service.declared.then(|| (service.reference(), service.generation)));
     origins.extend(policy.iter().map(|policy| (policy.reference(), policy.generation)));
+    let faulty = snapshot.faults_of(name);
+    origins.extend(faulty.iter().map(|policy| (policy.reference(), policy.generation)));
     let request_timeout = policy.and_then(|policy| policy.request_timeout);
     let mut ports = Vec::with_capacity(service.ports.len());
     for port in &service.ports {
         let routes = routes_in_force(snapshot, name, port, consumer);
         origins.extend(routes.iter().map(|route| (route.reference(), route.generation)));
-        ports.push(compile_port(snapshot, name, port, &routes, request_timeout));
+        let compiled = compile_port(snapshot, name, port, &routes, request_timeout);
+        ports.push(ServicePort { faults: faults(port, &faulty), ..compiled });
     }
     let overridden_in = match consumer {
         Some(_) => Vec::new(),

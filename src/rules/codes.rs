@@ -96,6 +96,8 @@ codes! {
         "keep one of the two"
     CONTRADICTION "MC0312" "two values that contradict one another"
         "change one of the two"
+    BAD_TIME "MC0313" "a time that is not in the form of RFC 3339"
+        "write it like `2026-12-01T00:00:00Z`"
     SAME_OBJECT "MC0401" "two documents of one kind, namespace and name"
         "keep one of the two, or rename one"
     MISSING_BACKEND "MC0402" "a backend that is not there: its share is answered with 500"

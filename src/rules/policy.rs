@@ -66,7 +66,12 @@ pub(super) fn read<'a>(
     })
 }
 
-fn targets<'a>(at: &'a At<'a>, meta: &Meta, problems: &mut Problems<'_>) -> Vec<PolicyTarget> {
+/// The services that a policy is about, of any kind of policy.
+pub(super) fn targets<'a>(
+    at: &'a At<'a>,
+    meta: &Meta,
+    problems: &mut Problems<'_>,
+) -> Vec<PolicyTarget> {
     let mut seen = HashSet::new();
     let mut targets = Vec::new();
     for item in at.items(problems, 1, MAX_TARGETS) {

@@ -7,11 +7,12 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::mesh::{MeshConfig, Object, Service, TargetPort, TrafficPolicy};
+use crate::mesh::{MeshConfig, Object, PolicyTarget, Service, TargetPort, TrafficPolicy};
 use crate::names::Protocol;
 use crate::resource::{MtlsMode, OutboundMode};
 use crate::rules::values::{self, show};
 
+mod fault;
 mod route;
 
 /// The document of `object` with its defaults filled in.
@@ -20,6 +21,7 @@ pub fn resolved(document: &Json, object: &Object) -> Json {
         Object::Service(service) => self::service(service),
         Object::HttpRoute(route) => route::spec(route),
         Object::TrafficPolicy(policy) => self::policy(policy),
+        Object::FaultPolicy(policy) => fault::spec(policy),
         Object::MeshConfig(config) => self::config(config),
     };
     let mut document = document.clone();
@@ -75,10 +77,13 @@ fn service(service: &Service) -> Map<String, Json> {
     spec
 }
 
+/// What a policy of any kind is about.
+fn target_refs(targets: &[PolicyTarget]) -> Vec<Json> {
+    let target = |target: &PolicyTarget| json!({"group": "", "kind": "Service", "name": target.service.name.as_str()});
+    targets.iter().map(target).collect()
+}
+
 fn policy(policy: &TrafficPolicy) -> Map<String, Json> {
-    let targets = policy.targets.iter().map(
-        |target| json!({"group": "", "kind": "Service", "name": target.service.name.as_str()}),
-    );
     let mut timeouts = Map::new();
     put(&mut timeouts, "connect", show(policy.pool.connect_timeout));
     if let Some(request) = policy.request_timeout {
@@ -90,7 +95,7 @@ fn policy(policy: &TrafficPolicy) -> Map<String, Json> {
     }
     let pool = &policy.pool;
     let mut spec = Map::new();
-    put(&mut spec, "targetRefs", targets.collect::<Vec<_>>());
+    put(&mut spec, "targetRefs", target_refs(&policy.targets));
     put(&mut spec, "timeouts", timeouts);
     put(&mut spec, "loadBalancer", json!({"algorithm": pool.load_balancer.algorithm.as_str()}));
     spec

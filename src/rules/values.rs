@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::rules::at::At;
 use crate::rules::codes::{self, Code};
 use crate::rules::problems::{Problems, quoted};
-use crate::rules::scalar;
+use crate::rules::scalar::{self, Scalar};
 use crate::rules::tree::Value;
 
 #[cfg(test)]
@@ -19,6 +19,8 @@ mod tests;
 
 /// The largest number in a duration (GEP-2257).
 const MAX_NUMBER: u128 = 99_999;
+/// The least share of a fault, in percent: one call of a million.
+const LEAST_PERCENT: f64 = 0.0001;
 /// The longest regular expression, in bytes.
 const MAX_REGEX: usize = 1_024;
 /// The largest compiled program of one regular expression, in bytes.
@@ -157,6 +159,35 @@ pub(super) fn parts_per_million(at: &At<'_>, problems: &mut Problems<'_>) -> Opt
         at.error(problems, codes::BAD_PERCENT, message);
     }
     parsed
+}
+
+/// A percentage as a plain number, above 0 and up to 100, in parts per million.
+pub(super) fn percent(at: &At<'_>, problems: &mut Problems<'_>) -> Option<u32> {
+    let number = match &at.node().value {
+        Value::Plain(text) => match scalar::resolve(text) {
+            Scalar::Int(number) => u32::try_from(number).ok().map(f64::from),
+            Scalar::Float(number) => Some(number),
+            _ => None,
+        },
+        _ => None,
+    };
+    let number = number.filter(|number| (LEAST_PERCENT..=100.0).contains(number));
+    if number.is_none() {
+        let message = format!(
+            "expected a number from {LEAST_PERCENT} to 100, without `%`, found {}",
+            at.found()
+        );
+        let help = "write it like `10` or `0.5`";
+        at.error_with(problems, codes::BAD_PERCENT, message, help);
+    }
+    // In range, so nothing is cut off but what is finer than a millionth.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    number.map(|number| (number * 10_000.0).round() as u32)
+}
+
+/// Whether a plain `true` stands here.
+pub(super) fn is_true(at: &At<'_>) -> bool {
+    matches!(&at.node().value, Value::Plain(text) if scalar::resolve(text) == Scalar::Bool(true))
 }
 
 fn parse_percent(text: &str) -> Option<u32> {

@@ -19,6 +19,18 @@ pub(super) fn echo(listener: TcpListener) {
     });
 }
 
+/// Answers every request of HTTP/1.1 with the address that it listens on.
+pub(super) fn naming(listener: TcpListener) {
+    let name = listener.local_addr().expect("it is bound").ip().to_string();
+    each(listener, move |mut conn| {
+        while conn.try_head().is_some() {
+            if conn.try_send(ok(&name)).is_err() {
+                return;
+            }
+        }
+    });
+}
+
 /// Speaks first, as a mail server does.
 pub(super) fn greeter(listener: TcpListener) {
     each(listener, |mut conn| {
@@ -29,9 +41,10 @@ pub(super) fn greeter(listener: TcpListener) {
     });
 }
 
-fn each(listener: TcpListener, serve: fn(Conn)) {
+fn each(listener: TcpListener, serve: impl Fn(Conn) + Clone + Send + 'static) {
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
+            let serve = serve.clone();
             std::thread::spawn(move || serve(Conn::new(stream)));
         }
     });

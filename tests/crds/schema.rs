@@ -2,7 +2,7 @@
 //!
 //! CEL it does not read; of the words of a schema it refuses those that it does not know.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 /// What of `value` the schema does not allow, by path.
 pub(super) fn problems(schema: &Value, value: &Value) -> Vec<String> {
@@ -19,10 +19,12 @@ const KNOWN: &[&str] = &[
     "items",
     "enum",
     "pattern",
+    "minLength",
     "maxLength",
     "minItems",
     "maxItems",
     "minimum",
+    "maximum",
     "format",
     "x-kubernetes-validations",
     "x-kubernetes-list-type",
@@ -37,7 +39,13 @@ fn check(schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
         (Some("object"), Value::Object(fields)) => object(words, fields, path, found),
         (Some("array"), Value::Array(items)) => array(schema, items, path, found),
         (Some("string"), Value::String(text)) => string(schema, text, path, found),
-        (Some("integer"), Value::Number(number)) if number.is_i64() => {}
+        (Some("integer"), Value::Number(one)) if one.is_i64() => number(schema, one, path, found),
+        (Some("number"), Value::Number(one)) => number(schema, one, path, found),
+        (Some("boolean"), Value::Bool(_)) => {
+            if schema["enum"].as_array().is_some_and(|words| !words.contains(value)) {
+                found.push(format!("{path}: {value}"));
+            }
+        }
         (kind, _) => found.push(format!("{path}: expected {kind:?}")),
     }
 }
@@ -75,10 +83,23 @@ fn array(schema: &Value, items: &[Value], path: &str, found: &mut Vec<String>) {
     }
 }
 
+fn number(schema: &Value, number: &Number, path: &str, found: &mut Vec<String>) {
+    let number = number.as_f64().expect("finite");
+    let bound = |word: &str| schema[word].as_f64();
+    let small = bound("minimum").is_some_and(|least| number < least);
+    if small || bound("maximum").is_some_and(|most| number > most) {
+        found.push(format!("{path}: {number}"));
+    }
+}
+
 fn string(schema: &Value, text: &str, path: &str, found: &mut Vec<String>) {
     let words = schema["enum"].as_array();
     if words.is_some_and(|words| words.iter().all(|word| word != text)) {
         found.push(format!("{path}: `{text}` is no word of it"));
+    }
+    let shortest = schema["minLength"].as_u64();
+    if shortest.is_some_and(|shortest| (text.chars().count() as u64) < shortest) {
+        found.push(format!("{path}: `{text}` is too short"));
     }
     let longest = schema["maxLength"].as_u64();
     if longest.is_some_and(|longest| text.chars().count() as u64 > longest) {

@@ -20,7 +20,11 @@ const STATUS: &str = r#"{
      "requestsPerSecond": 12.5, "successRate": 0.9987, "latency": {"p50": 0.8, "p95": 2.1, "p99": null}}],
   "edges": [{"from": "web", "fromNamespace": "shop", "to": "reviews", "toNamespace": "default",
      "backend": "default/reviews-v1", "version": "v1", "mtls": true, "protocol": "http",
-     "requestsPerSecond": 12.5, "successRate": 1.0, "latency": {"p50": 0.8, "p95": 2.1, "p99": 4.0}}]
+     "requestsPerSecond": 12.5, "successRate": 1.0, "latency": {"p50": 0.8, "p95": 2.1, "p99": 4.0}}],
+  "faults": [{"policy": "slow", "namespace": "default", "service": "reviews",
+     "what": "delay 2s (10%)", "callers": "all", "expires": "2026-01-01T00:31:00Z"},
+    {"policy": "gone", "namespace": "shop", "service": "web", "what": "reset (1%)",
+     "callers": "ns/default", "expires": null}]
 }"#;
 
 fn shown(edges: bool) -> String {
@@ -45,6 +49,10 @@ shop/web-0     web       -         Rejected     10s             -   bad path
 
 SERVICE         ENDPOINTS   BREAKER    RPS   SUCCESS     P50     P95   P99
 reviews   1/2 (1 ejected)   Closed    12.5     99.8%   0.8ms   2.1ms     -
+
+FAULT       SERVICE    WHAT             CALLERS       ENDS
+slow        reviews    delay 2s (10%)   all            30m
+shop/gone   shop/web   reset (1%)       ns/default   never
 
 FROM       TO        BACKEND              VERSION   MTLS   PROTOCOL    RPS   SUCCESS     P50     P95     P99
 shop/web   reviews   default/reviews-v1   v1        yes    http       12.5    100.0%   0.8ms   2.1ms   4.0ms

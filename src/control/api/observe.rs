@@ -7,6 +7,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::Refusal;
@@ -15,7 +16,7 @@ use super::shapes::{
 };
 use crate::control::intake::traces::{Filter, parse_id};
 use crate::control::plane::Plane;
-use crate::control::{exposition, pools, status};
+use crate::control::{exposition, faults, pools, status};
 use crate::telemetry::prometheus;
 
 /// Traces listed where nobody says how many.
@@ -55,6 +56,7 @@ pub(super) async fn status(State(plane): State<Arc<Plane>>) -> Json<MeshStatus> 
         proxies,
         services,
         edges,
+        faults: faults::active(&view.snapshot, Timestamp::now()),
     })
 }
 

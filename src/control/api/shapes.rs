@@ -47,8 +47,8 @@ pub use pools::{
     EndpointState, EndpointStatus, PoolEntry,
 };
 pub use status::{
-    ControlPlaneStatus, EdgeStatus, EndpointCounts, Latency, MeshStatus, ProxyState, ProxyStatus,
-    ServiceStatus,
+    ControlPlaneStatus, EdgeStatus, EndpointCounts, FaultStatus, Latency, MeshStatus, ProxyState,
+    ProxyStatus, ServiceStatus,
 };
 pub use traces::{Trace, TraceList, TraceSpan, TraceSummary};
 

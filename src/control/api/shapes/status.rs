@@ -21,6 +21,27 @@ pub struct MeshStatus {
     pub services: Vec<ServiceStatus>,
     /// Who talked to whom in the last minute.
     pub edges: Vec<EdgeStatus>,
+    /// Faults that are put in on purpose now, by policy and service.
+    #[serde(default)]
+    pub faults: Vec<FaultStatus>,
+}
+
+/// A fault policy that is active at one service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FaultStatus {
+    /// The policy's name.
+    pub policy: String,
+    /// Its namespace, and the service's.
+    pub namespace: String,
+    /// The service whose callers meet the faults.
+    pub service: String,
+    /// `delay 2s (10%), abort with 503 (5%)`.
+    pub what: String,
+    /// `ns/default/sa/reviews, ns/shop`, or `all`.
+    pub callers: String,
+    /// When it ends by itself; `null`: it does not.
+    pub expires: Option<Timestamp>,
 }
 
 /// The control plane.

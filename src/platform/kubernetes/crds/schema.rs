@@ -5,6 +5,10 @@
 
 use serde_json::{Map, Value, json};
 
+mod fault;
+
+pub(super) use fault::fault_policy;
+
 /// A DNS-1123 label, as services are called.
 const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 
@@ -14,7 +18,8 @@ const DURATION: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
 /// `0%` to `100%` with at most four decimals.
 const PERCENT: &str = r"^(0?[0-9]{1,2}(\.[0-9]{1,4})?|100(\.0{1,4})?)%$";
 
-pub(super) fn traffic_policy() -> Value {
+/// `targetRefs` of every kind of policy; `several` says what becomes of several about one service.
+fn target_refs(several: &str) -> Value {
     let target = object(
         "What the policy is about: a service of its own namespace.",
         json!({
@@ -24,9 +29,9 @@ pub(super) fn traffic_policy() -> Value {
         }),
         &["kind", "name"],
     );
-    let targets = with(
+    with(
         json!({
-            "description": "The services that the policy is about. Of several policies about one service the oldest holds.",
+            "description": format!("The services that the policy is about. {several}"),
             "type": "array",
             "minItems": 1,
             "maxItems": 16,
@@ -37,7 +42,10 @@ pub(super) fn traffic_policy() -> Value {
             "self.all(one, self.exists_one(other, other.name == one.name))",
             "a target stands twice; keep one of the two",
         ),
-    );
+    )
+}
+
+pub(super) fn traffic_policy() -> Value {
     let limit = |what: &str| duration(what, "1ms", "99999h");
     let timeouts = json!({
         "connect": limit("TCP connect and TLS handshake together. Default 1s."),
@@ -49,7 +57,7 @@ pub(super) fn traffic_policy() -> Value {
         "algorithm": words("How an endpoint is chosen. Default `least-request`.", &algorithms),
     });
     let spec = json!({
-        "targetRefs": targets,
+        "targetRefs": target_refs("Of several policies about one service the oldest holds."),
         "timeouts": object("How long callers wait.", timeouts, &[]),
         "loadBalancer": object("How calls are spread over the endpoints.", balancer, &[]),
     });
@@ -113,7 +121,7 @@ fn status() -> Value {
         &["type", "status", "reason", "message", "lastTransitionTime"],
     );
     let conditions = json!({
-        "description": "`Accepted` and `Programmed`.",
+        "description": "`Accepted` and `Programmed`, of faults also `Active`.",
         "type": "array",
         "maxItems": 8,
         "x-kubernetes-list-type": "map",
