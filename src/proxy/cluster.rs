@@ -5,20 +5,20 @@
 //! pooled connections, which are keyed by [`Endpoint::id`]) survive.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 
-use crate::names::{ObjectName, Protocol, ServiceName};
+use crate::names::{Protocol, ServiceName};
 use crate::proxy::balance::{Choice, Terms, Turns, Worth};
 use crate::proxy::bell::Bell;
 use crate::proxy::circuit::Circuit;
 use crate::proxy::clock;
 use crate::proxy::flight::Verdict;
 use crate::proxy::service::BuildError;
+use crate::proxy::ward::Ward;
 use crate::resource::{self, Algorithm, ClusterPolicy};
-use crate::xds;
 use merge::Merged;
 
 mod endpoint;
@@ -34,6 +34,7 @@ pub struct ClusterCell {
     /// The service.
     pub name: ServiceName,
     circuit: Arc<Circuit>,
+    pub(super) ward: Arc<Ward>,
     state: ArcSwapOption<Cluster>,
 }
 
@@ -44,6 +45,8 @@ pub struct Cluster {
     pub policy: ClusterPolicy,
     /// How much is going on.
     pub circuit: Arc<Circuit>,
+    /// Who of the endpoints takes part.
+    pub(super) ward: Arc<Ward>,
     ports: Vec<Port>,
     /// The zone that is preferred.
     zone: Arc<str>,
@@ -74,8 +77,9 @@ impl ClusterCell {
 
     /// An empty cell that calls other threads by `bell`.
     pub fn with_bell(name: ServiceName, bell: Arc<Bell>) -> Self {
-        let circuit = Arc::new(Circuit::new(bell));
-        Self { name, circuit, state: ArcSwapOption::empty() }
+        let circuit = Arc::new(Circuit::new(Arc::clone(&bell)));
+        let ward = Arc::new(Ward::new(name.clone(), bell));
+        Self { name, circuit, ward, state: ArcSwapOption::empty() }
     }
 
     /// What is known now; `None` before the first resource.
@@ -110,10 +114,18 @@ impl ClusterCell {
             Port::new((port.port, port.protocol), merged, known, &terms)
         });
         let ports = ports.collect();
-        let (policy, circuit) = (cluster.policy.clone(), Arc::clone(&self.circuit));
-        circuit.limit(&policy.circuit_breaker, policy.shadow);
-        self.state.store(Some(Arc::new(Cluster { policy, circuit, ports, zone: zone.into() })));
+        let policy = cluster.policy.clone();
+        self.circuit.limit(&policy.circuit_breaker, policy.shadow);
+        self.put((policy, ports, zone), now_ms);
         Ok(())
+    }
+
+    /// A new state is in use.
+    fn put(&self, (policy, ports, zone): (ClusterPolicy, Vec<Port>, &str), now_ms: u64) {
+        let (circuit, ward) = (Arc::clone(&self.circuit), Arc::clone(&self.ward));
+        let cluster = Arc::new(Cluster { policy, circuit, ward, ports, zone: zone.into() });
+        self.state.store(Some(Arc::clone(&cluster)));
+        self.ward.adopt(&cluster, now_ms);
     }
 
     /// The caller's zone is another one now.
@@ -128,24 +140,8 @@ impl ClusterCell {
             let same = Merged::same(&known.endpoints);
             Port::new((known.port, known.protocol), same, Some(known), &terms)
         });
-        let (ports, circuit) = (ports.collect(), Arc::clone(&self.circuit));
-        self.state.store(Some(Arc::new(Cluster { policy, circuit, ports, zone: zone.into() })));
-    }
-
-    /// What there is to say of breaker and endpoints; `None` while all is as it should be.
-    pub fn report(&self) -> Option<xds::agent::Pool> {
-        None
-    }
-
-    /// Takes a workload's endpoints out by hand, for a while or until further notice; whether there
-    /// are any.
-    pub fn eject(&self, _workload: &ObjectName, _time: Option<Duration>) -> bool {
-        false
-    }
-
-    /// Puts a workload's endpoints back, whatever took them out; whether there are any.
-    pub fn restore(&self, _workload: &ObjectName) -> bool {
-        false
+        let ports = ports.collect();
+        self.put((policy, ports, zone), now_ms);
     }
 
     /// Forgets what was known: the control plane says that there is no such service any more.
@@ -185,6 +181,7 @@ impl Cluster {
             };
             endpoint.latency.observe(took.as_secs_f32() * 1000.0, worth, clock::now_ms());
         }
+        self.judge(endpoint, verdict, began);
     }
 
     /// The standing of an endpoint has changed, or time has passed while some warm up: what is

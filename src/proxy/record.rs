@@ -118,6 +118,7 @@ pub fn outbound(
         status: outcome.status,
         reason: outcome.reason,
         rule: decision.rule.as_ref().map(|rule| &*rule.id.0),
+        fault: decision.fault.as_ref().map(|fault| &*fault.id.0),
         endpoint: endpoint.map(|endpoint| endpoint.workload.to_string()),
     };
     span(worker, trace, took, details);
@@ -178,6 +179,7 @@ pub fn inbound(
         status: outcome.status,
         reason: outcome.reason,
         rule: None,
+        fault: None,
         endpoint: None,
     };
     span(worker, trace, took, details);

@@ -23,6 +23,7 @@ use crate::proxy::worker::Worker;
 use crate::proxy::{inbound, tcp};
 use crate::telemetry::reason::Reason;
 
+mod fault;
 mod parting;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -233,12 +234,12 @@ impl Connection {
             },
         };
         match decision {
-            Ok(decision) => self.forward(decision, started).await,
+            Ok(decision) => self.forward(&decision, started).await,
             Err(refusal) => Box::pin(self.refuse(refusal, started)).await,
         }
     }
 
-    async fn forward(&mut self, decision: Decision, started: Instant) -> Next {
+    async fn forward(&mut self, decision: &Decision, started: Instant) -> Next {
         let view = self.head.view(self.client.side.buffer.filled());
         let (server, caller) = match &self.origin {
             Origin::Inbound(caller) => (true, Some(caller)),
@@ -257,14 +258,21 @@ impl Connection {
         let room = std::mem::take(&mut self.upload_room);
         let mut outgoing = Outgoing::new(&view, &plan, keep, room);
         self.client.side.buffer.consume(self.head.length);
-        let sent = forward::send(&self.worker, &mut self.client, &decision, &mut outgoing).await;
+        let failed = match decision.fault {
+            None => None,
+            Some(_) => Box::pin(self.fault(decision)).await,
+        };
+        let sent = match failed {
+            None => forward::send(&self.worker, &mut self.client, decision, &mut outgoing).await,
+            Some(failure) => Sent { result: Err(failure), tunnel: None },
+        };
         self.settle(decision, outgoing, sent, (trace, started)).await
     }
 
     /// Ends a request: the proxy's own answer where there was none, counters, what comes next.
     async fn settle(
         &mut self,
-        decision: Decision,
+        decision: &Decision,
         outgoing: Outgoing,
         sent: Sent,
         record: (Trace, Instant),
@@ -281,10 +289,13 @@ impl Connection {
                 }
             }
             Err(Failure::BeforeAnswer(reason)) => {
-                outcome = Outcome { request_bytes, ..Outcome::own(reason) };
                 let refusal = decision.refuse(reason);
-                let complete = outgoing.upload.is_complete();
-                self.answer(&refusal, outgoing.is_head, outgoing.keep_alive && complete).await
+                outcome = Outcome { request_bytes, ..Outcome::refusal(&refusal) };
+                let keep = outgoing.keep_alive && outgoing.upload.is_complete();
+                match refusal.is_reset() {
+                    true => Next::Abort,
+                    false => self.answer(&refusal, outgoing.is_head, keep).await,
+                }
             }
             Err(Failure::Client(Reason::ClientGone)) => {
                 outcome.reason = Some(Reason::ClientGone);
@@ -305,7 +316,7 @@ impl Connection {
             Origin::Inbound(caller) => record::inbound(&self.worker, caller, &outcome, record),
             _ => {
                 let protocol = Protocol::Http;
-                record::outbound(&self.worker, &decision, endpoint, protocol, &outcome, record);
+                record::outbound(&self.worker, decision, endpoint, protocol, &outcome, record);
             }
         }
         next

@@ -73,7 +73,11 @@ impl Trace {
             peer: details.peer.to_owned(),
             status: details.status,
             reason: details.reason.map_or("", Reason::as_str),
-            rule: details.rule.unwrap_or_default().to_owned(),
+            rule: [details.rule, details.fault]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(", "),
             endpoint: details.endpoint.unwrap_or_default(),
             ..sampled.span
         })
@@ -93,6 +97,8 @@ pub struct Details<'a> {
     pub reason: Option<Reason>,
     /// The rule that decided.
     pub rule: Option<&'a str>,
+    /// The fault policy that put something in.
+    pub fault: Option<&'a str>,
     /// The endpoint that was chosen.
     pub endpoint: Option<String>,
 }
