@@ -278,19 +278,20 @@ impl Connection {
         record: (Trace, Instant),
     ) -> Next {
         let request_bytes = outgoing.upload.moved();
-        let mut outcome = Outcome { request_bytes, ..Outcome::default() };
+        let attempts = self.client.attempts;
+        let mut outcome = Outcome { request_bytes, attempts, ..Outcome::default() };
         let next = match sent.result {
             Ok(Answered { status, client_kept, body_bytes, .. }) => {
                 outcome = Outcome { status, response_bytes: body_bytes, ..outcome };
                 match sent.tunnel {
-                    Some(upstream) => Next::Tunnel(Box::new(tcp::Tunnel::of_upgrade(upstream))),
+                    Some(tunnel) => Next::Tunnel(tunnel),
                     None if client_kept => Next::Request,
                     None => Next::Close,
                 }
             }
             Err(Failure::BeforeAnswer(reason)) => {
                 let refusal = decision.refuse(reason);
-                outcome = Outcome { request_bytes, ..Outcome::refusal(&refusal) };
+                outcome = Outcome { request_bytes, attempts, ..Outcome::refusal(&refusal) };
                 let keep = outgoing.keep_alive && outgoing.upload.is_complete();
                 match refusal.is_reset() {
                     true => Next::Abort,
@@ -302,7 +303,7 @@ impl Connection {
                 Next::Close
             }
             Err(Failure::Client(reason)) => {
-                outcome = Outcome { request_bytes, ..Outcome::own(reason) };
+                outcome = Outcome { request_bytes, attempts, ..Outcome::own(reason) };
                 self.answer(&reason.into(), outgoing.is_head, false).await
             }
             Err(Failure::MidAnswer { status, reason }) => {

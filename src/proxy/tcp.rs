@@ -11,6 +11,7 @@ use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 
 use crate::names::{Protocol, ServiceName};
+use crate::proxy::circuit::Permit;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::detect::{self, Kind};
 use crate::proxy::directory::Miss;
@@ -211,18 +212,25 @@ async fn dial(worker: &Rc<Worker>, called: &Called) -> Option<Box<Dialed>> {
 #[derive(Debug)]
 pub struct Tunnel {
     upstream: Upstream,
+    request: Option<Permit>,
 }
 
 impl Tunnel {
     /// Takes over the endpoint's connection.
     pub fn of_upgrade(upstream: Upstream) -> Self {
-        Self { upstream }
+        Self { upstream, request: None }
+    }
+
+    /// Counts the request that it came from for as long as it lasts.
+    pub fn hold(&mut self, request: Option<Permit>) {
+        self.request = request;
     }
 
     /// Carries bytes until both directions have ended.
     pub async fn run(mut self, worker: Rc<Worker>, mut client: Side) {
         let slot = worker.slots.take();
         carry(&slot, TUNNEL_IDLE, &mut client, &mut self.upstream.side).await;
+        drop(self.request);
     }
 }
 

@@ -73,6 +73,7 @@ impl Trace {
             peer: details.peer.to_owned(),
             status: details.status,
             reason: details.reason.map_or("", Reason::as_str),
+            attempts: details.attempts,
             rule: [details.rule, details.fault]
                 .into_iter()
                 .flatten()
@@ -95,6 +96,8 @@ pub struct Details<'a> {
     pub status: u16,
     /// The proxy's own reason.
     pub reason: Option<Reason>,
+    /// How many tries there were.
+    pub attempts: u32,
     /// The rule that decided.
     pub rule: Option<&'a str>,
     /// The fault policy that put something in.

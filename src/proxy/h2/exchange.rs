@@ -48,6 +48,8 @@ pub(super) struct Exchange {
     pub(super) grpc_code: Option<u32>,
     /// The endpoint that was tried last, or answered.
     pub(super) tried: Option<Arc<Endpoint>>,
+    /// How many tries there were.
+    pub(super) attempts: u32,
 }
 
 impl Exchange {
@@ -62,6 +64,7 @@ impl Exchange {
             status: 0,
             grpc_code: None,
             tried: None,
+            attempts: 0,
         }
     }
 

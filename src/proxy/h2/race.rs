@@ -106,6 +106,7 @@ impl Exchange {
     ) -> Attempt<'a> {
         let endpoint = seat::within_limit(call.worker, call.decision, endpoint, tries.tried());
         tries.begin(endpoint.id);
+        self.attempts = tries.count();
         self.tried = Some(Arc::clone(&endpoint));
         Attempt::new(call, endpoint).repeated(tries.number(), permit)
     }

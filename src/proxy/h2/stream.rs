@@ -164,6 +164,7 @@ fn settle(
         grpc_code: exchange.grpc_code,
         is_grpc: form == Form::Grpc,
         reason: None,
+        attempts: exchange.attempts,
         request_bytes,
         response_bytes,
     };
