@@ -69,8 +69,9 @@ impl Ward {
 
     /// Lets time pass; when there is something to do next.
     pub fn tick(&self, now: u64) -> Option<u64> {
-        self.with_cluster(|ejections, cluster| {
-            ejections.tick(&cluster.groups(), cluster.rules(), now)
+        self.with_cluster(|ejections, cluster| match cluster.rules() {
+            Rules { outliers: None, .. } if ejections.is_empty() => Vec::new(),
+            rules => ejections.tick(&cluster.groups(), rules, now),
         });
         let state = self.state.lock();
         let cluster = state.current.upgrade()?;
