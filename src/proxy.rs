@@ -27,6 +27,7 @@ pub mod detect;
 pub mod directory;
 pub mod ejection;
 pub mod exchange;
+pub mod fault;
 pub mod flight;
 pub mod forward;
 pub mod h1;

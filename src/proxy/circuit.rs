@@ -208,6 +208,11 @@ impl Circuit {
         Reason::MaxConnections
     }
 
+    /// Whether as many connections are open as may be.
+    pub fn has_no_room(&self) -> bool {
+        self.is_limited(CONNECTIONS) && !self.shadow.load(Ordering::Relaxed) && self.line.is_full()
+    }
+
     /// Whether somebody waits for a connection: an idle one is better closed than kept.
     pub fn is_waited_for(&self) -> bool {
         self.line.is_waited_for()

@@ -193,9 +193,15 @@ pub async fn decide(
             let rule = found.route(head).ok_or(Reason::NoRoute)?;
             match &rule.redirect {
                 Some(to) => Err(redirect::refusal(&table, rule, to, head, *port)),
-                None => in_mesh(&table, rule, |balancer| {
-                    Affinity::of(balancer, head, &worker.shared.proxy)
-                }),
+                None => {
+                    let mut decision = in_mesh(&table, rule, |balancer| {
+                        Affinity::of(balancer, head, &worker.shared.proxy)
+                    })?;
+                    if !found.faults.is_empty() {
+                        decision.fault = found.faults.meet(head, &worker.shared.metrics.faults);
+                    }
+                    Ok(decision)
+                }
             }
         }
         other => without_rules(worker, other).await,
@@ -271,6 +277,7 @@ fn in_mesh(
         backend: index.unwrap_or_default(),
         affinity: affinity(&cluster.policy.load_balancer),
         pool: Endpoints::Mesh(cluster, backend.port),
+        fault: None,
         rule: Some(Arc::clone(rule)),
     })
 }
@@ -302,6 +309,7 @@ fn beyond(worker: &Worker, destination: &str, endpoints: Arc<[Arc<Endpoint>]>) -
         backend: 0,
         pool: Endpoints::Outside(endpoints),
         affinity: Affinity::default(),
+        fault: None,
     }
 }
 
@@ -319,6 +327,7 @@ fn host(worker: &Worker, cell: &HostCell, endpoint: &Arc<Endpoint>) -> Result<De
         backend: 0,
         pool: Endpoints::Host(Arc::clone(endpoint)),
         affinity: Affinity::default(),
+        fault: None,
     })
 }
 
