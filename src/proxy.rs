@@ -26,6 +26,7 @@ pub mod decide;
 pub mod detect;
 pub mod directory;
 pub mod exchange;
+pub mod fault;
 pub mod flight;
 pub mod forward;
 pub mod h1;

@@ -11,8 +11,9 @@ use crate::names::{RuleId, ServiceName};
 use crate::proxy::balance::{self, Wish};
 use crate::proxy::circuit::Circuit;
 use crate::proxy::cluster::{Cluster, Endpoint};
+use crate::proxy::fault::{self, Injected};
 use crate::proxy::service::{Backend, Rule};
-use crate::resource::{HeaderEdit, Timeouts};
+use crate::resource::{AbortHow, HeaderEdit, Timeouts};
 use crate::telemetry::escape;
 use crate::telemetry::reason::{REASON_HEADER, RULE_HEADER, Reason};
 
@@ -38,6 +39,8 @@ pub struct Refusal {
     pub rule: Option<RuleId>,
     /// Where the client is sent instead, where it is.
     pub redirected: Option<Box<Redirected>>,
+    /// How it fails on purpose, where it does.
+    pub abort: Option<AbortHow>,
 }
 
 /// Where a client is sent instead.
@@ -56,7 +59,16 @@ pub struct Redirected {
 impl Refusal {
     /// The status of the answer; 0 where none is sent.
     pub fn status(&self) -> u16 {
-        self.redirected.as_ref().map_or_else(|| self.reason.status(), |to| to.status)
+        match (self.abort, &self.redirected) {
+            (Some(how), _) => fault::status(how),
+            (None, Some(to)) => to.status,
+            (None, None) => self.reason.status(),
+        }
+    }
+
+    /// Whether there is no answer but a reset.
+    pub fn is_reset(&self) -> bool {
+        self.abort == Some(AbortHow::Reset)
     }
 
     /// What was called, for telemetry, by a request to `authority`.
@@ -83,7 +95,7 @@ impl Refusal {
 
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
-        Self { reason, rule: None, redirected: None }
+        Self { reason, rule: None, redirected: None, abort: None }
     }
 }
 
@@ -113,6 +125,8 @@ pub struct Decision {
     pub pool: Endpoints,
     /// What keeps the client at its endpoint.
     pub affinity: Affinity,
+    /// What is put in on purpose before the request is sent.
+    pub fault: Option<Box<Injected>>,
 }
 
 /// What keeps a client at its endpoint; nothing but where the algorithm is a consistent one.
@@ -172,9 +186,20 @@ impl Decision {
         }
     }
 
-    /// The limits on time.
+    /// The limits on time of what is sent; a delay that was put in counts into the request's.
     pub fn timeouts(&self) -> Timeouts {
-        self.rule.as_ref().map(|rule| rule.timeouts).unwrap_or_default()
+        let mut timeouts = self.rule.as_ref().map(|rule| rule.timeouts).unwrap_or_default();
+        if let Some(delay) = self.fault.as_ref().and_then(|fault| fault.delay) {
+            timeouts.request = timeouts.request.map(|limit| limit.saturating_sub(delay));
+        }
+        timeouts
+    }
+
+    /// What becomes of the request before it is sent, where a fault is put in: see
+    /// [`Injected::course`].
+    pub fn course(&self) -> Option<(Duration, Option<Reason>)> {
+        let limit = self.rule.as_ref().and_then(|rule| rule.timeouts.request);
+        self.fault.as_ref().map(|fault| fault.course(limit))
     }
 
     /// Chooses an endpoint, another than those of `avoid` (by id) where there is one. Each call is a
@@ -183,8 +208,12 @@ impl Decision {
         self.pool.pick(&Wish { avoid, hash: self.affinity.hash })
     }
 
-    /// A refusal in the name of the rule that decided.
+    /// A refusal in the name of the rule that decided, or of the fault policy.
     pub fn refuse(&self, reason: Reason) -> Refusal {
+        if let (Reason::FaultInjected, Some(fault)) = (reason, &self.fault) {
+            let (rule, abort) = (Some(fault.id.clone()), fault.abort);
+            return Refusal { rule, abort, ..reason.into() };
+        }
         let rule = self.rule.as_ref().map(|rule| rule.id.clone());
         Refusal { rule, ..reason.into() }
     }

@@ -137,6 +137,11 @@ impl Client {
         Self { side, slot, head, out, tried: None, attempts: 0 }
     }
 
+    /// Forgets the endpoints of the request before.
+    pub fn begin(&mut self) {
+        (self.tried, self.attempts) = (None, 0);
+    }
+
     /// Whether the client has closed; what it sends ahead is kept for the next request.
     pub fn is_gone(&mut self, cx: &mut Context<'_>) -> bool {
         while self.side.buffer.len() < MAX_AHEAD {
@@ -176,14 +181,14 @@ pub async fn send(
     decision: &Decision,
     outgoing: &mut Outgoing,
 ) -> Sent {
-    (client.tried, client.attempts) = (None, 0);
     let plan = Plan::new(decision, outgoing.idempotent, outgoing.attempt);
-    let permit = match plan.admit() {
+    let mut forward = Forward { worker, client, outgoing, plan, flight: None };
+    let permit = match forward.plan.admit() {
         Ok(permit) => permit,
         Err(reason) => return Sent::failed(reason),
     };
-    outgoing.keep(plan.tries.keeps(false));
-    let mut sent = Forward { worker, client, outgoing, plan, flight: None }.run().await;
+    forward.outgoing.keep(forward.plan.tries.keeps(false));
+    let mut sent = forward.run().await;
     if let Some(tunnel) = &mut sent.tunnel {
         // What follows an upgrade is still this request.
         tunnel.hold(permit);
@@ -216,7 +221,7 @@ struct Dropped {
 }
 
 impl Forward<'_> {
-    async fn run(mut self) -> Sent {
+    async fn run(&mut self) -> Sent {
         let Some(mut endpoint) = self.plan.decision.pick(&[]) else {
             return Sent::failed(Reason::NoEndpoints);
         };

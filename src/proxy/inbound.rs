@@ -54,6 +54,7 @@ pub fn decide(worker: &Worker, caller: &Caller) -> Result<Decision, Refusal> {
         backend: 0,
         pool: Endpoints::App(Arc::clone(app)),
         affinity: Affinity::default(),
+        fault: None,
     })
 }
 

@@ -192,7 +192,13 @@ pub async fn decide(
             let rule = found.route(head).ok_or(Reason::NoRoute)?;
             match &rule.redirect {
                 Some(to) => Err(redirect::refusal(&table, rule, to, head, *port)),
-                None => in_mesh(&table, rule),
+                None => {
+                    let mut decision = in_mesh(&table, rule)?;
+                    if !found.faults.is_empty() {
+                        decision.fault = found.faults.meet(head, &worker.shared.metrics.faults);
+                    }
+                    Ok(decision)
+                }
             }
         }
         other => without_rules(worker, other).await,
@@ -264,6 +270,7 @@ fn in_mesh(table: &ServiceTable, rule: &Arc<Rule>) -> Result<Decision, Refusal> 
         backend: index.unwrap_or_default(),
         pool: Endpoints::Mesh(cluster, backend.port),
         affinity: Affinity::default(),
+        fault: None,
         rule: Some(Arc::clone(rule)),
     })
 }
@@ -295,6 +302,7 @@ fn beyond(worker: &Worker, destination: &str, endpoints: Arc<[Arc<Endpoint>]>) -
         backend: 0,
         pool: Endpoints::Outside(endpoints),
         affinity: Affinity::default(),
+        fault: None,
     }
 }
 
@@ -312,6 +320,7 @@ fn host(worker: &Worker, cell: &HostCell, endpoint: &Arc<Endpoint>) -> Result<De
         backend: 0,
         pool: Endpoints::Host(Arc::clone(endpoint)),
         affinity: Affinity::default(),
+        fault: None,
     })
 }
 

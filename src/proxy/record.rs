@@ -121,6 +121,7 @@ pub fn outbound(
         reason: outcome.reason,
         attempts: outcome.attempts,
         rule: decision.rule.as_ref().map(|rule| &*rule.id.0),
+        fault: decision.fault.as_ref().map(|fault| &*fault.id.0),
         endpoint: endpoint.map(|endpoint| endpoint.workload.to_string()),
     };
     span(worker, trace, took, details);
@@ -182,6 +183,7 @@ pub fn inbound(
         reason: outcome.reason,
         attempts: outcome.attempts,
         rule: None,
+        fault: None,
         endpoint: None,
     };
     span(worker, trace, took, details);

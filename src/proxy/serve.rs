@@ -23,6 +23,7 @@ use crate::proxy::worker::Worker;
 use crate::proxy::{inbound, tcp};
 use crate::telemetry::reason::Reason;
 
+mod fault;
 mod parting;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -257,7 +258,15 @@ impl Connection {
         let room = std::mem::take(&mut self.upload_room);
         let mut outgoing = Outgoing::new(&view, &plan, keep, room);
         self.client.side.buffer.consume(self.head.length);
-        let sent = forward::send(&self.worker, &mut self.client, &decision, &mut outgoing).await;
+        self.client.begin();
+        let failed = match decision.fault {
+            None => None,
+            Some(_) => Box::pin(self.fault(&decision)).await,
+        };
+        let sent = match failed {
+            None => forward::send(&self.worker, &mut self.client, &decision, &mut outgoing).await,
+            Some(failure) => Sent { result: Err(failure), tunnel: None },
+        };
         self.settle(decision, outgoing, sent, (trace, started)).await
     }
 
@@ -282,10 +291,13 @@ impl Connection {
                 }
             }
             Err(Failure::BeforeAnswer(reason)) => {
-                outcome = Outcome { request_bytes, attempts, ..Outcome::own(reason) };
                 let refusal = decision.refuse(reason);
-                let complete = outgoing.upload.is_complete();
-                self.answer(&refusal, outgoing.is_head, outgoing.keep_alive && complete).await
+                outcome = Outcome { request_bytes, attempts, ..Outcome::refusal(&refusal) };
+                let keep = outgoing.keep_alive && outgoing.upload.is_complete();
+                match refusal.is_reset() {
+                    true => Next::Abort,
+                    false => self.answer(&refusal, outgoing.is_head, keep).await,
+                }
             }
             Err(Failure::Client(Reason::ClientGone)) => {
                 outcome.reason = Some(Reason::ClientGone);

@@ -74,7 +74,11 @@ impl Trace {
             status: details.status,
             reason: details.reason.map_or("", Reason::as_str),
             attempts: details.attempts,
-            rule: details.rule.unwrap_or_default().to_owned(),
+            rule: [details.rule, details.fault]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(", "),
             endpoint: details.endpoint.unwrap_or_default(),
             ..sampled.span
         })
@@ -96,6 +100,8 @@ pub struct Details<'a> {
     pub attempts: u32,
     /// The rule that decided.
     pub rule: Option<&'a str>,
+    /// The fault policy that put something in.
+    pub fault: Option<&'a str>,
     /// The endpoint that was chosen.
     pub endpoint: Option<String>,
 }

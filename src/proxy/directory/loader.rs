@@ -311,13 +311,12 @@ impl Loader {
         let Some(slot) = self.slots.get_mut(name) else { return };
         let Some(staged) = &slot.staged else { return };
         let directory = &self.directory;
-        let table = ServiceTable::build(&staged.service, &mut |cluster| match staged
-            .needs
-            .contains(cluster)
-        {
+        let mut cell = |cluster: &ServiceName| match staged.needs.contains(cluster) {
             true => directory.cluster(cluster),
             false => Arc::new(ClusterCell::new(cluster.clone())),
-        });
+        };
+        let me = &directory.workload().identity;
+        let table = ServiceTable::build(&staged.service, me, &mut cell);
         let table = match table {
             Ok(table) => table,
             Err(error) => {
