@@ -94,6 +94,11 @@ impl Outgoing {
         }
     }
 
+    /// Whether it may be out twice at once, as far as its form goes.
+    fn is_hedgeable(&self) -> bool {
+        self.framing.is_empty() && !self.upgrade
+    }
+
     /// Says the number of the try in the head.
     fn say(&mut self, number: u32) {
         let line = numbered(number);
@@ -281,7 +286,7 @@ impl Forward<'_> {
     async fn attempt(&mut self) -> Ended {
         let mut fresh = false;
         loop {
-            let mut upstream = match self.plan.tries.hedge_after(self.outgoing.framing.is_empty()) {
+            let mut upstream = match self.plan.tries.hedge_after(self.outgoing.is_hedgeable()) {
                 None => match self.acquire(fresh).await {
                     Ok(upstream) => upstream,
                     Err(reason) => return Ended::Over(Err(Failure::BeforeAnswer(reason)), None),
