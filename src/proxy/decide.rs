@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::names::{RuleId, ServiceName};
-use crate::proxy::balance::{self, Wish};
+use crate::proxy::balance::{self, Affinity, Wish};
 use crate::proxy::circuit::Circuit;
 use crate::proxy::cluster::{Cluster, Endpoint};
 use crate::proxy::fault::{self, Injected};
@@ -29,6 +29,9 @@ const OUTSIDE_IDLE: Duration = Duration::from_secs(60);
 
 /// Connecting to what has no policy.
 const CONNECT: Duration = Duration::from_secs(1);
+
+/// Changes to an answer's header, in order; a later one replaces what an earlier one wrote.
+pub type ResponseEdits<'a> = [Option<&'a HeaderEdit>; 3];
 
 /// A request that is not passed on.
 #[derive(Debug, Clone)]
@@ -88,8 +91,8 @@ impl Refusal {
     }
 
     /// Edits of the answer's header, as [`Decision::response_edits`].
-    pub fn edits(&self) -> [Option<&HeaderEdit>; 2] {
-        [None, self.redirected.as_ref().map(|to| &to.rule.response_headers)]
+    pub fn edits(&self) -> ResponseEdits<'_> {
+        [None, self.redirected.as_ref().map(|to| &to.rule.response_headers), None]
     }
 }
 
@@ -129,15 +132,6 @@ pub struct Decision {
     pub fault: Option<Box<Injected>>,
 }
 
-/// What keeps a client at its endpoint; nothing but where the algorithm is a consistent one.
-#[derive(Debug, Clone, Default)]
-pub struct Affinity {
-    /// The hash that leads to the endpoint.
-    pub hash: Option<u64>,
-    /// The `set-cookie` that the answer carries, where the request had no such cookie.
-    pub cookie: Option<Box<HeaderEdit>>,
-}
-
 /// Who can answer.
 #[derive(Debug, Clone)]
 pub enum Endpoints {
@@ -168,10 +162,12 @@ impl Decision {
         [rule, self.backend().map(|backend| &backend.request_headers)]
     }
 
-    /// Edits of the response's header: the backend's, then the rule's.
-    pub fn response_edits(&self) -> [Option<&HeaderEdit>; 2] {
+    /// Edits of the response's header: the backend's, then the rule's, then the cookie that was
+    /// made.
+    pub fn response_edits(&self) -> ResponseEdits<'_> {
         let rule = self.rule.as_ref().map(|rule| &rule.response_headers);
-        [self.backend().map(|backend| &backend.response_headers), rule]
+        let backend = self.backend().map(|backend| &backend.response_headers);
+        [backend, rule, self.affinity.cookie.as_deref()]
     }
 
     /// What an endpoint is asked for instead of `path`: what the backend says, else the rule.
@@ -233,8 +229,7 @@ impl Endpoints {
         match self {
             Self::App(endpoint) | Self::Host(endpoint) => Some(Arc::clone(endpoint)),
             Self::Mesh(cluster, port) => {
-                let algorithm = cluster.policy.load_balancer.algorithm;
-                balance::pick(algorithm, cluster.port(*port)?, wish, fastrand::u64(..)).cloned()
+                balance::pick(cluster.port(*port)?, wish, fastrand::u64(..))
             }
             Self::Outside(endpoints) => {
                 let other = |endpoint: &&Arc<Endpoint>| !wish.avoid.contains(&endpoint.id);

@@ -141,7 +141,7 @@ impl Loader {
                 }
             }
             (resource::Kind::Cluster, _) => {
-                let waiting = self.pools.gone(&name, &self.directory);
+                let waiting = self.pools.gone(&name, &self.directory, now);
                 self.proceed(&waiting, now);
             }
             // The last word on the mesh and on ourselves stays in force.
@@ -194,7 +194,7 @@ impl Loader {
     }
 
     fn offer_cluster(&mut self, cluster: &resource::Cluster, ticket: Option<Ticket>, now: Instant) {
-        match self.pools.apply(cluster, &self.directory) {
+        match self.pools.apply(cluster, &self.directory, now) {
             Ok(waiting) => {
                 self.answer(ticket, Ok(()));
                 self.proceed(&waiting, now);

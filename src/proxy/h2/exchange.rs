@@ -22,7 +22,6 @@ use super::grpc;
 use super::head::edit_response;
 use super::intake::Intake;
 use crate::proxy::cluster::Endpoint;
-use crate::proxy::decide::Endpoints;
 use crate::proxy::flight::Verdict;
 use crate::proxy::slots::Slot;
 use crate::proxy::tries::Tries;
@@ -109,19 +108,23 @@ impl Exchange {
         call: Call<'a>,
         tries: &mut Tries<'a>,
     ) -> Result<(), Failure> {
-        let _permit = match &call.decision.pool {
-            Endpoints::Mesh(cluster, _) => {
+        let _permit = match call.decision.pool.circuit() {
+            None => None,
+            Some(circuit) => {
+                let permit = circuit.request().map_err(Failure::Own)?;
                 if tries.retry().budget.is_some() {
-                    cluster.circuit.counted();
+                    circuit.counted();
                 }
-                cluster.circuit.request().map_err(Failure::Own)?
+                permit
             }
-            _ => None,
         };
         let limit = call.decision.timeouts().request;
         self.deadline = limit.map(|limit| Box::pin(tokio::time::sleep(limit)));
         self.slot.arm(SILENCE, false);
-        self.near.intake.keep(tries.keeps(true));
+        let room = tries.keeps(true);
+        if length(call.request) <= room as u64 {
+            self.near.intake.keep(room);
+        }
         let (mut attempt, response) = self.answered(call, tries).await?;
         self.tried = Some(Arc::clone(attempt.endpoint()));
         match self.pass_on(call, &mut attempt, response).await {
@@ -223,4 +226,10 @@ impl Exchange {
         let deadline = self.deadline.as_ref()?.deadline();
         Some(deadline.saturating_duration_since(Instant::now()))
     }
+}
+
+/// The length that a request says its body has; 0 where it says nothing.
+fn length(request: &http::Request<()>) -> u64 {
+    let length = request.headers().get(http::header::CONTENT_LENGTH);
+    length.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
 }
