@@ -26,6 +26,7 @@ mod demo;
 mod describe;
 mod diagnostics;
 mod duration;
+mod endpoints;
 mod exit;
 mod get;
 mod inject;
@@ -94,6 +95,7 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Status(args) => status::run(&args, context),
         Command::Trace(args) => trace::run(&args, context),
         Command::Certs(args) => certs::run(&args, context),
+        Command::Endpoints(args) => endpoints::run(&args, context),
         Command::Proxy(args) => proxy::run(args, context),
         Command::ControlPlane(args) => control_plane::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),

@@ -16,6 +16,7 @@ mod address;
 mod affected;
 mod cluster;
 mod describe;
+mod fault;
 mod host;
 mod precedence;
 mod references;
@@ -26,6 +27,7 @@ mod tests;
 mod workload;
 
 pub use affected::affected;
+pub use cluster::every_endpoint;
 pub use describe::{
     PolicyValue, PolicyView, PortView, RouteView, RoutesInForce, ServiceView, describe,
 };

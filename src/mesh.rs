@@ -12,6 +12,7 @@ use crate::names::{Namespace, ObjectName, ServiceName};
 mod attachment;
 mod config;
 mod endpoint;
+mod fault;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod index;
@@ -30,6 +31,7 @@ mod workload;
 
 pub use config::MeshConfig;
 pub use endpoint::{Counts, Endpoint};
+pub use fault::FaultPolicy;
 pub use policy::{PolicyTarget, TrafficPolicy};
 pub use registration::RegistrationConflict;
 pub use retry::{RouteRetry, asked_retry, longest_backoff};
@@ -51,14 +53,16 @@ pub enum ObjectKind {
     HttpRoute,
     /// `meshctl.dev/v1alpha1 TrafficPolicy`.
     TrafficPolicy,
+    /// `meshctl.dev/v1alpha1 FaultPolicy`.
+    FaultPolicy,
     /// `meshctl.dev/v1alpha1 MeshConfig`.
     MeshConfig,
 }
 
 impl ObjectKind {
     /// Every kind, in the order in which they are applied.
-    pub const ALL: [Self; 4] =
-        [Self::MeshConfig, Self::Service, Self::HttpRoute, Self::TrafficPolicy];
+    pub const ALL: [Self; 5] =
+        [Self::MeshConfig, Self::Service, Self::HttpRoute, Self::TrafficPolicy, Self::FaultPolicy];
 
     /// The kind as users write it.
     pub fn as_str(self) -> &'static str {
@@ -66,6 +70,7 @@ impl ObjectKind {
             Self::Service => "Service",
             Self::HttpRoute => "HTTPRoute",
             Self::TrafficPolicy => "TrafficPolicy",
+            Self::FaultPolicy => "FaultPolicy",
             Self::MeshConfig => "MeshConfig",
         }
     }
@@ -75,7 +80,7 @@ impl ObjectKind {
         match self {
             Self::Service => "v1",
             Self::HttpRoute => "gateway.networking.k8s.io/v1",
-            Self::TrafficPolicy | Self::MeshConfig => "meshctl.dev/v1alpha1",
+            Self::TrafficPolicy | Self::FaultPolicy | Self::MeshConfig => "meshctl.dev/v1alpha1",
         }
     }
 }
@@ -107,6 +112,8 @@ pub enum Object {
     HttpRoute(Arc<HttpRoute>),
     /// How callers treat a service.
     TrafficPolicy(Arc<TrafficPolicy>),
+    /// Faults that are put in.
+    FaultPolicy(Arc<FaultPolicy>),
     /// Mesh-wide settings.
     MeshConfig(Arc<MeshConfig>),
 }

@@ -24,7 +24,7 @@ mod workload;
 
 pub use balance::{Algorithm, HashCookie, HashOn, LoadBalancer, Locality};
 pub use cluster::{Cluster, ClusterPolicy, ClusterPort, Endpoint, PortMapping};
-pub use fault::{AbortHow, Fault, FaultAbort, FaultDelay, FaultSource};
+pub use fault::{AbortHow, Fault, FaultAbort, FaultDelay, FaultSource, MAX_FAULT_DELAY};
 pub use host::Host;
 pub use mesh::{Mesh, OutboundMode, PARTS_PER_MILLION};
 pub use pool::{

@@ -24,6 +24,7 @@ pub mod codes;
 mod config;
 mod diagnostic;
 mod document;
+mod fault;
 mod json;
 mod kinds;
 mod policy;

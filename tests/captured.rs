@@ -14,6 +14,7 @@ use namespace::{Namespace, wired};
 use pod::{Pod, World};
 
 mod apps;
+mod half_open;
 mod namespace;
 mod pod;
 

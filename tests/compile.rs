@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use meshctl::compile::{Compiled, affected, compile, keys};
 use meshctl::mesh::{
-    BackendRef, Change, HttpRoute, MeshConfig, Object, ObjectKind, ObjectRef, Parent, PolicyTarget,
-    Readiness, RouteMatch, RouteRule, Service, ServicePort, Slice, SliceEndpoint, SlicePort,
-    Snapshot, TargetPort, TrafficPolicy, Workload, WorkloadPort,
+    BackendRef, Change, FaultPolicy, HttpRoute, MeshConfig, Object, ObjectKind, ObjectRef, Parent,
+    PolicyTarget, Readiness, RouteMatch, RouteRule, Service, ServicePort, Slice, SliceEndpoint,
+    SlicePort, Snapshot, TargetPort, TrafficPolicy, Workload, WorkloadPort,
 };
 use meshctl::names::{Protocol, ProxyId, RuleId, ServiceName, SliceName};
-use meshctl::resource::{ClusterPolicy, HeaderEdit, Key, MtlsMode, PathMatch, Rewrite};
+use meshctl::resource::{
+    AbortHow, ClusterPolicy, FaultAbort, HeaderEdit, Key, MtlsMode, PathMatch, Rewrite,
+};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -60,6 +62,7 @@ proptest! {
         let objects = grown.declared.values().map(|it| (it.reference(), Object::Service(it.clone())))
             .chain(grown.routes.values().map(|it| (it.reference(), Object::HttpRoute(it.clone()))))
             .chain(grown.policies.values().map(|it| (it.reference(), Object::TrafficPolicy(it.clone()))))
+            .chain(grown.faults.values().map(|it| (it.reference(), Object::FaultPolicy(it.clone()))))
             .chain([(MeshConfig::reference(), Object::MeshConfig(grown.config.clone()))])
             .map(|(reference, object)| Change::Object(reference, Some(object)));
         let workloads = grown.workloads.iter()
@@ -102,6 +105,9 @@ fn stamped(change: Change, batch: usize) -> Change {
         Object::TrafficPolicy(it) => {
             Object::TrafficPolicy(Arc::new(TrafficPolicy { generation, ..(*it).clone() }))
         }
+        Object::FaultPolicy(it) => {
+            Object::FaultPolicy(Arc::new(FaultPolicy { generation, ..(*it).clone() }))
+        }
         Object::MeshConfig(it) => {
             Object::MeshConfig(Arc::new(MeshConfig { generation, ..(*it).clone() }))
         }
@@ -134,6 +140,7 @@ fn change() -> impl Strategy<Value = Change> {
         1 => proxy().prop_map(|proxy| Change::Workload(proxy, None)),
         2 => service().prop_map(|it| Change::Object(it.reference(), Some(Object::Service(Arc::new(it))))),
         3 => route().prop_map(|it| Change::Object(it.reference(), Some(Object::HttpRoute(Arc::new(it))))),
+        1 => fault().prop_map(|it| Change::Object(it.reference(), Some(Object::FaultPolicy(Arc::new(it))))),
         2 => policy().prop_map(|it| Change::Object(it.reference(), Some(Object::TrafficPolicy(Arc::new(it))))),
         1 => mtls().prop_map(|it| Change::Object(MeshConfig::reference(), it.map(|mtls| {
             Object::MeshConfig(Arc::new(MeshConfig { mtls, ..MeshConfig::default() }))
@@ -148,7 +155,12 @@ fn mtls() -> impl Strategy<Value = Option<MtlsMode>> {
 }
 
 fn deletion() -> impl Strategy<Value = Change> {
-    let kinds = vec![ObjectKind::Service, ObjectKind::HttpRoute, ObjectKind::TrafficPolicy];
+    let kinds = vec![
+        ObjectKind::Service,
+        ObjectKind::HttpRoute,
+        ObjectKind::TrafficPolicy,
+        ObjectKind::FaultPolicy,
+    ];
     (select(kinds), namespace(), select(vec!["x", "y", "x-v1"])).prop_map(
         |(kind, namespace, name)| {
             let namespace = namespace.parse().expect("a namespace");
@@ -307,6 +319,26 @@ fn rule(backends: Vec<(ServiceName, u16)>) -> RouteRule {
         backend_request_timeout: None,
         retry: None,
     }
+}
+
+fn fault() -> impl Strategy<Value = FaultPolicy> {
+    (service_name(), 0..3_u64, service_name(), 1..4_u32).prop_map(
+        |(name, created_ms, target, ppm)| FaultPolicy {
+            targets: vec![PolicyTarget {
+                service: ServiceName::new(name.namespace.clone(), target.name),
+            }],
+            namespace: name.namespace,
+            name: name.name.as_str().parse().expect("a name"),
+            generation: 1,
+            created_ms,
+            from: Vec::new(),
+            matches: Vec::new(),
+            delay: None,
+            abort: Some(FaultAbort { how: AbortHow::Reset, ppm }),
+            expires: None,
+            shadow: false,
+        },
+    )
 }
 
 fn policy() -> impl Strategy<Value = TrafficPolicy> {

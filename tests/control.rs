@@ -3,6 +3,7 @@
 //! The proxies are played by `control/rig.rs` with the same client and the same subscription machine
 //! that real ones use.
 
+mod pools;
 mod rig;
 
 use std::time::Duration;

@@ -12,8 +12,8 @@ use super::exit::Failure;
 use super::installation::{ClusterArgs, Installation};
 use super::output::{Color, Printer};
 use super::{
-    apply, certs, check, completions, control_plane, delete, demo, describe, get, inject, install,
-    man, proxy, status, trace, uninstall, validate, version,
+    apply, certs, check, completions, control_plane, delete, demo, describe, endpoints, get,
+    inject, install, man, proxy, status, trace, uninstall, validate, version,
 };
 use crate::names::Namespace;
 
@@ -94,6 +94,7 @@ pub(crate) enum Command {
     Status(status::StatusArgs),
     Trace(trace::TraceArgs),
     Certs(certs::CertsArgs),
+    Endpoints(endpoints::EndpointsArgs),
     Proxy(proxy::ProxyArgs),
     ControlPlane(control_plane::ControlPlaneArgs),
     Demo(demo::DemoArgs),

@@ -14,7 +14,9 @@ use super::args::{Cli, home};
 use super::client::Client;
 use super::installation::Installation;
 use super::kind;
-use crate::control::api::shapes::{MeshStatus, ObjectList, TraceList};
+use crate::control::api::shapes::{
+    EndpointList, EndpointStatus, MeshStatus, ObjectList, TraceList,
+};
 use crate::mesh::ObjectKind;
 use crate::names::DEFAULT_NAMESPACE;
 
@@ -133,6 +135,13 @@ pub(super) fn proxies() -> Vec<CompletionCandidate> {
 /// Proxies and services.
 pub(super) fn workloads() -> Vec<CompletionCandidate> {
     proxies().into_iter().chain(services()).collect()
+}
+
+/// Endpoints as `service/endpoint`, outside of the default namespace with that before it.
+pub(super) fn endpoints() -> Vec<CompletionCandidate> {
+    let list: Option<EndpointList> = client().and_then(|it| it.ask("/v1/endpoints", &[]).ok());
+    let name = |it: &EndpointStatus| format!("{}/{}", short(&it.namespace, &it.service), it.name);
+    candidates(list.map(|list| list.endpoints.iter().map(name).collect()))
 }
 
 /// Ids of recent traces.

@@ -17,6 +17,7 @@ pub(crate) fn words(kind: ObjectKind) -> &'static [&'static str] {
         ObjectKind::Service => &["service", "services", "svc"],
         ObjectKind::HttpRoute => &["httproute", "httproutes"],
         ObjectKind::TrafficPolicy => &["trafficpolicy", "trafficpolicies"],
+        ObjectKind::FaultPolicy => &["faultpolicy", "faultpolicies"],
     }
 }
 

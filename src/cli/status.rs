@@ -5,13 +5,15 @@ use jiff::Timestamp;
 
 use super::args::Context;
 use super::client::Client;
+use super::endpoints::pool::scoped;
 use super::exit::{Failure, Outcome};
 use super::output::{Cell, FormatArgs, Table, View, age, milliseconds, until};
 use super::watch::{self, WatchArgs};
 use crate::control::api::shapes::{
-    ControlPlaneStatus, EdgeStatus, MeshStatus, ProxyState, ProxyStatus, ServiceStatus,
+    ControlPlaneStatus, EdgeStatus, FaultStatus, MeshStatus, ProxyState, ProxyStatus, ServiceStatus,
 };
 
+mod pools;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +44,10 @@ pub(crate) fn run(args: &StatusArgs, context: &Context) -> Outcome {
 
 fn view(status: &MeshStatus, edges: bool, now: Timestamp) -> Result<View, Failure> {
     let mut tables = vec![proxies(&status.proxies, now), services(&status.services)];
+    if !status.faults.is_empty() {
+        tables.push(faults(&status.faults, now));
+    }
+    tables.extend(pools::tables(&status.services, now));
     if edges {
         tables.push(edges_table(&status.edges));
     }
@@ -129,6 +135,21 @@ fn services(services: &[ServiceStatus]) -> Table {
     table
 }
 
+/// Faults that are put in on purpose: shown, so that nobody forgets them.
+fn faults(faults: &[FaultStatus], now: Timestamp) -> Table {
+    let mut table = Table::new(&["FAULT", "SERVICE", "WHAT", "CALLERS", ">ENDS"]);
+    for it in faults {
+        table.row([
+            scoped(&it.namespace, &it.policy).into(),
+            scoped(&it.namespace, &it.service).into(),
+            Cell::warn(&it.what),
+            it.callers.as_str().into(),
+            it.expires.map_or("never".into(), |end| until(end, now).into()),
+        ]);
+    }
+    table
+}
+
 fn edges_table(edges: &[EdgeStatus]) -> Table {
     let mut table = Table::new(&[
         "FROM", "TO", "BACKEND", "VERSION", "MTLS", "PROTOCOL", ">RPS", ">SUCCESS", ">P50", ">P95",
@@ -150,14 +171,6 @@ fn edges_table(edges: &[EdgeStatus]) -> Table {
         ]);
     }
     table
-}
-
-/// `name`, or `namespace/name` outside of the default one.
-fn scoped(namespace: &str, name: &str) -> String {
-    match namespace {
-        crate::names::DEFAULT_NAMESPACE | "" => name.to_owned(),
-        _ => format!("{namespace}/{name}"),
-    }
 }
 
 fn dash(text: &str) -> Cell {

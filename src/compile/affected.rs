@@ -54,6 +54,7 @@ impl<'s> Scope<'s> {
             }
             ObjectKind::HttpRoute => self.route(reference),
             ObjectKind::TrafficPolicy => self.policy(reference),
+            ObjectKind::FaultPolicy => self.fault(reference),
             ObjectKind::MeshConfig => self.config(),
         }
     }
@@ -111,6 +112,13 @@ impl<'s> Scope<'s> {
         let found = self.both().map(|snapshot| snapshot.policies.get(reference));
         for target in found.into_iter().flatten().flat_map(|policy| &policy.targets) {
             self.add(Key::cluster(&target.service));
+            self.calling_side(&target.service);
+        }
+    }
+
+    fn fault(&mut self, reference: &ObjectRef) {
+        let found = self.both().map(|snapshot| snapshot.faults.get(reference));
+        for target in found.into_iter().flatten().flat_map(|policy| &policy.targets) {
             self.calling_side(&target.service);
         }
     }

@@ -35,6 +35,12 @@ pub(super) fn endpoints(snapshot: &Snapshot, name: &ServiceName) -> Vec<Endpoint
     snapshot.endpoints_of(name).into_iter().map(endpoint).collect()
 }
 
+/// All endpoints of a service, each with whether it takes requests, by name.
+pub fn every_endpoint(snapshot: &Snapshot, name: &ServiceName) -> Vec<(Endpoint, bool)> {
+    let all = snapshot.every_endpoint_of(name).into_iter();
+    all.map(|(it, ready)| (endpoint(it), ready)).collect()
+}
+
 fn endpoint(endpoint: mesh::Endpoint) -> Endpoint {
     let ports = endpoint.ports.into_iter();
     let workload = endpoint.workload.as_deref();

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::compile::fault::faults;
 use crate::compile::references::reference;
 use crate::compile::{Compiled, Reference, in_precedence};
 use crate::mesh::{self, HttpRoute, ObjectRef, RouteRule, Snapshot, TrafficPolicy};
@@ -31,12 +32,15 @@ pub(super) fn compile(
     let mut origins: BTreeSet<(ObjectRef, u64)> = BTreeSet::new();
     origins.extend(service.declared.then(|| (service.reference(), service.generation)));
     origins.extend(policy.iter().map(|policy| (policy.reference(), policy.generation)));
+    let faulty = snapshot.faults_of(name);
+    origins.extend(faulty.iter().map(|policy| (policy.reference(), policy.generation)));
     let policy = policy.as_deref();
     let mut ports = Vec::with_capacity(service.ports.len());
     for port in &service.ports {
         let routes = routes_in_force(snapshot, name, port, consumer);
         origins.extend(routes.iter().map(|route| (route.reference(), route.generation)));
-        ports.push(compile_port(snapshot, name, port, &routes, policy));
+        let compiled = compile_port(snapshot, name, port, &routes, policy);
+        ports.push(ServicePort { faults: faults(port, &faulty), ..compiled });
     }
     let overridden_in = match consumer {
         Some(_) => Vec::new(),

@@ -10,6 +10,7 @@ use crate::resource::{Backend, Key, Kind, PortMapping, Resource};
 
 mod affected;
 mod describe;
+mod faults;
 mod kubernetes;
 mod precedence;
 mod references;

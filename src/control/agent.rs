@@ -17,11 +17,14 @@ use tonic::{Status, Streaming};
 
 use crate::control::hub::HubError;
 use crate::control::plane::Plane;
+use crate::control::pools::{self, changes};
 use crate::control::proxies::{AgentLink, Ask, PROXIES_MAX};
 use crate::control::registration::Registration;
 use crate::control::{status, stream};
 use crate::names::{Identity, ProxyId};
-use crate::xds::agent::{Command, Down, Hello, Noted, State, Up, Welcome, command, down, up};
+use crate::xds::agent::{
+    Command, Down, Hello, Noted, Pools, State, Up, Welcome, command, down, up,
+};
 use crate::xds::grpc::Peer;
 
 /// Messages on their way out.
@@ -115,6 +118,7 @@ async fn register(
         admissible(&board.proxies, &registration, link, &plane.trust_domain)?;
         board.proxies.register(registration.clone(), now);
         board.proxies.update(&id, now, |proxy| {
+            proxy.pools = Pools::default();
             if let Some(old) = proxy.agent.replace(link.clone()) {
                 old.end.cancel();
             }
@@ -196,7 +200,11 @@ impl Drop for Connected<'_> {
     fn drop(&mut self) {
         let (id, now) = (self.registration.proxy(), Timestamp::now());
         let lost = self.plane.board.lock().proxies.update(&id, now, |proxy| {
-            proxy.agent.take_if(|agent| agent.stream == self.stream).is_some()
+            let lost = proxy.agent.take_if(|agent| agent.stream == self.stream).is_some();
+            if lost {
+                proxy.pools = Pools::default();
+            }
+            lost
         });
         if lost == Some(true) {
             tracing::info!(proxy = %id, "agent stream lost");
@@ -265,8 +273,7 @@ impl Stream<'_> {
                 plane.intake.lock().metrics(metrics, plane.second());
             }
             up::Message::Spans(spans) => plane.intake.lock().spans(spans, &id),
-            // Read by nobody yet.
-            up::Message::Pools(_) => {}
+            up::Message::Pools(pools) => self.pools(pools::bounded(pools)),
             up::Message::Reply(reply) => {
                 if let Some(answer) = self.asked.remove(&reply.id) {
                     let result = match reply.error.is_empty() {
@@ -289,6 +296,20 @@ impl Stream<'_> {
             }
         }
         Ok(false)
+    }
+
+    /// Takes how the proxy has the pools of the services that it calls.
+    fn pools(&self, said: Pools) {
+        let Connected { plane, registration, stream } = &self.connected;
+        let id = registration.proxy();
+        let before = plane.board.lock().proxies.update(&id, Timestamp::now(), |proxy| {
+            // Another stream of it may have taken over meanwhile.
+            let ours = proxy.agent.as_ref().is_some_and(|agent| agent.stream == *stream);
+            ours.then(|| std::mem::replace(&mut proxy.pools, said.clone()))
+        });
+        if let Some(Some(before)) = before {
+            changes::log(&id, &changes::changes(&before, &said));
+        }
     }
 
     /// Takes how the proxy is; whether the mesh now counts on it.

@@ -23,6 +23,7 @@ use crate::rules::Diagnostic;
 
 mod apply;
 mod command;
+mod endpoints;
 mod objects;
 mod observe;
 mod propagation;
@@ -61,6 +62,9 @@ fn routes() -> Router<Arc<Plane>> {
         .route("/v1/delete", post(apply::delete))
         .route("/v1/objects", get(objects::list))
         .route("/v1/describe", get(objects::describe))
+        .route("/v1/endpoints", get(endpoints::list))
+        .route("/v1/endpoints/eject", post(endpoints::eject))
+        .route("/v1/endpoints/restore", post(endpoints::restore))
         .route("/v1/rotate", post(command::rotate))
         .route("/v1/proxies/{namespace}/{name}/command", post(command::command))
         .fallback(async || Refusal::new(StatusCode::NOT_FOUND, "no such call"))

@@ -1,4 +1,5 @@
-//! The status of a rule: `Accepted`, `ResolvedRefs`, `Programmed`, as the Gateway API words them.
+//! The status of a rule: `Accepted`, `ResolvedRefs`, `Programmed`, as the Gateway API words them, and
+//! of a fault policy whether it is `Active`.
 //!
 //! Pure, from the snapshot and from what the board says that proxies made of the rule. For people
 //! `Programmed` counts the proxies that subscribe to what came of it, those away included: `n of m`.
@@ -7,10 +8,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::control::board::Programmed;
-use crate::mesh::{HttpRoute, ObjectKind, ObjectRef, Parent, Snapshot, TrafficPolicy};
+use crate::control::faults::{self, Standing};
+use crate::mesh::{
+    FaultPolicy, HttpRoute, ObjectKind, ObjectRef, Parent, PolicyTarget, Snapshot, TrafficPolicy,
+};
 
 mod parents;
 #[cfg(test)]
@@ -22,7 +27,7 @@ pub use parents::ParentStatus;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// `Accepted`, `ResolvedRefs` or `Programmed`.
+    /// `Accepted`, `ResolvedRefs`, `Active` (of faults) or `Programmed`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// `True`, `False` or `Unknown`.
@@ -41,6 +46,7 @@ pub struct Judge<'a> {
     snapshot: &'a Snapshot,
     unreadable: &'a BTreeMap<ObjectRef, String>,
     programmed: HashMap<&'a (ObjectRef, u64), Programmed>,
+    now: Timestamp,
 }
 
 /// The reason of a rule that is on its way to proxies.
@@ -54,8 +60,9 @@ impl<'a> Judge<'a> {
         snapshot: &'a Snapshot,
         unreadable: &'a BTreeMap<ObjectRef, String>,
         programmed: HashMap<&'a (ObjectRef, u64), Programmed>,
+        now: Timestamp,
     ) -> Self {
-        Self { snapshot, unreadable, programmed }
+        Self { snapshot, unreadable, programmed, now }
     }
 
     /// The conditions of a rule in the generation that is stored.
@@ -64,14 +71,32 @@ impl<'a> Judge<'a> {
         if let Some(route) = self.snapshot.routes.get(rule) {
             conditions.push(condition("ResolvedRefs", self.resolved(route), generation));
         }
+        conditions.extend(self.active(rule, generation));
         conditions.push(condition("Programmed", self.programmed(rule, generation), generation));
         conditions
     }
 
     /// The conditions of a policy or of the settings, without what changes all the time.
     pub fn standing(&self, rule: &ObjectRef, generation: u64) -> Vec<Condition> {
-        let accepted = condition("Accepted", self.accepted(rule), generation);
-        vec![accepted, condition("Programmed", self.progress(rule, generation), generation)]
+        let mut conditions = vec![condition("Accepted", self.accepted(rule), generation)];
+        conditions.extend(self.active(rule, generation));
+        conditions.push(condition("Programmed", self.progress(rule, generation), generation));
+        conditions
+    }
+
+    /// Of a fault policy: whether it puts faults in now.
+    fn active(&self, rule: &ObjectRef, generation: u64) -> Option<Condition> {
+        let policy = self.snapshot.faults.get(rule)?;
+        let end = faults::end(policy).map(|end| end.to_string());
+        let verdict = match faults::standing(policy, self.now) {
+            Standing::Active => {
+                let end = end.map_or("it is deleted".to_owned(), |end| end);
+                ("True", "Active", format!("{} until {end}", faults::what(policy)))
+            }
+            Standing::Shadow => ("False", "Shadow", "it is counted and not put in".to_owned()),
+            Standing::Expired => ("False", "Expired", format!("at {}", end.unwrap_or_default())),
+        };
+        Some(condition("Active", verdict, generation))
     }
 
     fn accepted(&self, rule: &ObjectRef) -> Verdict {
@@ -84,6 +109,9 @@ impl<'a> Judge<'a> {
             }
             ObjectKind::TrafficPolicy => {
                 self.snapshot.policies.get(rule).and_then(|it| self.idle(rule, it))
+            }
+            ObjectKind::FaultPolicy => {
+                self.snapshot.faults.get(rule).and_then(|it| self.aimless(it))
             }
             ObjectKind::Service | ObjectKind::MeshConfig => None,
         };
@@ -131,9 +159,13 @@ impl<'a> Judge<'a> {
             let message = format!("`{older}` is older and holds for `{service}`");
             return Some(("False", "Conflicted", message));
         }
-        let names = policy.targets.iter().map(|target| format!("`{}`", target.service));
-        let message = format!("no such service: {}", names.collect::<Vec<_>>().join(", "));
-        Some(("False", "TargetNotFound", message))
+        Some(target_not_found(&policy.targets))
+    }
+
+    /// A fault policy none of whose targets is there has no effect.
+    fn aimless(&self, policy: &FaultPolicy) -> Option<Verdict> {
+        let there = |target: &PolicyTarget| self.snapshot.service(&target.service).is_some();
+        (!policy.targets.iter().any(there)).then(|| target_not_found(&policy.targets))
     }
 
     fn resolved(&self, route: &HttpRoute) -> Verdict {
@@ -188,6 +220,12 @@ impl<'a> Judge<'a> {
             None => ("False", PENDING, "not every proxy has acknowledged it yet".to_owned()),
         }
     }
+}
+
+fn target_not_found(targets: &[PolicyTarget]) -> Verdict {
+    let names = targets.iter().map(|target| format!("`{}`", target.service));
+    let message = format!("no such service: {}", names.collect::<Vec<_>>().join(", "));
+    ("False", "TargetNotFound", message)
 }
 
 fn condition(kind: &'static str, (status, reason, message): Verdict, generation: u64) -> Condition {

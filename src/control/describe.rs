@@ -3,6 +3,8 @@
 //! Pure: the facts come from the snapshot and from `compile::describe`, which uses what compiling
 //! uses; here they are only put into words.
 
+use jiff::Timestamp;
+
 use crate::compile::{self, PolicyView, RouteView, RoutesInForce, written};
 use crate::control::api::shapes::Section;
 use crate::control::conditions::Condition;
@@ -10,10 +12,17 @@ use crate::mesh::{MeshConfig, ObjectRef, RouteMatch, RouteRule, Snapshot};
 use crate::names::ServiceName;
 use crate::resource::{MtlsMode, OutboundMode, PathEdit, PathMatch, Redirect, ValueMatch};
 
+mod fault;
+
+pub use fault::policy as fault_policy;
+mod pools;
+
+pub use pools::pool;
+
 type Line = (String, String);
 
 /// The sections of a service, declared or registered.
-pub fn service(snapshot: &Snapshot, name: &ServiceName) -> Option<Vec<Section>> {
+pub fn service(snapshot: &Snapshot, name: &ServiceName, now: Timestamp) -> Option<Vec<Section>> {
     let view = compile::describe(snapshot, name, None)?;
     let mut sections = vec![section("Service", origin(&view))];
     let ports = view.ports.iter().map(|port| {
@@ -35,6 +44,10 @@ pub fn service(snapshot: &Snapshot, name: &ServiceName) -> Option<Vec<Section>> 
         }
     }
     sections.push(section("Policy", policy_lines(&view.policy)));
+    let faults = fault::of_service(snapshot, name, now);
+    if !faults.is_empty() {
+        sections.push(section("Faults", faults));
+    }
     let endpoints = view.endpoints.iter().map(|endpoint| {
         let addresses: Vec<_> = endpoint.addresses.iter().map(ToString::to_string).collect();
         let identity = match &endpoint.identity {

@@ -1,12 +1,15 @@
-//! The intake's totals in the form that Prometheus text is made of.
+//! The intake's totals, and what proxies say of pools, in the form that Prometheus text is made of.
 //!
 //! What came over the wire is turned back into the labels of `telemetry`; nothing is added up here.
+//! Pools keep the proxy as a label: their counts begin and end with it.
 
 use crate::control::intake::Edges;
 use crate::control::intake::edges::Totals;
+use crate::control::proxies::Proxies;
 use crate::names::Protocol;
 use crate::telemetry::metrics::{EdgeCounts, EdgeKey, Reporter, RequestCount};
-use crate::xds::agent::Edge;
+use crate::telemetry::prometheus::PoolCounts;
+use crate::xds::agent::{Edge, Pool};
 
 /// Every edge with its counts since the start, ordered by labels.
 pub fn counts(edges: &Edges) -> Vec<EdgeCounts> {
@@ -50,4 +53,34 @@ fn key(edge: &Edge) -> EdgeKey {
         protocol: known.into_iter().find(|it| it.as_str() == edge.protocol).unwrap_or_default(),
         mtls: edge.mtls,
     }
+}
+
+/// A proxy with something to say of pools: its name, its service, its pools.
+pub type Caller<'p> = (String, String, &'p [Pool]);
+
+/// The proxies with something to say of pools.
+pub fn callers(proxies: &Proxies) -> Vec<Caller<'_>> {
+    let saying = proxies.iter().filter(|(_, proxy)| !proxy.pools.pools.is_empty());
+    let caller = saying.map(|(id, proxy)| {
+        let service = proxy.registration.service_name().to_string();
+        (id.to_string(), service, proxy.pools.pools.as_slice())
+    });
+    caller.collect()
+}
+
+/// What one of them says, by service.
+pub fn pools<'c>((proxy, source, pools): &'c Caller<'c>) -> impl Iterator<Item = PoolCounts<'c>> {
+    pools.iter().map(|pool| PoolCounts {
+        proxy,
+        source,
+        destination: &pool.service,
+        breaker_open: pool.is_open(),
+        refused: pool.refused().collect(),
+        concurrency: pool.breaker.as_ref().map_or(0, |breaker| breaker.concurrency),
+        endpoints: pool.total,
+        out: pool.out().count(),
+        ejections: pool.ejections,
+        panic: pool.panic,
+        over_budget: pool.over_budget,
+    })
 }

@@ -82,6 +82,8 @@ pub struct Proxy {
     pub discovery: Option<DiscoveryLink>,
     /// What it said of itself last.
     pub told: Option<agent::State>,
+    /// What it said of the pools of the services that it calls; nothing while it is away.
+    pub pools: agent::Pools,
     /// What it subscribes to (or did, while it is away).
     pub holdings: HashMap<Key, Holding>,
     /// In which state it is.
@@ -156,6 +158,7 @@ impl Proxies {
             agent: None,
             discovery: None,
             told: None,
+            pools: agent::Pools::default(),
             holdings: HashMap::new(),
             state: ProxyState::Disconnected,
             since: now,

@@ -13,6 +13,7 @@ use crate::control::api::shapes::{
     CertificateStatus, EdgeStatus, EndpointCounts, Latency, ProxyStatus, ServiceStatus,
 };
 use crate::control::intake::{EdgeFigures, Edges};
+use crate::control::pools::PoolStatus;
 use crate::control::proxies::Proxies;
 use crate::mesh::Snapshot;
 use crate::names::TrustDomain;
@@ -68,9 +69,14 @@ pub fn certificates(proxies: &Proxies, trust_domain: &TrustDomain) -> Vec<Certif
 }
 
 /// Every service, declared or registered.
-pub fn services(snapshot: &Snapshot, edges: &Edges, second: u64) -> Vec<ServiceStatus> {
+pub fn services(
+    snapshot: &Snapshot,
+    mut pools: BTreeMap<String, PoolStatus>,
+    (edges, second): (&Edges, u64),
+) -> Vec<ServiceStatus> {
     let each = snapshot.service_names().into_iter().map(|name| {
         let text = name.to_string();
+        let pool = pools.remove(&text).unwrap_or_default();
         let about = |edge: &Edge| edge.destination == text || edge.backend == text;
         let mut figures = edges.figures(second, |edge| !edge.reporter_destination && about(edge));
         if figures.requests == 0 {
@@ -81,13 +87,14 @@ pub fn services(snapshot: &Snapshot, edges: &Edges, second: u64) -> Vec<ServiceS
         ServiceStatus {
             endpoints: EndpointCounts {
                 ready: count(endpoints.ready),
-                // Ejection comes with outlier detection, and circuit breaking with its policy.
-                ejected: 0,
+                ejected: count(pool.ejected.len()),
                 total: count(endpoints.total),
             },
             name: name.name.to_string(),
             namespace: name.namespace.to_string(),
-            breaker: "Closed".to_owned(),
+            breaker: pool.breaker_word().to_owned(),
+            breaker_detail: pool.breaker,
+            pool: pool.entries,
             requests_per_second: figures.rate,
             success_rate: figures.success,
             latency: latency(&figures),
@@ -125,9 +132,15 @@ pub fn name_strangers(metrics: &mut Metrics, snapshot: &Snapshot) {
 pub fn edges(edges: &Edges, second: u64) -> Vec<EdgeStatus> {
     let mut lines: BTreeMap<Line<'_>, (bool, bool)> = BTreeMap::new();
     let callers: Vec<&Edge> = edges.live(second).filter(|it| !it.reporter_destination).collect();
+    // The called end knows the caller by its certificate, whose account may be of another name than
+    // the caller's service.
+    let same = |caller: &Edge, it: &Edge| match it.source_identity.as_str() {
+        "" => caller.source == it.source,
+        identity => caller.source_identity == identity,
+    };
     let reported = |it: &Edge| {
         let called = |caller: &&&Edge| {
-            caller.source == it.source
+            same(caller, it)
                 && (caller.backend == it.destination || caller.destination == it.destination)
         };
         callers.iter().find(called).is_some()

@@ -16,6 +16,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource as _};
 
 use crate::control::conditions::{Condition, Judge};
+use crate::control::faults;
 use crate::control::plane::{Plane, View};
 use crate::control::store::Stored;
 use crate::mesh::{ObjectKind, ObjectRef};
@@ -52,7 +53,7 @@ const NOTE: usize = 1_024;
 pub(super) async fn keep(plane: Arc<Plane>, client: Client) {
     let writer = Writer::new(client);
     let mut backoff = Backoff::new(PAUSE, LONGEST_RETRY);
-    let mut looked: Option<(Arc<View>, u64)> = None;
+    let mut looked: Option<(Arc<View>, u64, Timestamp)> = None;
     let mut held = Held::default();
     let mut pause = PAUSE;
     loop {
@@ -62,15 +63,19 @@ pub(super) async fn keep(plane: Arc<Plane>, client: Client) {
         }
         let view = plane.view.load_full();
         let changes = plane.board.lock().changes();
-        let same = |(old, seen): &(Arc<View>, u64)| Arc::ptr_eq(old, &view) && *seen == changes;
+        let now = Timestamp::now();
+        let same = |(old, seen, at): &(Arc<View>, u64, Timestamp)| {
+            let changed = !Arc::ptr_eq(old, &view) || *seen != changes;
+            !changed && !faults::ended_between(&view.snapshot, *at, now)
+        };
         if looked.as_ref().is_some_and(same) && held.is_empty() {
             continue;
         }
-        let due = held.without(due(&plane, &view), Instant::now());
+        let due = held.without(due(&plane, &view, now), Instant::now());
         match writer.write_all(due).await {
             0 => {
                 backoff.succeed();
-                looked = Some((view, changes));
+                looked = Some((view, changes, now));
             }
             // The next look finds what is still different.
             failed => {
@@ -93,10 +98,9 @@ struct Due {
 }
 
 /// Every rule whose status is to be written.
-fn due(plane: &Plane, view: &View) -> Vec<Due> {
+fn due(plane: &Plane, view: &View, now: Timestamp) -> Vec<Due> {
     let board = plane.board.lock();
-    let judge = Judge::new(&view.snapshot, &view.unreadable, board.programmed());
-    let now = Timestamp::now();
+    let judge = Judge::new(&view.snapshot, &view.unreadable, board.programmed(), now);
     let wanted = view.objects.values().filter_map(|stored| {
         let wanted = wanted(&judge, stored)?;
         let live = &stored.document["status"];
@@ -119,7 +123,7 @@ fn wanted(judge: &Judge<'_>, stored: &Stored) -> Option<Wanted> {
         ObjectKind::HttpRoute => {
             Some(Wanted::Parents(judge.parents(reference, document, *generation)))
         }
-        ObjectKind::TrafficPolicy | ObjectKind::MeshConfig => {
+        ObjectKind::TrafficPolicy | ObjectKind::FaultPolicy | ObjectKind::MeshConfig => {
             Some(Wanted::Conditions(judge.standing(reference, *generation)))
         }
     }

@@ -1,4 +1,4 @@
-//! Which routes and which policy are attached to a service.
+//! Which routes, policies and faults are attached to a service.
 //!
 //! A route in the service's own namespace is a producer's and holds for everyone; one elsewhere is
 //! a consumer's and holds for callers of its own namespace, where it replaces the producer's on
@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::mesh::{HttpRoute, ServicePort, Snapshot, TrafficPolicy};
+use crate::mesh::{FaultPolicy, HttpRoute, ServicePort, Snapshot, TrafficPolicy};
 use crate::names::{Namespace, ServiceName};
 
 impl Snapshot {
@@ -70,6 +70,16 @@ impl Snapshot {
         let references = self.index.targets.get(service);
         let mut policies: Vec<_> =
             references.filter_map(|reference| self.policies.get(reference).cloned()).collect();
+        policies.sort_by_key(|policy| (policy.created_ms, policy.reference()));
+        policies
+    }
+
+    /// Every fault policy about a service, in the order in which the first that fits is taken: by
+    /// age, then by name.
+    pub fn faults_of(&self, service: &ServiceName) -> Vec<Arc<FaultPolicy>> {
+        let references = self.index.faulty.get(service);
+        let mut policies: Vec<_> =
+            references.filter_map(|reference| self.faults.get(reference).cloned()).collect();
         policies.sort_by_key(|policy| (policy.created_ms, policy.reference()));
         policies
     }

@@ -39,7 +39,7 @@ impl Snapshot {
     pub fn endpoints_of(&self, name: &ServiceName) -> Vec<Endpoint> {
         let Some(service) = self.service(name) else { return Vec::new() };
         if self.index.sliced.count(name) == 0 {
-            return self.registered_endpoints(&service);
+            return self.behind(&service, |it| it.ready && !it.addresses.is_empty());
         }
         let merged = self.merged(&service);
         let best = merged.values().map(|it| it.readiness).max().unwrap_or(Readiness::NotReady);
@@ -48,6 +48,20 @@ impl Snapshot {
         }
         let taken = merged.into_iter().filter(|(_, merged)| merged.readiness == best);
         taken.map(|(name, merged)| merged.into_endpoint(name)).collect()
+    }
+
+    /// All endpoints of a service, each with whether it takes requests now, by name.
+    pub fn every_endpoint_of(&self, name: &ServiceName) -> Vec<(Endpoint, bool)> {
+        let Some(service) = self.service(name) else { return Vec::new() };
+        let all: Vec<Endpoint> = match self.index.sliced.count(name) {
+            0 => self.behind(&service, |workload| !workload.ports.is_empty()),
+            _ => {
+                self.merged(&service).into_iter().map(|(name, it)| it.into_endpoint(name)).collect()
+            }
+        };
+        let ready = self.endpoints_of(name);
+        let is_ready = |it: &Endpoint| ready.iter().any(|ready| ready.name == it.name);
+        all.into_iter().map(|it| (is_ready(&it), it)).map(|(ready, it)| (it, ready)).collect()
     }
 
     /// How many endpoints a service has.
@@ -69,11 +83,11 @@ impl Snapshot {
         slices.filter_map(|name| self.slices.get(name)).map(|slice| &slice.service)
     }
 
-    fn registered_endpoints(&self, service: &Service) -> Vec<Endpoint> {
+    /// The workloads behind a service that `takes` takes, as endpoints.
+    fn behind(&self, service: &Service, takes: fn(&Workload) -> bool) -> Vec<Endpoint> {
         let workloads = self.workloads_of(&service.name).into_iter();
-        let reachable =
-            workloads.filter(|it| it.service.is_some() && it.ready && !it.addresses.is_empty());
-        let endpoints = reachable.map(|workload| {
+        let taken = workloads.filter(|it| it.service.is_some() && takes(it));
+        let endpoints = taken.map(|workload| {
             let ports = service
                 .ports
                 .iter()

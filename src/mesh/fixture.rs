@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::mesh::{
-    BackendRef, Change, HttpRoute, Labels, Object, Parent, PolicyTarget, Readiness, RouteMatch,
-    RouteRule, Service, ServicePort, Slice, SliceEndpoint, SlicePort, Snapshot, TargetPort,
-    TrafficPolicy, Workload, WorkloadPort,
+    BackendRef, Change, FaultPolicy, HttpRoute, Labels, Object, Parent, PolicyTarget, Readiness,
+    RouteMatch, RouteRule, Service, ServicePort, Slice, SliceEndpoint, SlicePort, Snapshot,
+    TargetPort, TrafficPolicy, Workload, WorkloadPort,
 };
 use crate::names::{Identity, Protocol, RuleId, ServiceName};
-use crate::resource::{ClusterPolicy, HeaderEdit, PathMatch, Rewrite};
+use crate::resource::{
+    AbortHow, ClusterPolicy, FaultAbort, HeaderEdit, PARTS_PER_MILLION, PathMatch, Rewrite,
+};
 
 pub(crate) fn empty() -> Snapshot {
     Snapshot::new("cluster.local".parse().expect("a trust domain"), Arc::default())
@@ -142,6 +144,24 @@ pub(crate) fn policy(text: &str, target: &str, request_timeout: Duration) -> Tra
     }
 }
 
+/// On the service of that name in its namespace: every call fails with 503, for ever.
+pub(crate) fn fault_policy(text: &str, target: &str) -> FaultPolicy {
+    let (namespace, own) = text.split_once('/').expect("namespace/name");
+    FaultPolicy {
+        namespace: namespace.parse().expect("a namespace"),
+        name: own.parse().expect("a name"),
+        generation: 1,
+        created_ms: 1,
+        targets: vec![PolicyTarget { service: name(target) }],
+        from: Vec::new(),
+        matches: Vec::new(),
+        delay: None,
+        abort: Some(FaultAbort { how: AbortHow::Status(503), ppm: PARTS_PER_MILLION }),
+        expires: None,
+        shadow: false,
+    }
+}
+
 /// A pod of that application with a sidecar, alone at `10.1.0.LAST`, that names port 8080.
 pub(crate) fn pod(proxy: &str, app: &str, last: u8) -> Workload {
     Workload {
@@ -213,4 +233,8 @@ pub(crate) fn routed(route: HttpRoute) -> Change {
 
 pub(crate) fn treated(policy: TrafficPolicy) -> Change {
     Change::Object(policy.reference(), Some(Object::TrafficPolicy(Arc::new(policy))))
+}
+
+pub(crate) fn made_faulty(policy: FaultPolicy) -> Change {
+    Change::Object(policy.reference(), Some(Object::FaultPolicy(Arc::new(policy))))
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::mesh::{HttpRoute, ObjectRef, Service, Slice, TrafficPolicy, Workload};
+use crate::mesh::{FaultPolicy, HttpRoute, ObjectRef, Service, Slice, TrafficPolicy, Workload};
 use crate::names::{Namespace, ProxyId, ServiceName, SliceName};
 
 /// A label of a workload in a namespace.
@@ -94,6 +94,8 @@ pub(super) struct Index {
     pub(super) backends: Multi<ServiceName, ObjectRef>,
     /// Traffic policies by the services that they are about.
     pub(super) targets: Multi<ServiceName, ObjectRef>,
+    /// Fault policies by the services that they are about.
+    pub(super) faulty: Multi<ServiceName, ObjectRef>,
 }
 
 impl Index {
@@ -150,6 +152,13 @@ impl Index {
     pub(super) fn policy(&mut self, presence: Presence, policy: &TrafficPolicy) {
         for target in &policy.targets {
             self.targets.change(presence, target.service.clone(), policy.reference());
+        }
+    }
+
+    /// Adds or removes what leads to a fault policy.
+    pub(super) fn fault(&mut self, presence: Presence, policy: &FaultPolicy) {
+        for target in &policy.targets {
+            self.faulty.change(presence, target.service.clone(), policy.reference());
         }
     }
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use crate::mesh::index::{Index, Presence};
 use crate::mesh::{
-    HttpRoute, MeshConfig, Object, ObjectKind, ObjectRef, Service, Slice, TrafficPolicy, Workload,
-    service_name,
+    FaultPolicy, HttpRoute, MeshConfig, Object, ObjectKind, ObjectRef, Service, Slice,
+    TrafficPolicy, Workload, service_name,
 };
 use crate::names::{ProxyId, ServiceName, SliceName, TrustDomain};
 
@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub routes: Arc<BTreeMap<ObjectRef, Arc<HttpRoute>>>,
     /// Traffic policies by what they are.
     pub policies: Arc<BTreeMap<ObjectRef, Arc<TrafficPolicy>>>,
+    /// Fault policies by what they are.
+    pub faults: Arc<BTreeMap<ObjectRef, Arc<FaultPolicy>>>,
     /// Workloads by proxy.
     pub workloads: Arc<BTreeMap<ProxyId, Arc<Workload>>>,
     /// Slices of endpoints (Kubernetes).
@@ -62,6 +64,7 @@ impl Snapshot {
             declared: Arc::default(),
             routes: Arc::default(),
             policies: Arc::default(),
+            faults: Arc::default(),
             workloads: Arc::default(),
             slices: Arc::default(),
             index: Index::default(),
@@ -93,6 +96,9 @@ impl Snapshot {
             Object::TrafficPolicy(policy) => {
                 self.set_policy(&policy.reference(), Some(policy.clone()));
             }
+            Object::FaultPolicy(policy) => {
+                self.set_fault(&policy.reference(), Some(policy.clone()));
+            }
             Object::MeshConfig(config) => self.config = config.clone(),
         }
     }
@@ -106,6 +112,7 @@ impl Snapshot {
             }
             ObjectKind::HttpRoute => self.set_route(reference, None),
             ObjectKind::TrafficPolicy => self.set_policy(reference, None),
+            ObjectKind::FaultPolicy => self.set_fault(reference, None),
             ObjectKind::MeshConfig => self.config = Arc::default(),
         }
     }
@@ -138,6 +145,16 @@ impl Snapshot {
             self.index.policy(Presence::Add, new);
         }
         set(&mut self.policies, reference, policy);
+    }
+
+    fn set_fault(&mut self, reference: &ObjectRef, policy: Option<Arc<FaultPolicy>>) {
+        if let Some(old) = self.faults.get(reference) {
+            self.index.fault(Presence::Remove, old);
+        }
+        if let Some(new) = &policy {
+            self.index.fault(Presence::Add, new);
+        }
+        set(&mut self.faults, reference, policy);
     }
 
     fn set_workload(&mut self, proxy: &ProxyId, workload: Option<Arc<Workload>>) {

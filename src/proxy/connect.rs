@@ -95,7 +95,9 @@ pub async fn open(
         endpoint: endpoint.id,
         expires: worker.slots.now() + life,
         idle_limit: terms.idle_limit,
-        reused: false,
+        carried: 1,
+        permit: None,
+        request: None,
     })
 }
 

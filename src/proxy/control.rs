@@ -32,6 +32,7 @@ mod certificate;
 mod connection;
 mod discovery;
 mod link;
+mod pools;
 mod renewal;
 mod reports;
 #[cfg(test)]
@@ -275,6 +276,7 @@ impl Control {
         if self.agency.is_due(now, REPORT) {
             self.report();
         }
+        self.report_pools(now);
     }
 
     fn names(&self) -> Names {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::names::{RuleId, ServiceName};
 use crate::proxy::balance::{self, Wish};
+use crate::proxy::circuit::Circuit;
 use crate::proxy::cluster::{Cluster, Endpoint};
 use crate::proxy::service::{Backend, Rule};
 use crate::resource::{HeaderEdit, Timeouts};
@@ -190,6 +191,14 @@ impl Decision {
 }
 
 impl Endpoints {
+    /// What counts how much is going on; nothing does outside of services.
+    pub fn circuit(&self) -> Option<&Arc<Circuit>> {
+        match self {
+            Self::Mesh(cluster, _) => Some(&cluster.circuit),
+            Self::App(_) | Self::Host(_) | Self::Outside(_) => None,
+        }
+    }
+
     /// Chooses an endpoint as `wish` says.
     pub fn pick(&self, wish: &Wish<'_>) -> Option<Arc<Endpoint>> {
         match self {

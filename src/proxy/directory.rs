@@ -31,6 +31,7 @@ mod addresses;
 mod book;
 mod hosts;
 mod loader;
+mod pools;
 mod slot;
 #[cfg(test)]
 mod tests;

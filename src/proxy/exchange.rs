@@ -2,7 +2,8 @@
 //!
 //! Both directions are driven by one task. The answer may come before the request is complete; the
 //! client may go away while the answer is awaited. Nothing of an answer is sent to the client
-//! before its head is whole, so that until then the request can be tried again.
+//! before its head is whole, so that until then the request can be tried again; a head that may be
+//! a reason to is held back until that is decided.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,14 +12,12 @@ use crate::proxy::forward::Client;
 use crate::proxy::h1::{Framing, head_end, write};
 use crate::proxy::pool::Upstream;
 use crate::proxy::pump::{Pump, PumpError};
+use crate::proxy::tries::Tries;
 use crate::resource::HeaderEdit;
 use crate::telemetry::reason::Reason;
 
-/// The most that a client may send ahead while its answer is awaited, bytes.
-const MAX_AHEAD: usize = 32 * 1024;
-
 /// How long a request may go without a byte in either direction.
-const SILENCE: Duration = Duration::from_secs(300);
+pub const SILENCE: Duration = Duration::from_secs(300);
 
 /// What the answer's head must look like for this client.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +32,8 @@ pub struct Terms<'a> {
     pub upgrade: bool,
     /// Edits of the answer's header: the backend's, then the rule's.
     pub edits: [Option<&'a HeaderEdit>; 2],
+    /// Answers that these could repeat are held back.
+    pub held: Option<&'a Tries<'a>>,
 }
 
 /// How it went, where an answer was passed on.
@@ -48,6 +49,16 @@ pub struct Answered {
     pub upgraded: bool,
     /// Bytes of the answer's body.
     pub body_bytes: u64,
+}
+
+/// Where a try stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// The answer was passed on.
+    Answered(Answered),
+    /// The answer's head has come, and could be a reason to try again: nothing was passed on, and
+    /// nothing of it taken out of the endpoint's buffer.
+    Held,
 }
 
 /// How it failed.
@@ -108,21 +119,34 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Runs to the end of the answer.
+    /// Runs to the end of the answer, or until one is held back.
     ///
     /// # Errors
     /// [`Failure`], which says what the client has seen.
-    pub async fn run(&mut self) -> Result<Answered, Failure> {
+    pub async fn run(&mut self) -> Result<Progress, Failure> {
         std::future::poll_fn(|cx| self.poll(cx)).await
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answered, Failure>> {
+    /// The answer that was held back is passed on after all.
+    pub fn release(&mut self) {
+        self.terms.held = None;
+    }
+
+    fn is_held(&self) -> bool {
+        let Some(tries) = self.terms.held else { return false };
+        !self.client.head.is_interim() && tries.is_retriable(self.client.head.status, None)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Progress, Failure>> {
         if let Err(failure) = self.poll_upload(cx) {
             return Poll::Ready(Err(failure));
         }
         loop {
             if self.relay.is_none() {
                 match self.poll_head(cx) {
+                    Poll::Ready(Ok(())) if self.is_held() => {
+                        return Poll::Ready(Ok(Progress::Held));
+                    }
                     Poll::Ready(Ok(())) => self.begin_relay(),
                     Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
                     Poll::Pending => break,
@@ -130,19 +154,21 @@ impl<'a> Exchange<'a> {
             }
             match self.poll_relay(cx) {
                 Poll::Ready(Ok(None)) => {}
-                Poll::Ready(Ok(Some(answered))) => return Poll::Ready(Ok(answered)),
+                Poll::Ready(Ok(Some(answered))) => {
+                    return Poll::Ready(Ok(Progress::Answered(answered)));
+                }
                 Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
                 Poll::Pending => break,
             }
         }
-        if self.uploaded && self.client_gone(cx) {
+        if self.uploaded && self.client.is_gone(cx) {
             return Poll::Ready(Err(Failure::Client(Reason::ClientGone)));
         }
         self.poll_silence(cx)
     }
 
     /// Nothing is to be silent for ever; whatever happens begins the time anew.
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answered, Failure>> {
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Result<Progress, Failure>> {
         if self.client.slot.poll_fired(cx).is_ready() {
             let reason = Reason::RequestTimeout;
             return Poll::Ready(Err(match &self.relay {
@@ -211,7 +237,7 @@ impl<'a> Exchange<'a> {
             Ok(())
         } else if !self.terms.upgrade || self.client.head.upgrade.is_none() || !self.uploaded {
             Err(Failure::BeforeAnswer(Reason::UpstreamProtocol))
-        } else if self.client_gone(cx) {
+        } else if self.client.is_gone(cx) {
             Err(Failure::Client(Reason::ClientGone))
         } else if !self.client.side.buffer.is_empty() {
             Err(Failure::Client(Reason::BadRequest))
@@ -298,22 +324,5 @@ impl<'a> Exchange<'a> {
 
     fn mid_answer(&self, reason: Reason) -> Failure {
         Failure::MidAnswer { status: self.client.head.status, reason }
-    }
-
-    /// Whether the client has closed; what it sends ahead is kept for the next request.
-    fn client_gone(&mut self, cx: &mut Context<'_>) -> bool {
-        while self.client.side.buffer.len() < MAX_AHEAD {
-            if self.client.side.buffer.is_empty()
-                && self.client.side.stream.poll_readable(cx).is_pending()
-            {
-                return false;
-            }
-            match self.client.side.poll_fill(cx) {
-                Poll::Ready(Ok(count)) if count > 0 => {}
-                Poll::Ready(_) => return true,
-                Poll::Pending => return false,
-            }
-        }
-        false
     }
 }

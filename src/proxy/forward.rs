@@ -1,33 +1,49 @@
-//! Sends an HTTP/1.1 request to an endpoint and its answer back, with the tries that are safe.
+//! Sends an HTTP/1.1 request to an endpoint and its answer back, try after try.
 //!
-//! Two things are tried again, both at most once: a connection that could not be made, at another
-//! endpoint (the default retry); and a pooled connection that ended before any answer, on a fresh
-//! one, where nothing was written or where repeating is harmless.
+//! What follows a try is said by [`Tries`](crate::proxy::tries::Tries); here it is carried out: the
+//! request is sent again from its first byte, or what came of the try is the result. Beside that a
+//! pooled connection that ended before any answer is replaced by a fresh one to the same endpoint,
+//! where nothing was written or where repeating is harmless: that is no try of its own.
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use crate::proxy::cluster::Endpoint;
-use crate::proxy::connect::{self, Alpn};
 use crate::proxy::decide::Decision;
-use crate::proxy::exchange::{Answered, Exchange, Failure, Terms};
-use crate::proxy::flight::Flight;
-use crate::proxy::h1::{RequestView, ResponseHead, write};
+use crate::proxy::exchange::{Answered, Exchange, Failure, Progress, Terms};
+use crate::proxy::flight::{Flight, Verdict};
+use crate::proxy::h1::{Framing, RequestView, ResponseHead, write};
 use crate::proxy::head::{Head, is_idempotent};
 use crate::proxy::pool::Upstream;
 use crate::proxy::pump::Pump;
 use crate::proxy::slots::Slot;
 use crate::proxy::stream::Side;
+use crate::proxy::tries::ATTEMPT_HEADER;
 use crate::proxy::worker::Worker;
 use crate::telemetry::reason::Reason;
+use plan::{Left, Plan, Repetition};
+
+mod hedge;
+mod lease;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+/// The most that a client may send ahead while its answer is awaited, bytes.
+const MAX_AHEAD: usize = 32 * 1024;
 
 /// A request to send: everything that must outlive its head in the read buffer.
 #[derive(Debug)]
 pub struct Outgoing {
     /// The message on its way.
     pub upload: Pump,
-    /// Whether it may be repeated although it may have arrived.
-    pub repeatable: bool,
+    /// It may be repeated although it may have arrived (RFC 9110 §9.2.2).
+    pub idempotent: bool,
+    /// The number of the try that it is part of, where it is a repetition that somebody else makes.
+    pub attempt: u32,
+    /// Its body.
+    pub framing: Framing,
     /// The method is HEAD.
     pub is_head: bool,
     /// The client speaks HTTP/1.1.
@@ -36,6 +52,8 @@ pub struct Outgoing {
     pub keep_alive: bool,
     /// The client asked for another protocol.
     pub upgrade: bool,
+    /// The length of the line in the head that says the number of this proxy's try.
+    numbered: usize,
 }
 
 impl Outgoing {
@@ -50,22 +68,87 @@ impl Outgoing {
         out.clear();
         write::request(&mut out, view, plan);
         let head = view.head;
-        let chunked = head.framing == crate::proxy::h1::Framing::Chunked;
         Self {
-            upload: Pump::new(out, head.framing, chunked),
-            repeatable: head.framing.is_empty() && is_idempotent(view.method()),
+            upload: Pump::new(out, head.framing, head.framing == Framing::Chunked),
+            idempotent: is_idempotent(view.method()),
+            attempt: head.attempt,
+            framing: head.framing,
             is_head: view.method() == "HEAD",
             http11: head.http11,
             keep_alive: head.keep_alive && keep,
             upgrade: head.upgrade.is_some(),
+            numbered: 0,
         }
     }
+
+    /// Keeps the body for repetitions, as far as it has at most `limit` bytes.
+    fn keep(&mut self, limit: usize) {
+        let fits = match self.framing {
+            Framing::Length(length) => length <= limit as u64,
+            Framing::Chunked => limit > 0,
+            Framing::None | Framing::UntilClose => false,
+        };
+        if fits {
+            self.upload.keep(limit);
+        }
+    }
+
+    /// Says the number of the try in the head.
+    fn say(&mut self, number: u32) {
+        let line = numbered(number);
+        self.upload.put_line(line.as_bytes(), self.numbered);
+        self.numbered = line.len();
+    }
+
+    /// Whether it can be sent once more over a fresh connection; begun anew then.
+    fn begin_again(&mut self) -> bool {
+        let harmless = self.idempotent && self.upload.is_whole();
+        (harmless || self.upload.is_untouched()) && self.upload.rewind()
+    }
+}
+
+/// The line of a head that says the number of a try.
+fn numbered(number: u32) -> String {
+    format!("{ATTEMPT_HEADER}: {number}\r\n")
+}
+
+/// A client's connection, and the rooms that it reuses from request to request.
+#[derive(Debug)]
+pub struct Client {
+    /// The connection.
+    pub side: Side,
+    /// Its deadline.
+    pub slot: Slot,
+    /// The answer's head, parsed; its status tells whether the answer is on its way.
+    pub head: ResponseHead,
+    /// The answer's head, written.
+    pub out: Vec<u8>,
+    /// The endpoint that was tried last.
+    pub tried: Option<Arc<Endpoint>>,
+    /// How many tries there were.
+    pub attempts: u32,
 }
 
 impl Client {
     /// A connection that has carried nothing yet.
     pub fn new(side: Side, slot: Slot) -> Self {
-        Self { side, slot, head: ResponseHead::default(), out: Vec::new(), tried: None }
+        let (head, out) = (ResponseHead::default(), Vec::new());
+        Self { side, slot, head, out, tried: None, attempts: 0 }
+    }
+
+    /// Whether the client has closed; what it sends ahead is kept for the next request.
+    pub fn is_gone(&mut self, cx: &mut Context<'_>) -> bool {
+        while self.side.buffer.len() < MAX_AHEAD {
+            if self.side.buffer.is_empty() && self.side.stream.poll_readable(cx).is_pending() {
+                return false;
+            }
+            match self.side.poll_fill(cx) {
+                Poll::Ready(Ok(count)) if count > 0 => {}
+                Poll::Ready(_) => return true,
+                Poll::Pending => return false,
+            }
+        }
+        false
     }
 }
 
@@ -78,19 +161,11 @@ pub struct Sent {
     pub tunnel: Option<Upstream>,
 }
 
-/// A client's connection, and the rooms that it reuses from request to request.
-#[derive(Debug)]
-pub struct Client {
-    /// The connection.
-    pub side: Side,
-    /// Its deadline.
-    pub slot: Slot,
-    /// The answer's head, parsed.
-    pub head: ResponseHead,
-    /// The answer's head, written.
-    pub out: Vec<u8>,
-    /// The endpoint that was tried last.
-    pub tried: Option<Arc<Endpoint>>,
+impl Sent {
+    /// Nothing was sent to the client.
+    pub fn failed(reason: Reason) -> Self {
+        Self { result: Err(Failure::BeforeAnswer(reason)), tunnel: None }
+    }
 }
 
 /// Sends `outgoing` where `decision` says.
@@ -100,114 +175,186 @@ pub async fn send(
     decision: &Decision,
     outgoing: &mut Outgoing,
 ) -> Sent {
-    let terms = Terms {
-        method: if outgoing.is_head { "HEAD" } else { "" },
-        http11: outgoing.http11,
-        keep_alive: outgoing.keep_alive,
-        upgrade: outgoing.upgrade,
-        edits: decision.response_edits(),
+    (client.tried, client.attempts) = (None, 0);
+    let plan = Plan::new(decision, outgoing.idempotent, outgoing.attempt);
+    let permit = match plan.admit() {
+        Ok(permit) => permit,
+        Err(reason) => return Sent::failed(reason),
     };
-    let mut avoid = None;
-    let mut fresh = false;
-    client.tried = None;
-    loop {
-        // Tells whoever gives up on this future whether an answer is on its way.
-        client.head.status = 0;
-        let Some(endpoint) = decision.pick(avoid.as_slice()) else {
+    outgoing.keep(plan.tries.keeps(false));
+    let mut sent = Forward { worker, client, outgoing, plan, flight: None }.run().await;
+    // What follows an upgrade is still this request.
+    sent.tunnel = sent.tunnel.map(|upstream| Upstream { request: permit, ..upstream });
+    sent
+}
+
+/// A request on its way.
+struct Forward<'a> {
+    worker: &'a Rc<Worker>,
+    client: &'a mut Client,
+    outgoing: &'a mut Outgoing,
+    plan: Plan<'a>,
+    /// The try that is out.
+    flight: Option<Flight>,
+}
+
+/// How a try ended.
+enum Ended {
+    /// Whether it is the result must be decided yet, where nothing was passed on.
+    Over(Result<Answered, Failure>, Option<Upstream>),
+    /// Its answer was held back, and is to be forgotten for a repetition.
+    Dropped(Repetition, Upstream),
+}
+
+impl Forward<'_> {
+    async fn run(mut self) -> Sent {
+        let Some(mut endpoint) = self.plan.decision.pick(&[]) else {
             return Sent::failed(Reason::NoEndpoints);
         };
-        let flight = Flight::begin(&decision.pool, Arc::clone(&endpoint));
-        client.tried = Some(Arc::clone(&endpoint));
-        let mut upstream = match acquire(worker, decision, &endpoint, fresh).await {
-            Ok(upstream) => upstream,
-            Err(reason) => match another(decision, &endpoint, avoid, reason) {
-                Some(elsewhere) => {
-                    avoid = Some(elsewhere);
-                    continue;
-                }
-                None => return Sent::failed(reason),
-            },
-        };
-        let mut exchange = Exchange::new(&mut outgoing.upload, &mut upstream, client, terms);
-        let result = exchange.run().await;
-        client.slot.disarm();
-        drop(flight);
-        if let Err(Failure::BeforeAnswer(Reason::UpstreamReset)) = result
-            && upstream.reused
-            && !fresh
-            && may_repeat(outgoing)
-        {
-            fresh = true;
-            continue;
-        }
-        return finish(worker, result, upstream);
-    }
-}
-
-/// Whether the request can be sent once more over a fresh connection.
-fn may_repeat(outgoing: &mut Outgoing) -> bool {
-    let harmless = outgoing.repeatable || outgoing.upload.is_untouched();
-    harmless && outgoing.upload.rewind()
-}
-
-/// The endpoint to avoid where the default retry applies: a failed connect, once, and only if
-/// there is another endpoint.
-fn another(
-    decision: &Decision,
-    failed: &Endpoint,
-    avoided: Option<u64>,
-    reason: Reason,
-) -> Option<u64> {
-    let connect = matches!(reason, Reason::ConnectFailure | Reason::ConnectTimeout);
-    let first = avoided.is_none();
-    let elsewhere = || decision.pick(&[failed.id]).is_some_and(|next| next.id != failed.id);
-    (connect && first && elsewhere()).then_some(failed.id)
-}
-
-async fn acquire(
-    worker: &Rc<Worker>,
-    decision: &Decision,
-    endpoint: &Endpoint,
-    fresh: bool,
-) -> Result<Upstream, Reason> {
-    let pooled = match fresh {
-        false => worker.pool.borrow_mut().take(endpoint.id, worker.slots.now()),
-        true => None,
-    };
-    match pooled {
-        Some(mut upstream) => {
-            upstream.side.buffer = worker.take_block();
-            Ok(upstream)
-        }
-        None => {
-            let terms = connect::Terms {
-                timeout: decision.pool.connect_timeout(),
-                idle_limit: decision.pool.http_idle(),
-                alpn: Alpn::Http1,
-                service: decision.target(),
+        loop {
+            self.begin(endpoint);
+            let ended = match self.plan.limit() {
+                None => self.attempt().await,
+                Some(limit) => Box::pin(self.attempt_within(limit)).await,
             };
-            // Boxed: what is rare must not make every idle connection larger.
-            Box::pin(connect::open(worker, endpoint, terms)).await
+            self.client.slot.disarm();
+            let repetition = match ended {
+                Ended::Dropped(repetition, upstream) => {
+                    self.land(Verdict::Answered(self.client.head.status, None));
+                    Box::pin(self.forget(upstream)).await;
+                    repetition
+                }
+                Ended::Over(result, upstream) => {
+                    let verdict = verdict_of(&result);
+                    self.land(verdict);
+                    match self.again(&result, verdict) {
+                        Some(repetition) => repetition,
+                        None => return self.finish(result, upstream),
+                    }
+                }
+            };
+            let wait;
+            (endpoint, wait) = self.plan.begin(repetition);
+            if !wait.is_zero()
+                && let Err(failure) = Box::pin(self.pause(wait)).await
+            {
+                return Sent { result: Err(failure), tunnel: None };
+            }
+            self.outgoing.upload.rewind();
         }
+    }
+
+    /// A try at `endpoint` begins.
+    fn begin(&mut self, endpoint: Arc<Endpoint>) {
+        // Tells whoever gives up on a try whether an answer is on its way.
+        self.client.head.status = 0;
+        self.plan.tries.begin(endpoint.id);
+        self.client.attempts = self.plan.tries.count();
+        self.client.tried = Some(Arc::clone(&endpoint));
+        if let Some(number) = self.plan.tries.number() {
+            self.outgoing.say(number);
+        }
+        self.flight = Some(Flight::begin(&self.plan.decision.pool, endpoint));
+    }
+
+    /// The try that is out has come to its end.
+    fn land(&mut self, verdict: Verdict) {
+        if let Some(flight) = self.flight.take() {
+            flight.end(verdict);
+        }
+    }
+
+    /// The try that has begun, until its answer was passed on or it failed.
+    async fn attempt(&mut self) -> Ended {
+        let mut fresh = false;
+        loop {
+            let acquired = match self.plan.tries.hedge_after(self.outgoing.framing.is_empty()) {
+                Some(after) => Box::pin(self.hedged(after)).await,
+                None => self.acquire(fresh).await.map_err(Failure::BeforeAnswer),
+            };
+            let mut upstream = match acquired {
+                Ok(upstream) => upstream,
+                Err(failure) => return Ended::Over(Err(failure), None),
+            };
+            let result = match self.exchange(&mut upstream).await {
+                Ok(result) => result,
+                Err(repetition) => return Ended::Dropped(repetition, upstream),
+            };
+            if let Err(Failure::BeforeAnswer(Reason::UpstreamReset)) = result
+                && upstream.is_reused()
+                && !fresh
+                && self.outgoing.begin_again()
+            {
+                fresh = true;
+                continue;
+            }
+            return Ended::Over(result, Some(upstream));
+        }
+    }
+
+    /// Sends the request over a connection and its answer to the client. `Err`: the answer was held
+    /// back, and the request is to be sent again.
+    async fn exchange(
+        &mut self,
+        upstream: &mut Upstream,
+    ) -> Result<Result<Answered, Failure>, Repetition> {
+        let Self { client, outgoing, plan, .. } = self;
+        let terms = Terms {
+            method: if outgoing.is_head { "HEAD" } else { "" },
+            http11: outgoing.http11,
+            keep_alive: outgoing.keep_alive,
+            upgrade: outgoing.upgrade,
+            edits: plan.decision.response_edits(),
+            held: Some(&plan.tries),
+        };
+        let mut exchange = Exchange::new(&mut outgoing.upload, upstream, client, terms);
+        loop {
+            match exchange.run().await {
+                Ok(Progress::Answered(answered)) => return Ok(Ok(answered)),
+                Err(failure) => return Ok(Err(failure)),
+                Ok(Progress::Held) => {}
+            }
+            let head = &exchange.client.head;
+            let left = Left {
+                untouched: false,
+                whole: exchange.upload.is_whole(),
+                retry_after: plan::asked_wait(head, exchange.upstream.side.buffer.filled()),
+            };
+            match plan.after(Verdict::Answered(head.status, None), left) {
+                Some(repetition) => return Err(repetition),
+                None => exchange.release(),
+            }
+        }
+    }
+
+    /// The repetition that follows a try of which nothing was passed on, where one does.
+    fn again(&self, result: &Result<Answered, Failure>, verdict: Verdict) -> Option<Repetition> {
+        let Err(Failure::BeforeAnswer(_)) = result else { return None };
+        let upload = &self.outgoing.upload;
+        let left =
+            Left { untouched: upload.is_untouched(), whole: upload.is_whole(), retry_after: None };
+        self.plan.after(verdict, left)
+    }
+
+    fn finish(&self, result: Result<Answered, Failure>, upstream: Option<Upstream>) -> Sent {
+        let mut tunnel = None;
+        match (&result, upstream) {
+            (Ok(answered), upstream) if answered.upgraded => tunnel = upstream,
+            (Ok(answered), Some(upstream)) if answered.upstream_kept => self.give_back(upstream),
+            _ => {}
+        }
+        Sent { result, tunnel }
     }
 }
 
-fn finish(worker: &Rc<Worker>, result: Result<Answered, Failure>, mut upstream: Upstream) -> Sent {
-    let mut tunnel = None;
-    match result {
-        Ok(answered) if answered.upgraded => tunnel = Some(upstream),
-        Ok(answered) if answered.upstream_kept => {
-            worker.give_block(std::mem::take(&mut upstream.side.buffer));
-            worker.pool.borrow_mut().give(upstream, worker.slots.now());
+/// What a result says about the endpoint.
+fn verdict_of(result: &Result<Answered, Failure>) -> Verdict {
+    match *result {
+        Ok(answered) => Verdict::Answered(answered.status, None),
+        Err(Failure::Client(_)) => Verdict::Abandoned,
+        Err(Failure::MidAnswer { reason: Reason::ClientGone, .. }) => Verdict::Abandoned,
+        Err(Failure::BeforeAnswer(reason) | Failure::MidAnswer { reason, .. }) => {
+            Verdict::Failed(reason)
         }
-        _ => {}
-    }
-    Sent { result, tunnel }
-}
-
-impl Sent {
-    /// Nothing was sent to the client.
-    pub fn failed(reason: Reason) -> Self {
-        Self { result: Err(Failure::BeforeAnswer(reason)), tunnel: None }
     }
 }

@@ -1,17 +1,21 @@
 //! HTTP/2: one task per connection, one per stream, on the `h2` crate.
 //!
 //! A client's connection comes in by [`serve`]; its requests are read (`head`), decided about as
-//! in HTTP/1.1, and sent (`exchange`) over connections that all streams to one endpoint share
-//! (`pool`, `upstream`). Protocols are never converted: HTTP/2 goes out as HTTP/2.
+//! in HTTP/1.1, and sent (`exchange`, `race`, `attempt`) over connections that all streams to one
+//! endpoint share (`pool`, `upstream`). Protocols are never converted: HTTP/2 goes out as HTTP/2.
 
 use std::time::Duration;
 
 mod answer;
+mod attempt;
 mod body;
 mod exchange;
+mod grpc;
 mod head;
+mod intake;
 mod io;
 mod pool;
+mod race;
 mod serve;
 mod stream;
 mod tally;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead as _, ReadBuf};
 
+use crate::proxy::circuit::Permit;
 use crate::proxy::stream::Side;
 
 #[cfg(test)]
@@ -32,8 +33,12 @@ pub struct Upstream {
     pub expires: Duration,
     /// How long it may lie idle.
     pub idle_limit: Duration,
-    /// It has carried a request before.
-    pub reused: bool,
+    /// How many requests it has carried, with the one that it carries.
+    pub carried: u32,
+    /// It counts among the connections of its service, where those are limited.
+    pub permit: Option<Permit>,
+    /// The request that goes on as long as it does, after an upgrade.
+    pub request: Option<Permit>,
 }
 
 #[derive(Debug)]
@@ -54,7 +59,7 @@ impl Pool {
         let list = self.idle.get_mut(&endpoint)?;
         while let Some(Idle { mut upstream, since }) = list.pop() {
             if upstream.is_usable(now, since) {
-                upstream.reused = true;
+                upstream.carried += 1;
                 return Some(upstream);
             }
         }
@@ -69,6 +74,17 @@ impl Pool {
         }
     }
 
+    /// Closes connections that somebody waits for who cannot use them as they are.
+    pub fn make_way(&mut self) {
+        let waited_for =
+            |idle: &Idle| idle.upstream.permit.as_ref().is_some_and(Permit::is_waited_for);
+        // One by one: each that ends may be all that was waited for.
+        for list in self.idle.values_mut() {
+            list.retain(|idle| !waited_for(idle));
+        }
+        self.idle.retain(|_, list| !list.is_empty());
+    }
+
     /// Closes what is too old, idle for too long, or closed by the other side.
     pub fn sweep(&mut self, now: Duration) {
         self.idle.retain(|_, list| {
@@ -79,6 +95,11 @@ impl Pool {
 }
 
 impl Upstream {
+    /// Whether it has carried a request before.
+    pub fn is_reused(&self) -> bool {
+        self.carried > 1
+    }
+
     /// Not too old, and nothing has arrived that nobody asked for (the end included). Costs no
     /// system call unless something has arrived.
     fn is_usable(&mut self, now: Duration, since: Duration) -> bool {

@@ -1,7 +1,8 @@
 //! Moves one body from one connection to another, with backpressure and without allocating.
 //!
 //! A pump begins with the message's head in its output, so that head and body leave in one write.
-//! It reads only when everything before has been written: what is in memory is one block.
+//! It reads only when everything before has been written: what is in memory is one block, and what
+//! is kept so that it can be sent again.
 
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -35,6 +36,9 @@ pub struct Pump {
     pass: usize,
     ended: bool,
     rewindable: bool,
+    /// How many bytes of the body may still be kept for a repetition; `None`: none is kept, or not
+    /// all any more.
+    keep: Option<usize>,
     moved: u64,
 }
 
@@ -50,8 +54,37 @@ impl Pump {
             pass: 0,
             ended: false,
             rewindable: true,
+            keep: None,
             moved: 0,
         }
+    }
+
+    /// Keeps the body for a repetition as long as it has at most `limit` bytes. To be said before
+    /// anything is sent.
+    pub fn keep(&mut self, limit: usize) {
+        self.keep = Some(limit);
+    }
+
+    /// A message that is all there: `head`, without a body.
+    pub fn again(head: &[u8]) -> Self {
+        Self::new(head.to_vec(), Framing::None, false)
+    }
+
+    /// What goes out first: the head, and what has been kept behind it.
+    pub fn message(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// Somebody else has sent [`Pump::message`].
+    pub fn sent(&mut self) {
+        self.written = self.out.len();
+    }
+
+    /// Puts `line` (with its end) behind the first line of the head instead of the `before` bytes
+    /// that an earlier call put there. Nothing must be written, or all of it be begun again.
+    pub fn put_line(&mut self, line: &[u8], before: usize) {
+        let start = memchr::memchr(b'\n', &self.out).map_or(0, |at| at + 1);
+        self.out.splice(start..start + before, line.iter().copied());
     }
 
     /// Gives the output's room back for reuse.
@@ -65,14 +98,26 @@ impl Pump {
         self.ended || (self.decoder.is_done() && self.pass == 0)
     }
 
+    /// Whether all of the message has been written.
+    pub fn is_sent(&self) -> bool {
+        self.is_complete() && self.pending() == 0
+    }
+
     /// Whether nothing has been written.
     pub fn is_untouched(&self) -> bool {
         self.written == 0 && self.rewindable
     }
 
+    /// Whether everything that was written could be written again.
+    pub fn is_whole(&self) -> bool {
+        self.rewindable
+    }
+
     /// Begins again from the head; `false` where part of the message is gone already.
     pub fn rewind(&mut self) -> bool {
-        self.written = 0;
+        if self.rewindable {
+            self.written = 0;
+        }
         self.rewindable
     }
 
@@ -142,7 +187,8 @@ impl Pump {
     }
 
     fn take(&mut self, from: &mut Side, len: usize) {
-        if !self.chunked && self.pending() == 0 {
+        self.keep = self.keep.and_then(|left| left.checked_sub(len));
+        if !self.chunked && self.pending() == 0 && self.keep.is_none() {
             self.pass = len;
             return;
         }
@@ -168,10 +214,10 @@ impl Pump {
         self.out.len() - self.written
     }
 
-    /// What has been written is forgotten only when its place is needed: until then the message
-    /// can be sent again.
+    /// What has been written is forgotten only when its place is needed, and never while it is to
+    /// be kept: until then the message can be sent again.
     fn make_room(&mut self) {
-        if self.written > 0 && self.written == self.out.len() {
+        if self.keep.is_none() && self.written > 0 && self.written == self.out.len() {
             self.out.clear();
             self.written = 0;
             self.rewindable = false;

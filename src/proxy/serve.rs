@@ -257,31 +257,8 @@ impl Connection {
         let room = std::mem::take(&mut self.upload_room);
         let mut outgoing = Outgoing::new(&view, &plan, keep, room);
         self.client.side.buffer.consume(self.head.length);
-        let sent = self.send(&decision, &mut outgoing).await;
+        let sent = forward::send(&self.worker, &mut self.client, &decision, &mut outgoing).await;
         self.settle(decision, outgoing, sent, (trace, started)).await
-    }
-
-    async fn send(&mut self, decision: &Decision, outgoing: &mut Outgoing) -> Sent {
-        let timeouts = decision.timeouts();
-        let send = forward::send(&self.worker, &mut self.client, decision, outgoing);
-        let limit = match (timeouts.request, timeouts.backend_request) {
-            (None, None) => return send.await,
-            // The default retry repeats only connects, so one limit is both.
-            (Some(one), Some(other)) => one.min(other),
-            (one, other) => one.or(other).unwrap_or(Duration::MAX),
-        };
-        match Box::pin(tokio::time::timeout(limit, send)).await {
-            Ok(sent) => sent,
-            Err(_) => self.timed_out(),
-        }
-    }
-
-    fn timed_out(&self) -> Sent {
-        let reason = Reason::RequestTimeout;
-        match self.client.head.status {
-            0 => Sent::failed(reason),
-            status => Sent { result: Err(Failure::MidAnswer { status, reason }), tunnel: None },
-        }
     }
 
     /// Ends a request: the proxy's own answer where there was none, counters, what comes next.

@@ -79,14 +79,19 @@ impl<'r> Tries<'r> {
     /// No try yet of a request with `method` that came with the number `attempt` (see
     /// [`attempt_of`]).
     pub fn new(retry: &'r Retry, method: &str, attempt: u32) -> Self {
-        let nested = attempt > 1;
-        let retry = if nested { &DEFAULT } else { retry };
-        Self { retry, idempotent: is_idempotent(method), nested, tried: SmallVec::new() }
+        Self::of_kind(retry, is_idempotent(method), attempt)
     }
 
     /// As [`Tries::new`], with what `decision` says about repetitions.
     pub fn of(decision: &'r Decision, method: &str, attempt: u32) -> Self {
-        Self::new(decision.rule.as_ref().map_or(&DEFAULT, |rule| &rule.retry), method, attempt)
+        Self::new(retry_of(decision), method, attempt)
+    }
+
+    /// As [`Tries::new`], where all that is known of the method is whether it is idempotent.
+    pub fn of_kind(retry: &'r Retry, idempotent: bool, attempt: u32) -> Self {
+        let nested = attempt > 1;
+        let retry = if nested { &DEFAULT } else { retry };
+        Self { retry, idempotent, nested, tried: SmallVec::new() }
     }
 
     /// What holds for this request.
@@ -191,6 +196,11 @@ impl<'r> Tries<'r> {
             Verdict::Abandoned => false,
         }
     }
+}
+
+/// What `decision` says about repetitions.
+pub fn retry_of(decision: &Decision) -> &Retry {
+    decision.rule.as_ref().map_or(&DEFAULT, |rule| &rule.retry)
 }
 
 /// Whether the verdict alone proves that the application has seen nothing of the request.

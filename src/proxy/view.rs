@@ -24,6 +24,8 @@ use crate::xds::codec::{self, Encoded};
 use super::directory::Directory;
 
 mod json;
+mod policy;
+mod pools;
 
 /// How a proxy is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -118,12 +120,16 @@ impl View {
             "status": self.status(),
             "spansDropped": self.spans.dropped(),
             "edges": totals.iter().map(json::edge).collect::<Vec<_>>(),
+            "pools": self.directory.pools().iter().map(pools::json).collect::<Vec<_>>(),
         })
     }
 
     /// The counters as OpenMetrics text.
     pub fn metrics(&self) -> String {
-        prometheus::render(&self.metrics.totals())
+        let (proxy, service) = (self.proxy.to_string(), self.service.to_string());
+        let pools = self.directory.pools();
+        let pools: Vec<_> = pools.iter().map(|it| pools::counts(it, &proxy, &service)).collect();
+        prometheus::render(&self.metrics.totals(), &pools)
     }
 
     /// Changes what is logged.

@@ -152,8 +152,15 @@ impl Worker {
     pub async fn housekeep(self: Rc<Self>) {
         let mut ticks = tokio::time::interval(SWEEP);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut shortages = self.shared.directory.bell().shortages();
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                Ok(()) = shortages.changed() => {
+                    self.pool.borrow_mut().make_way();
+                    continue;
+                }
+                _ = ticks.tick() => {}
+            }
             self.slots.sweep();
             self.pool.borrow_mut().sweep(self.slots.now());
             self.http2.borrow_mut().sweep(self.slots.now());

@@ -20,10 +20,12 @@ pub struct Fault {
     pub abort: Option<FaultAbort>,
     /// Not from then on; seconds since the Unix epoch.
     pub expires: Option<u64>,
+    /// It is counted what would have happened, and nothing happens.
+    pub shadow: bool,
 }
 
 /// A caller, of the mesh's own trust domain.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FaultSource {
     /// One identity.
     Identity(Namespace, ServiceAccount),
@@ -31,10 +33,13 @@ pub enum FaultSource {
     Namespace(Namespace),
 }
 
+/// The longest delay.
+pub const MAX_FAULT_DELAY: Duration = Duration::from_secs(3_600);
+
 /// A delay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FaultDelay {
-    /// How long.
+    /// How long; at most [`MAX_FAULT_DELAY`].
     pub duration: Duration,
     /// Of so many calls, parts per million.
     pub ppm: u32,
@@ -52,7 +57,7 @@ pub struct FaultAbort {
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AbortHow {
-    /// With this HTTP status, 200 to 599.
+    /// With this HTTP status, 400 to 599.
     Status(u16),
     /// With this gRPC code, 1 to 16.
     Grpc(u32),

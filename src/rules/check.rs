@@ -49,7 +49,8 @@ pub fn cross_check(
                     }
                 }
             }
-            Object::Service(_) | Object::MeshConfig(_) => {}
+            // Several about one service are tried in turn.
+            Object::Service(_) | Object::FaultPolicy(_) | Object::MeshConfig(_) => {}
         }
     }
     found

@@ -12,7 +12,7 @@ use crate::rules::codes;
 use crate::rules::kinds::{self, Known};
 use crate::rules::problems::{Problems, quoted};
 use crate::rules::tree::{Node, Value};
-use crate::rules::{Options, UnknownKinds, config, policy, route, service, values};
+use crate::rules::{Options, UnknownKinds, config, fault, policy, route, service, values};
 
 /// The longest label or annotation key, with its prefix.
 const MAX_KEY: usize = 253 + 1 + 63;
@@ -185,6 +185,9 @@ fn body<'a>(
         }
         (ObjectKind::TrafficPolicy, Some(spec)) => {
             policy::read(&spec, &meta, problems).map(|p| Object::TrafficPolicy(Arc::new(p)))
+        }
+        (ObjectKind::FaultPolicy, Some(spec)) => {
+            fault::read(&spec, &meta, problems).map(|p| Object::FaultPolicy(Arc::new(p)))
         }
     };
     let (namespace, name) = named?;

@@ -31,7 +31,6 @@ const LATER: &[(&str, &str, &str)] = &[
     (OURS, "AuthorizationPolicy", "v1alpha1"),
     (OURS, "RequestAuthentication", "v1alpha1"),
     (OURS, "RateLimitPolicy", "v1alpha1"),
-    (OURS, "FaultPolicy", "v1alpha1"),
     (OURS, "ExternalService", "v1alpha1"),
     (GATEWAY, "GRPCRoute", "v1"),
     (GATEWAY, "TLSRoute", "v1"),

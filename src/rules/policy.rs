@@ -103,7 +103,12 @@ pub(super) fn read<'a>(
     })
 }
 
-fn targets<'a>(at: &'a At<'a>, meta: &Meta, problems: &mut Problems<'_>) -> Vec<PolicyTarget> {
+/// The services that a policy is about, of any kind of policy.
+pub(super) fn targets<'a>(
+    at: &'a At<'a>,
+    meta: &Meta,
+    problems: &mut Problems<'_>,
+) -> Vec<PolicyTarget> {
     let mut seen = HashSet::new();
     let mut targets = Vec::new();
     for item in at.items(problems, 1, MAX_TARGETS) {
@@ -180,7 +185,9 @@ fn repeatable(
         return;
     }
     let Some(at) = fields.get("circuitBreaker") else { return };
-    let Some(at) = at.any_fields(problems).and_then(|block| block.get("maxRetries")) else { return };
+    let Some(at) = at.any_fields(problems).and_then(|block| block.get("maxRetries")) else {
+        return;
+    };
     let message = "`maxRetries` is 0, so nothing of `retry` ever happens".to_owned();
     let help = "raise it, or say `attempts: 0` in `retry`";
     at.error_with(problems, codes::CONTRADICTION, message, help);

@@ -7,11 +7,12 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::mesh::{MeshConfig, Object, Service, TargetPort};
+use crate::mesh::{MeshConfig, Object, PolicyTarget, Service, TargetPort};
 use crate::names::Protocol;
 use crate::resource::{MtlsMode, OutboundMode};
 use crate::rules::values::{self, show};
 
+mod fault;
 mod policy;
 mod route;
 
@@ -21,6 +22,7 @@ pub fn resolved(document: &Json, object: &Object) -> Json {
         Object::Service(service) => self::service(service),
         Object::HttpRoute(route) => route::spec(route),
         Object::TrafficPolicy(policy) => policy::spec(policy),
+        Object::FaultPolicy(policy) => fault::spec(policy),
         Object::MeshConfig(config) => self::config(config),
     };
     let mut document = document.clone();
@@ -74,6 +76,12 @@ fn service(service: &Service) -> Map<String, Json> {
         put(&mut spec, "selector", labels.collect::<Map<_, _>>());
     }
     spec
+}
+
+/// What a policy of any kind is about.
+fn target_refs(targets: &[PolicyTarget]) -> Vec<Json> {
+    let target = |target: &PolicyTarget| json!({"group": "", "kind": "Service", "name": target.service.name.as_str()});
+    targets.iter().map(target).collect()
 }
 
 fn config(config: &MeshConfig) -> Map<String, Json> {

@@ -18,7 +18,7 @@ use crate::rules::problems::Problems;
 use crate::rules::values;
 
 mod filters;
-mod matches;
+pub(super) mod matches;
 mod url;
 
 use filters::{Filters, Place};

@@ -19,6 +19,8 @@ mod tests;
 
 /// The largest number in a duration (GEP-2257).
 const MAX_NUMBER: u128 = 99_999;
+/// The least share of a fault, in percent: one call of a million.
+const LEAST_PERCENT: f64 = 0.0001;
 /// The longest regular expression, in bytes.
 const MAX_REGEX: usize = 1_024;
 /// The largest compiled program of one regular expression, in bytes.
@@ -159,6 +161,35 @@ pub(super) fn parts_per_million(at: &At<'_>, problems: &mut Problems<'_>) -> Opt
     parsed
 }
 
+/// A percentage as a plain number, above 0 and up to 100, in parts per million.
+pub(super) fn percent(at: &At<'_>, problems: &mut Problems<'_>) -> Option<u32> {
+    let number = match &at.node().value {
+        Value::Plain(text) => match scalar::resolve(text) {
+            Scalar::Int(number) => u32::try_from(number).ok().map(f64::from),
+            Scalar::Float(number) => Some(number),
+            _ => None,
+        },
+        _ => None,
+    };
+    let number = number.filter(|number| (LEAST_PERCENT..=100.0).contains(number));
+    if number.is_none() {
+        let message = format!(
+            "expected a number from {LEAST_PERCENT} to 100, without `%`, found {}",
+            at.found()
+        );
+        let help = "write it like `10` or `0.5`";
+        at.error_with(problems, codes::BAD_PERCENT, message, help);
+    }
+    // In range, so nothing is cut off but what is finer than a millionth.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    number.map(|number| (number * 10_000.0).round() as u32)
+}
+
+/// Whether a plain `true` stands here.
+pub(super) fn is_true(at: &At<'_>) -> bool {
+    matches!(&at.node().value, Value::Plain(text) if scalar::resolve(text) == Scalar::Bool(true))
+}
+
 fn parse_percent(text: &str) -> Option<u32> {
     let number = text.strip_suffix('%')?;
     let (units, decimals) = number.split_once('.').unwrap_or((number, "0"));
@@ -181,7 +212,7 @@ pub(super) fn show_percent(ppm: u32) -> String {
 }
 
 /// A share in whole percent, from `least` to 100, in parts per million.
-pub(super) fn percent(at: &At<'_>, problems: &mut Problems<'_>, least: u64) -> Option<u32> {
+pub(super) fn whole_percent(at: &At<'_>, problems: &mut Problems<'_>, least: u64) -> Option<u32> {
     let percent = whole(at, problems, codes::BAD_NUMBER, least, 100)?;
     u32::try_from(percent * 10_000).ok()
 }
@@ -201,7 +232,7 @@ pub(super) fn thousandths(
         _ => None,
     };
     match number.filter(|number| (least..=most).contains(number)) {
-        // Between the bounds nothing is cut off.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
         Some(number) => Some((number * 1_000.0).round() as u32),
         None => {
             let message = format!("expected a number from {least} to {most}, found {}", at.found());
@@ -244,8 +275,7 @@ pub(super) fn show_size(bytes: u32) -> String {
 
 /// A field that is either `true` or not there.
 pub(super) fn set(at: &At<'_>, problems: &mut Problems<'_>) -> Option<()> {
-    let plain = matches!(&at.node().value, Value::Plain(text)
-        if scalar::resolve(text) == Scalar::Bool(true));
+    let plain = is_true(at);
     if !plain {
         let message = format!("expected `true`, found {}", at.found());
         at.error_with(problems, codes::WRONG_TYPE, message, "leave the field out for no");

@@ -1,4 +1,6 @@
-//! Edges as OpenMetrics text, under the names and labels that Istio's dashboards know.
+//! Edges as OpenMetrics text, under the names and labels that Istio's dashboards know; the pools of
+//! the services that are called beside them, in a file of their own. All families stand in
+//! `docs/reference/metrics.md`.
 //!
 //! In go sums since the start, out comes one text that ends with `# EOF`. Buckets of durations lie
 //! on powers of two of a microsecond, where ours end exactly, so nothing is guessed. Label values
@@ -10,6 +12,10 @@ use super::histogram::bucket_of;
 use super::metrics::{EdgeCounts, EdgeKey, Reporter};
 use crate::names::Protocol;
 
+mod pools;
+
+pub use pools::PoolCounts;
+
 /// The content type of the text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -19,8 +25,8 @@ const LE_POWERS: std::ops::RangeInclusive<u32> = 7..=25;
 /// Istio's word for a label without a value.
 const UNKNOWN: &str = "unknown";
 
-/// Renders all edges.
-pub fn render(edges: &[EdgeCounts]) -> String {
+/// Renders all edges and pools.
+pub fn render(edges: &[EdgeCounts], pools: &[PoolCounts<'_>]) -> String {
     let mut text = String::new();
     let labelled: Vec<_> = edges.iter().map(|edge| (edge, labels(&edge.key))).collect();
     requests(&mut text, &labelled);
@@ -28,6 +34,7 @@ pub fn render(edges: &[EdgeCounts]) -> String {
     for family in FAMILIES {
         counter(&mut text, &labelled, family);
     }
+    pools::render(&mut text, pools);
     text.push_str("# EOF\n");
     text
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 mod pools;
 
-pub use pools::{Breaker, EndpointOrder, Pool, PoolEndpoint, Pools};
+pub use pools::{Breaker, EndpointOrder, Pool, PoolEndpoint, Pools, state};
 
 /// The full path of the method.
 pub const CONNECT: &str = "/meshctl.v1.Agent/Connect";

@@ -19,6 +19,7 @@ use crate::resource::{Key, Kind, Resource};
 mod address;
 mod balance;
 mod cluster;
+mod fault;
 mod field;
 mod host;
 mod mesh;

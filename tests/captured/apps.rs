@@ -1,6 +1,7 @@
 //! Applications of captured pods, on listeners that were made in their namespaces.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -18,6 +19,18 @@ pub(super) fn echo(listener: TcpListener) {
     });
 }
 
+/// Answers every request of HTTP/1.1 with the address that it listens on.
+pub(super) fn naming(listener: TcpListener) {
+    let name = listener.local_addr().expect("it is bound").ip().to_string();
+    each(listener, move |mut conn| {
+        while conn.try_head().is_some() {
+            if conn.try_send(ok(&name)).is_err() {
+                return;
+            }
+        }
+    });
+}
+
 /// Speaks first, as a mail server does.
 pub(super) fn greeter(listener: TcpListener) {
     each(listener, |mut conn| {
@@ -28,9 +41,10 @@ pub(super) fn greeter(listener: TcpListener) {
     });
 }
 
-fn each(listener: TcpListener, serve: fn(Conn)) {
+fn each(listener: TcpListener, serve: impl Fn(Conn) + Clone + Send + 'static) {
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
+            let serve = serve.clone();
             std::thread::spawn(move || serve(Conn::new(stream)));
         }
     });
@@ -59,22 +73,58 @@ pub(super) fn echo2(listener: TcpListener) {
 }
 
 /// Asks for `url` over HTTP/2 and returns the status and the text.
-pub(super) fn get2(stream: std::net::TcpStream, url: &str) -> (u16, String) {
-    stream.set_nonblocking(true).expect("a socket");
+pub(super) fn get2(stream: TcpStream, url: &str) -> (u16, String) {
+    block_on(async move { ask2(&mut open2(stream).await, url).await })
+}
+
+/// Asks for `url` over one connection of HTTP/2, so often one after the other; then `act`, and so
+/// often again, all at once. The status of each of these, and how long it took.
+pub(super) fn get2_around(
+    stream: TcpStream,
+    url: &'static str,
+    count: usize,
+    act: impl FnOnce(),
+) -> Vec<(u16, Duration)> {
     block_on(async move {
-        let stream = tokio::net::TcpStream::from_std(stream).expect("a socket");
-        let (send, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
-        tokio::spawn(connection);
-        let request = Request::get(url).body(()).expect("a request");
-        let mut send = send.ready().await.expect("HTTP/2");
-        let answer = send.send_request(request, true).expect("sent").0.await.expect("answered");
-        let (head, mut body) = answer.into_parts();
-        let mut text = Vec::new();
-        while let Some(data) = body.data().await {
-            text.extend_from_slice(&data.expect("whole"));
+        let mut send = open2(stream).await;
+        for _ in 0..count {
+            ask2(&mut send, url).await;
         }
-        (head.status.as_u16(), String::from_utf8(text).expect("text"))
+        act();
+        let ask = |_| {
+            let mut send = send.clone();
+            tokio::spawn(async move {
+                let begun = Instant::now();
+                let (status, _) = ask2(&mut send, url).await;
+                (status, begun.elapsed())
+            })
+        };
+        let mut answers = Vec::new();
+        for asked in (0..count).map(ask).collect::<Vec<_>>() {
+            answers.push(asked.await.expect("no panic"));
+        }
+        answers
     })
+}
+
+async fn open2(stream: TcpStream) -> h2::client::SendRequest<Bytes> {
+    stream.set_nonblocking(true).expect("a socket");
+    let stream = tokio::net::TcpStream::from_std(stream).expect("a socket");
+    let (send, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    send
+}
+
+async fn ask2(send: &mut h2::client::SendRequest<Bytes>, url: &str) -> (u16, String) {
+    let request = Request::get(url).body(()).expect("a request");
+    let mut send = send.clone().ready().await.expect("HTTP/2");
+    let answer = send.send_request(request, true).expect("sent").0.await.expect("answered");
+    let (head, mut body) = answer.into_parts();
+    let mut text = Vec::new();
+    while let Some(data) = body.data().await {
+        text.extend_from_slice(&data.expect("whole"));
+    }
+    (head.status.as_u16(), String::from_utf8(text).expect("text"))
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {

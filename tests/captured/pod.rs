@@ -72,6 +72,18 @@ impl World {
 
     /// The service `web`, called at `address:80`, whose endpoint is `target` of the account `web`.
     pub(super) fn service(&self, address: &str, target: &str, port: u16) {
+        self.pool(address, &[target], port, Duration::from_secs(5), None);
+    }
+
+    /// As [`Self::service`], with several endpoints and limits on time.
+    pub(super) fn pool(
+        &self,
+        address: &str,
+        targets: &[&str],
+        port: u16,
+        connect_timeout: Duration,
+        request: Option<Duration>,
+    ) {
         let (name, ip) = (named("web"), address.parse::<IpAddr>().expect("an address"));
         let service = name.clone();
         self.add(Resource::Address(Address { address: (ip, 80).into(), service, port: 80 }));
@@ -83,27 +95,16 @@ impl World {
                 port: 80,
                 protocol: Protocol::Detect,
                 matches: vec![everything()],
-                rules: vec![rule(&name)],
+                rules: vec![rule(&name, request)],
                 faults: Vec::new(),
             }],
         }));
-        let endpoint = Endpoint {
-            workload: "web-0".parse().expect("a name"),
-            addresses: vec![target.parse().expect("an address")],
-            ports: vec![PortMapping { service_port: 80, target_port: port }],
-            identity: Some(identity("web")),
-            version: String::new(),
-            weight: 1,
-            zone: String::new(),
-        };
+        let endpoints = targets.iter().enumerate();
         self.add(Resource::Cluster(Cluster {
             name,
             ports: vec![ClusterPort { port: 80, protocol: Protocol::Detect }],
-            policy: ClusterPolicy {
-                connect_timeout: Duration::from_secs(5),
-                ..ClusterPolicy::default()
-            },
-            endpoints: vec![endpoint],
+            policy: ClusterPolicy { connect_timeout, ..ClusterPolicy::default() },
+            endpoints: endpoints.map(|(number, target)| endpoint(number, target, port)).collect(),
         }));
     }
 
@@ -215,7 +216,19 @@ fn everything() -> RouteMatch {
     }
 }
 
-fn rule(service: &ServiceName) -> Rule {
+fn endpoint(number: usize, target: &str, port: u16) -> Endpoint {
+    Endpoint {
+        workload: format!("web-{number}").parse().expect("a name"),
+        addresses: vec![target.parse().expect("an address")],
+        ports: vec![PortMapping { service_port: 80, target_port: port }],
+        identity: Some(identity("web")),
+        version: String::new(),
+        weight: 1,
+        zone: String::new(),
+    }
+}
+
+fn rule(service: &ServiceName, request: Option<Duration>) -> Rule {
     let backend = Backend {
         service: service.clone(),
         port: 80,
@@ -232,7 +245,7 @@ fn rule(service: &ServiceName) -> Rule {
         response_headers: HeaderEdit::default(),
         redirect: None,
         rewrite: Rewrite::default(),
-        timeouts: Timeouts::default(),
+        timeouts: Timeouts { request, backend_request: None },
         retry: Retry::default(),
     }
 }

@@ -11,7 +11,7 @@ use meshctl::control::{ControlPlaneConfig, RunError, run};
 use meshctl::names::{Identity, TrustDomain};
 use meshctl::resource::{Key, Resource};
 pub(crate) use meshctl::xds::agent::Hello;
-use meshctl::xds::agent::{Down, Goodbye, HelloPort, Reply, State, Up, down, up};
+use meshctl::xds::agent::{Command, Down, Goodbye, HelloPort, Reply, State, Up, command, down, up};
 use meshctl::xds::discovery::{DeltaRequest, DeltaResponse, Node, Refusal};
 use meshctl::xds::grpc::{Client, Keepalive, channel_over};
 use meshctl::xds::identity::{SignRequest, SignResponse};
@@ -245,6 +245,7 @@ impl Joined {
             held: HashMap::new(),
             refusal: None,
             answer: String::new(),
+            commands: Vec::new(),
         })
     }
 }
@@ -259,6 +260,8 @@ pub(crate) struct Proxy {
     held: HashMap<Key, Option<Resource>>,
     refusal: Option<(String, String)>,
     answer: String,
+    /// What it was told to do.
+    pub(crate) commands: Vec<command::Action>,
 }
 
 impl Proxy {
@@ -303,11 +306,17 @@ impl Proxy {
                 Err(status) => Some(status.code()),
             },
             Ok(Some(Down { message: Some(down::Message::Command(command)) })) = self.downs.message() => {
-                let reply = Reply { id: command.id, error: String::new(), body: self.answer.clone() };
-                self.say(up::Message::Reply(reply)).await;
+                self.obey(command).await;
                 None
             }
         }
+    }
+
+    async fn obey(&mut self, command: Command) {
+        let body = self.answer.clone();
+        self.commands.extend(command.action);
+        let reply = Reply { id: command.id, error: String::new(), body };
+        self.say(up::Message::Reply(reply)).await;
     }
 
     async fn take(&mut self, response: DeltaResponse) {
@@ -368,10 +377,7 @@ impl Proxy {
                     down = self.downs.message() => {
                         let down = down.expect("no error").expect("no end");
                         let Some(down::Message::Command(command)) = down.message else { continue };
-                        let body = self.answer.clone();
-                        let reply = Reply { id: command.id, error: String::new(), body };
-                        self.say(up::Message::Reply(reply)).await;
-                        return;
+                        return self.obey(command).await;
                     }
                 }
             }

@@ -19,6 +19,7 @@ const KNOWN: &[&str] = &[
     "items",
     "enum",
     "pattern",
+    "minLength",
     "maxLength",
     "minItems",
     "maxItems",
@@ -108,6 +109,10 @@ fn array(schema: &Value, items: &[Value], path: &str, found: &mut Vec<String>) {
 
 fn string(schema: &Value, text: &str, path: &str, found: &mut Vec<String>) {
     word(schema, &text.into(), path, found);
+    let shortest = schema["minLength"].as_u64();
+    if shortest.is_some_and(|shortest| (text.chars().count() as u64) < shortest) {
+        found.push(format!("{path}: `{text}` is too short"));
+    }
     let longest = schema["maxLength"].as_u64();
     if longest.is_some_and(|longest| text.chars().count() as u64 > longest) {
         found.push(format!("{path}: `{text}` is too long"));

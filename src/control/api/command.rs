@@ -90,7 +90,7 @@ fn serial(body: &str) -> Option<String> {
 }
 
 /// The proxies that `names` mean: `namespace/proxy` or `namespace/service`; none: all connected.
-fn chosen(proxies: &Proxies, names: &[String]) -> Result<Vec<ProxyId>, Refusal> {
+pub(super) fn chosen(proxies: &Proxies, names: &[String]) -> Result<Vec<ProxyId>, Refusal> {
     if names.is_empty() {
         let connected = proxies.iter().filter(|(_, proxy)| proxy.agent.is_some());
         return Ok(connected.map(|(id, _)| id.clone()).collect());

@@ -14,6 +14,7 @@ use super::{Refusal, kind};
 use crate::control::conditions::Judge;
 use crate::control::describe;
 use crate::control::plane::Plane;
+use crate::control::pools;
 use crate::control::store::Stored;
 use crate::mesh::{MeshConfig, ObjectKind, ObjectRef, service_name};
 use crate::names::Namespace;
@@ -59,7 +60,8 @@ pub(super) async fn list(
     let mut items = Vec::new();
     {
         let board = plane.board.lock();
-        let judge = Judge::new(&view.snapshot, &view.unreadable, board.programmed());
+        let programmed = board.programmed();
+        let judge = Judge::new(&view.snapshot, &view.unreadable, programmed, Timestamp::now());
         let objects = view.objects.values().filter(|object| chosen(&object.reference));
         items.extend(objects.map(|object| (object, document(object, &judge))));
     }
@@ -123,19 +125,27 @@ pub(super) async fn describe(
     let name = name.parse().map_err(|error| wrong(&error))?;
     let reference = ObjectRef { kind, namespace, name };
     let view = plane.view.load_full();
+    let now = Timestamp::now();
     let board = plane.board.lock();
-    let judge = Judge::new(&view.snapshot, &view.unreadable, board.programmed());
+    let judge = Judge::new(&view.snapshot, &view.unreadable, board.programmed(), now);
     let object = view.objects.get(&reference);
     let conditions = object.map(|it| judge.conditions(&reference, it.generation));
     let described = match kind {
         ObjectKind::Service => service_name(&reference.namespace, &reference.name)
-            .and_then(|name| describe::service(&view.snapshot, &name)),
+            .and_then(|name| describe::service(&view.snapshot, &name, now)),
         ObjectKind::HttpRoute => describe::route(&view.snapshot, &reference),
         ObjectKind::TrafficPolicy => describe::policy(&view.snapshot, &reference),
+        ObjectKind::FaultPolicy => describe::fault_policy(&view.snapshot, &reference, now),
         ObjectKind::MeshConfig => Some(describe::config(&view.snapshot.config)),
     };
     let mut sections =
         described.ok_or_else(|| Refusal::absent(format!("{reference} is not there")))?;
+    if let (ObjectKind::Service, Some(name)) =
+        (kind, service_name(&reference.namespace, &reference.name))
+    {
+        let status = pools::by_service(&board.proxies).remove(&name.to_string());
+        sections.extend(status.iter().flat_map(describe::pool));
+    }
     sections.extend(conditions.map(|conditions| describe::status(&conditions)));
     Ok(Json(Description { title: reference.to_string(), sections }))
 }

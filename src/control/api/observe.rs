@@ -7,6 +7,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::Refusal;
@@ -15,7 +16,7 @@ use super::shapes::{
 };
 use crate::control::intake::traces::{Filter, parse_id};
 use crate::control::plane::Plane;
-use crate::control::{exposition, status};
+use crate::control::{exposition, faults, pools, status};
 use crate::telemetry::prometheus;
 
 /// Traces listed where nobody says how many.
@@ -31,10 +32,14 @@ pub(super) async fn version() -> Json<Version> {
 
 pub(super) async fn status(State(plane): State<Arc<Plane>>) -> Json<MeshStatus> {
     let view = plane.view.load_full();
-    let proxies = status::proxies(&plane.board.lock().proxies, &plane.trust_domain);
+    let (proxies, pools) = {
+        let board = plane.board.lock();
+        let proxies = status::proxies(&board.proxies, &plane.trust_domain);
+        (proxies, pools::by_service(&board.proxies))
+    };
     let second = plane.second();
     let intake = plane.intake.lock();
-    let services = status::services(&view.snapshot, &intake.edges, second);
+    let services = status::services(&view.snapshot, pools, (&intake.edges, second));
     let edges = status::edges(&intake.edges, second);
     drop(intake);
     Json(MeshStatus {
@@ -51,6 +56,7 @@ pub(super) async fn status(State(plane): State<Arc<Plane>>) -> Json<MeshStatus> 
         proxies,
         services,
         edges,
+        faults: faults::active(&view.snapshot, Timestamp::now()),
     })
 }
 
@@ -108,5 +114,8 @@ pub(super) async fn metrics(State(plane): State<Arc<Plane>>) -> impl IntoRespons
 
 pub(super) fn exposed(plane: &Plane) -> impl IntoResponse + use<> {
     let counts = exposition::counts(&plane.intake.lock().edges);
-    ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], prometheus::render(&counts))
+    let board = plane.board.lock();
+    let callers = exposition::callers(&board.proxies);
+    let pools = callers.iter().flat_map(exposition::pools).collect::<Vec<_>>();
+    ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], prometheus::render(&counts, &pools))
 }

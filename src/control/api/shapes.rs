@@ -14,6 +14,9 @@
 //! | `POST /v1/delete` | [`DeleteRequest`] | [`ApplyResult`] |
 //! | `GET /v1/describe?kind=K&namespace=N&name=M` | | [`Description`] |
 //! | `GET /v1/certificates` | | [`CertificateList`] |
+//! | `GET /v1/endpoints?namespace=N&service=M` (both or none) | | [`EndpointList`] |
+//! | `POST /v1/endpoints/eject` | [`EndpointRequest`] | [`EndpointResult`] |
+//! | `POST /v1/endpoints/restore` | [`EndpointRequest`] | [`EndpointResult`] |
 //! | `POST /v1/rotate` | [`RotateRequest`] | [`RotateResult`] |
 //! | `GET /v1/traces?service=&status=&minMs=&limit=` | | [`TraceList`] |
 //! | `GET /v1/traces/ID` | | [`Trace`] |
@@ -30,6 +33,7 @@ use crate::rules::Diagnostic;
 
 mod certificates;
 mod objects;
+mod pools;
 mod status;
 mod traces;
 
@@ -38,9 +42,13 @@ pub use objects::{
     Action, AppliedObject, ApplyRequest, ApplyResult, DeleteRequest, Description, ObjectId,
     ObjectList, Propagation, Rejection, Section, Source,
 };
+pub use pools::{
+    BreakerDetail, CallerResult, CallerStatus, EndpointList, EndpointRequest, EndpointResult,
+    EndpointState, EndpointStatus, PoolEntry,
+};
 pub use status::{
-    ControlPlaneStatus, EdgeStatus, EndpointCounts, Latency, MeshStatus, ProxyState, ProxyStatus,
-    ServiceStatus,
+    ControlPlaneStatus, EdgeStatus, EndpointCounts, FaultStatus, Latency, MeshStatus, ProxyState,
+    ProxyStatus, ServiceStatus,
 };
 pub use traces::{Trace, TraceList, TraceSpan, TraceSummary};
 

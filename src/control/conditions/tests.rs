@@ -8,6 +8,8 @@ use super::*;
 use crate::mesh::Change;
 use crate::rules;
 
+const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
+
 const ROUTE: &str = "HTTPRoute/default/reviews";
 
 fn route(backend: &str) -> Value {
@@ -66,7 +68,7 @@ fn words(
     programmed: HashMap<&(ObjectRef, u64), Programmed>,
 ) -> Vec<String> {
     let unreadable = BTreeMap::new();
-    let judge = Judge::new(snapshot, &unreadable, programmed);
+    let judge = Judge::new(snapshot, &unreadable, programmed, NOW);
     let conditions = judge.conditions(&reference(rule), 1);
     let word = |it: &Condition| format!("{}={} {} {}", it.kind, it.status, it.reason, it.message);
     conditions.iter().map(|it| word(it).trim_end().to_owned()).collect()
@@ -126,7 +128,7 @@ fn of_two_policies_for_a_service_the_older_holds() {
 fn said_of_parents(snapshot: &Snapshot, unreadable: Option<&str>, rule: &Value) -> Vec<String> {
     let why = unreadable.map(|why| (reference(rule), why.to_owned()));
     let unreadable: BTreeMap<_, _> = why.into_iter().collect();
-    let judge = Judge::new(snapshot, &unreadable, HashMap::new());
+    let judge = Judge::new(snapshot, &unreadable, HashMap::new(), NOW);
     let parents = judge.parents(&reference(rule), rule, 7);
     let word = |it: &Condition| {
         assert_eq!(it.observed_generation, 7);
@@ -191,11 +193,49 @@ fn what_is_written_back_holds_no_counts() {
         let proxies = proxies.iter().enumerate();
         let proxies = proxies.map(|(at, done)| (format!("a/{at}").parse().expect("valid"), *done));
         let programmed = Programmed { proxies: proxies.collect(), refusal: None };
-        let judge = Judge::new(&snapshot, &unreadable, HashMap::from([(&key, programmed)]));
+        let judge = Judge::new(&snapshot, &unreadable, HashMap::from([(&key, programmed)]), NOW);
         judge.standing(&reference(&rule), 1)
     };
     assert_eq!(said(&[true]), said(&[true, true]));
     assert_eq!(said(&[true, false]), said(&[false, false, true]));
     assert_ne!(said(&[true]), said(&[true, false]));
     assert_eq!(said(&[true]).len(), 2);
+}
+
+#[test]
+fn a_fault_policy_says_whether_it_is_active() {
+    let policy = |spec: Value| {
+        let mut spec = spec;
+        spec["targetRefs"] = json!([{"kind": "Service", "name": "reviews"}]);
+        spec["abort"] = json!({"status": 503, "percent": 12.5});
+        json!({
+            "apiVersion": "meshctl.dev/v1alpha1", "kind": "FaultPolicy",
+            "metadata": {"name": "faulty", "namespace": "default"}, "spec": spec
+        })
+    };
+    // The clock of these tests stands at 1970-01-12T13:46:40Z.
+    let cases = [
+        (json!({}), "Active=True Active abort with 503 (12.5%) until it is deleted"),
+        (
+            json!({"expires": "1970-01-12T13:46:41Z"}),
+            "Active=True Active abort with 503 (12.5%) until 1970-01-12T13:46:41Z",
+        ),
+        (
+            json!({"expires": "1970-01-12T13:46:40Z"}),
+            "Active=False Expired at 1970-01-12T13:46:40Z",
+        ),
+        (json!({"mode": "Shadow"}), "Active=False Shadow it is counted and not put in"),
+    ];
+    for (spec, expected) in cases {
+        let rule = policy(spec);
+        let said = words(&snapshot(&[service("reviews"), rule.clone()]), &rule, HashMap::new());
+        assert_eq!(said[..2], ["Accepted=True Accepted", expected]);
+        let unreadable = BTreeMap::new();
+        let snapshot = snapshot(std::slice::from_ref(&rule));
+        let judge = Judge::new(&snapshot, &unreadable, HashMap::new(), NOW);
+        let kinds: Vec<_> =
+            judge.standing(&reference(&rule), 1).iter().map(|it| (it.kind, it.reason)).collect();
+        assert_eq!(kinds[0], ("Accepted", "TargetNotFound"));
+        assert_eq!((kinds[1].0, kinds[2].0), ("Active", "Programmed"));
+    }
 }

@@ -41,7 +41,7 @@ fn a_service_and_its_version_share_what_callers_saw() {
     add(&mut reported, edge(false, true), 200, 90);
     add(&mut reported, edge(false, true), 500, 10);
     add(&mut reported, edge(true, true), 200, 100);
-    let services = services(&snapshot(), &reported, 1);
+    let services = services(&snapshot(), BTreeMap::new(), (&reported, 1));
     let names: Vec<_> = services.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(names, ["reviews", "reviews-v1"]);
     for service in &services {
@@ -65,11 +65,27 @@ fn an_edge_that_both_ends_report_is_one_line_and_mtls_only_if_all_is() {
 }
 
 #[test]
+fn a_caller_whose_account_has_another_name_is_one_line_too() {
+    let identity = "spiffe://cluster.local/ns/default/sa/shared".to_owned();
+    let mut reported = Edges::default();
+    let source_identity = identity.clone();
+    add(&mut reported, Edge { source_identity, ..edge(false, true) }, 200, 10);
+    let source = "default/shared".to_owned();
+    let called = Edge { source, source_identity: identity, ..edge(true, true) };
+    add(&mut reported, called.clone(), 200, 10);
+    let [line] = &edges(&reported, 1)[..] else { panic!("one line") };
+    assert_eq!(line.from, "web");
+    let another = "spiffe://cluster.local/ns/default/sa/other".to_owned();
+    add(&mut reported, Edge { source_identity: another, ..called }, 200, 10);
+    assert_eq!(edges(&reported, 1).len(), 2, "that is somebody else");
+}
+
+#[test]
 fn without_a_caller_of_the_mesh_the_called_end_counts() {
     let mut reported = Edges::default();
     add(&mut reported, edge(true, false), 200, 10);
     assert_eq!(edges(&reported, 1).len(), 1);
-    assert_eq!(services(&snapshot(), &reported, 1)[1].requests_per_second, 1.0);
+    assert_eq!(services(&snapshot(), BTreeMap::new(), (&reported, 1))[1].requests_per_second, 1.0);
 }
 
 #[test]

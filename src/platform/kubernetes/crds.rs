@@ -19,7 +19,7 @@ pub const VERSION: &str = "v1alpha1";
 
 /// The CustomResourceDefinitions, `apiextensions.k8s.io/v1`, in the order in which to apply them.
 pub fn crds() -> Vec<Value> {
-    vec![definition(&mesh_config()), definition(&traffic_policy())]
+    vec![definition(&mesh_config()), definition(&traffic_policy()), definition(&fault_policy())]
 }
 
 /// What is different from kind to kind.
@@ -61,6 +61,23 @@ fn traffic_policy() -> Custom {
             condition("Accepted"),
         ],
         schema: schema::traffic_policy(),
+    }
+}
+
+fn fault_policy() -> Custom {
+    Custom {
+        kind: ObjectKind::FaultPolicy,
+        plural: "faultpolicies",
+        short: "fpol",
+        namespaced: true,
+        labels: json!({"gateway.networking.k8s.io/policy": "Direct"}),
+        columns: vec![
+            column("Target", "string", ".spec.targetRefs[0].name", "The first service"),
+            condition("Accepted"),
+            condition("Active"),
+            column("Expires", "string", ".spec.expires", "When it ends by itself"),
+        ],
+        schema: schema::fault_policy(),
     }
 }
 

@@ -165,6 +165,7 @@ pub fn resource(kind: ObjectKind) -> ApiResource {
         ObjectKind::Service => "services",
         ObjectKind::HttpRoute => "httproutes",
         ObjectKind::TrafficPolicy => "trafficpolicies",
+        ObjectKind::FaultPolicy => "faultpolicies",
         ObjectKind::MeshConfig => "meshconfigs",
     };
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind.as_str()), plural)

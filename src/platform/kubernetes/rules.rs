@@ -150,6 +150,7 @@ fn resource(kind: ObjectKind) -> ApiResource {
         ObjectKind::Service => "services",
         ObjectKind::HttpRoute => "httproutes",
         ObjectKind::TrafficPolicy => "trafficpolicies",
+        ObjectKind::FaultPolicy => "faultpolicies",
     };
     ApiResource {
         group: group.to_owned(),

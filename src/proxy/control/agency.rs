@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::link::{self, Message};
+use super::pools::Said;
 use super::{Control, reports};
 use crate::telemetry::collector::Previous;
 use crate::telemetry::span::SpanQueue;
@@ -27,6 +28,7 @@ pub(super) struct Agency {
     metrics: Previous,
     spans_dropped: u64,
     reported: Option<Instant>,
+    pub(super) pools: Said,
     spans_at: Option<tokio::time::Instant>,
 }
 
@@ -34,6 +36,7 @@ impl Agency {
     /// A new link: how we are has not been said on it.
     pub(super) fn begin(&mut self) {
         self.state = None;
+        self.pools = Said::default();
     }
 
     /// Returns [`SPANS_WAIT`] after the first span that waits. Nothing is lost when it is dropped.
@@ -102,9 +105,9 @@ impl Control {
                 Ok(()) => return self.on_tick(Instant::now(), std::time::SystemTime::now()),
                 Err(error) => Err(error),
             },
-            Some(Action::Eject(_) | Action::Restore(_)) | None => {
-                Err("this version does not know that command".into())
-            }
+            Some(Action::Eject(order)) => self.eject(&order),
+            Some(Action::Restore(order)) => self.put_back(&order),
+            None => Err("this version does not know that command".into()),
         };
         let outcome = outcome.and_then(|body| match body.len() <= LONGEST_REPLY {
             true => Ok(body),

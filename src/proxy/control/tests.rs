@@ -5,12 +5,14 @@ use std::time::{Duration, Instant, SystemTime};
 use super::agency::Agency;
 use super::answers::Answers;
 use super::link::pushback;
+use super::pools::Said;
 use super::renewal::Renewal;
 use crate::certs::{Authority, Credentials, PendingKey};
 use crate::names::{Identity, TrustDomain};
 use crate::proxy::directory::Fault;
 use crate::resource::{Address, Kind, Resource};
 use crate::telemetry::span::{Span, SpanQueue};
+use crate::xds::agent::{Pool, Pools};
 use crate::xds::codec::{self, Encoded};
 use crate::xds::discovery::{DeltaResponse, Node};
 use crate::xds::subscription::Subscription;
@@ -150,4 +152,19 @@ async fn spans_go_up_soon_after_the_first_one_and_together() {
     let waited = began.elapsed();
     assert!(waited >= Duration::from_millis(100), "counted from the first: {waited:?}");
     assert!(tokio::time::timeout(soon, agency.spans_due(&queue)).await.is_err(), "once for both");
+}
+
+#[test]
+fn pools_are_told_when_they_change_and_at_most_every_second() {
+    let (mut said, start) = (Said::default(), Instant::now());
+    let pools = |total| Pools { pools: vec![Pool { total, ..Pool::default() }] };
+    assert!(said.is_due(start));
+    assert_eq!(said.news(Pools::default(), start), None, "all is well, as everybody thinks");
+    assert_eq!(said.news(pools(1), start), Some(pools(1)));
+    assert!(!said.is_due(start + Duration::from_millis(999)));
+    let later = start + Duration::from_secs(1);
+    assert!(said.is_due(later));
+    assert_eq!(said.news(pools(1), later), None, "said before");
+    assert!(said.is_due(later), "nothing was said");
+    assert_eq!(said.news(Pools::default(), later), Some(Pools::default()), "all is well again");
 }

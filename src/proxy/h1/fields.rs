@@ -1,6 +1,7 @@
 //! Fields of a head as byte ranges, and the few names that the codec itself must know.
 
 use super::{MAX_FIELDS, Malformed, Range};
+use crate::proxy::tries::ATTEMPT_HEADER;
 
 /// The most names in all `Connection` fields: each is looked for among the fields, and there are
 /// not more of those.
@@ -43,6 +44,8 @@ pub enum Known {
     TraceParent,
     /// `X-Forwarded-Client-Cert`: never believed, replaced.
     ClientCert,
+    /// `x-meshctl-attempt`: goes on where it says a repetition, which is somebody else's then.
+    Attempt,
 }
 
 /// Recognizes the fields above, whatever their case.
@@ -59,6 +62,7 @@ pub(super) fn classify(name: &[u8]) -> Known {
         14 if is("content-length") => Known::ContentLength,
         16 if is("proxy-connection") => Known::HopByHop,
         17 if is("transfer-encoding") => Known::TransferEncoding,
+        17 if is(ATTEMPT_HEADER) => Known::Attempt,
         19 if is("proxy-authorization") => Known::HopByHop,
         23 if is("x-forwarded-client-cert") => Known::ClientCert,
         _ => Known::Other,
@@ -110,7 +114,7 @@ pub(super) fn connection_options(
 /// A field that `Connection` names ends here; those with a meaning of their own keep it.
 fn drop_named(head: &[u8], fields: &mut [FieldRange], name: &[u8]) {
     for field in fields.iter_mut() {
-        let plain = matches!(field.known, Known::Other | Known::TraceParent);
+        let plain = matches!(field.known, Known::Other | Known::TraceParent | Known::Attempt);
         if plain && field.name.bytes(head).eq_ignore_ascii_case(name) {
             field.known = Known::HopByHop;
         }

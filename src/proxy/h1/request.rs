@@ -7,6 +7,7 @@ use super::fields::{ConnectionOptions, classify, connection_options};
 use super::{FieldRange, Framing, Known, MAX_FIELDS, Malformed, Range, malformed};
 use crate::proxy::head::{Head, is_valid_authority, split_authority};
 use crate::proxy::path;
+use crate::proxy::tries::attempt_of;
 use crate::resource::Scheme;
 use crate::telemetry::reason::Reason;
 
@@ -45,6 +46,8 @@ pub struct RequestHead {
     pub te_trailers: bool,
     /// The value of `traceparent`.
     pub traceparent: Option<Range>,
+    /// The number of the try that the request is part of, from 2 on; 0 for none.
+    pub attempt: u32,
     pub(super) method: Range,
     pub(super) authority: Range,
     pub(super) path: Range,
@@ -118,6 +121,9 @@ impl RequestHead {
                 }
                 Known::Te => self.te_trailers |= lists_trailers(value),
                 Known::TraceParent => self.traceparent = Some(field.value),
+                Known::Attempt => {
+                    self.attempt = Some(attempt_of(Some(value))).filter(|it| *it > 1).unwrap_or(0);
+                }
                 _ => {}
             }
         }

@@ -97,6 +97,13 @@ impl ResponseHead {
         }
     }
 
+    /// The first value of the field `name`; `bytes` is what was parsed.
+    pub fn header<'a>(&self, bytes: &'a [u8], name: &str) -> Option<&'a [u8]> {
+        let named =
+            |field: &&FieldRange| field.name.bytes(bytes).eq_ignore_ascii_case(name.as_bytes());
+        self.fields.iter().find(named).map(|field| field.value.bytes(bytes))
+    }
+
     /// Whether this is an interim answer, after which another comes.
     pub fn is_interim(&self) -> bool {
         (100..200).contains(&self.status) && self.status != 101

@@ -37,6 +37,7 @@ pub fn request(out: &mut Vec<u8>, view: &RequestView<'_>, plan: &RequestPlan<'_>
         let copied = match range.known {
             Known::Other => true,
             Known::TraceParent => plan.traceparent.is_none(),
+            Known::Attempt => head.attempt > 0,
             Known::Expect => head.expect_continue,
             _ => false,
         };
@@ -84,7 +85,10 @@ pub fn response(out: &mut Vec<u8>, head: &ResponseHead, bytes: &[u8], plan: &Res
     status_line(out, head.status, head.reason.bytes(bytes));
     let edits = plan.edits.map(|edit| edit.filter(|edit| !edit.is_empty()));
     for range in &head.fields {
-        let copied = matches!(range.known, Known::Other | Known::TraceParent | Known::ClientCert);
+        let copied = matches!(
+            range.known,
+            Known::Other | Known::TraceParent | Known::ClientCert | Known::Attempt
+        );
         if copied {
             copy(out, range, bytes, &edits);
         }

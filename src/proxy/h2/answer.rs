@@ -6,11 +6,11 @@ use h2::server::SendResponse;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
+use super::grpc;
 use super::head::edit_response;
 use crate::proxy::decide::Refusal;
 use crate::proxy::head::Head;
 use crate::proxy::reply;
-use crate::telemetry::reason::Reason;
 
 /// What the client can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,16 +26,21 @@ pub(super) enum Form {
 impl Form {
     /// The form that answers `head`.
     pub(super) fn of(head: &impl Head) -> Self {
-        let grpc = |kind: &[u8]| match kind.strip_prefix(b"application/grpc") {
-            // `application/grpc-web` is another protocol.
-            Some(rest) => matches!(rest.first(), None | Some(b'+' | b';')),
-            None => false,
-        };
-        match head.header("content-type") {
-            Some(kind) if grpc(kind) => Self::Grpc,
-            _ if head.method() == "HEAD" => Self::HttpHead,
+        match head.method() {
+            _ if grpc::is_call(head) => Self::Grpc,
+            "HEAD" => Self::HttpHead,
             _ => Self::Http,
         }
+    }
+}
+
+/// The status that a client of this form sees, and the code of gRPC.
+pub(super) fn seen(refusal: &Refusal, form: Form) -> (u16, Option<u32>) {
+    match form {
+        Form::Grpc if refusal.redirected.is_none() => {
+            (StatusCode::OK.as_u16(), Some(grpc::code_of_reason(refusal.reason)))
+        }
+        _ => (refusal.status(), None),
     }
 }
 
@@ -51,7 +56,7 @@ pub(super) fn send(respond: &mut SendResponse<Bytes>, refusal: &Refusal, form: F
         // A redirect is one of HTTP, whoever asked.
         Form::Grpc if refusal.redirected.is_none() => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-            let status = HeaderValue::from(grpc_status(refusal.reason));
+            let status = HeaderValue::from(grpc::code_of_reason(refusal.reason));
             headers.insert(HeaderName::from_static("grpc-status"), status);
             let message = percent_encoded(text.trim_end());
             put(headers, HeaderName::from_static("grpc-message"), &message);
@@ -76,20 +81,6 @@ pub(super) fn send(respond: &mut SendResponse<Bytes>, refusal: &Refusal, form: F
 fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
-    }
-}
-
-/// The status code that gRPC makes of a HTTP status (its `http-grpc-status-mapping.md`), but for
-/// what gRPC has a word of its own for.
-pub(super) fn grpc_status(reason: Reason) -> u16 {
-    match (reason, reason.status()) {
-        (Reason::RequestTimeout, _) => 4,
-        (_, 400 | 431) => 13,
-        (_, 401) => 16,
-        (_, 403) => 7,
-        (_, 404) => 12,
-        (_, 429 | 502 | 503 | 504) => 14,
-        _ => 2,
     }
 }
 

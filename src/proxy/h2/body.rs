@@ -6,8 +6,56 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::{RecvStream, SendStream};
+use http::HeaderMap;
 
+use super::grpc;
 use super::head::CLIENT_CERT;
+
+/// Where a direction comes from.
+pub(super) trait Source {
+    /// What follows the first `at` bytes; `None` where only trailers can.
+    fn poll_data(
+        &mut self,
+        cx: &mut Context<'_>,
+        at: u64,
+    ) -> Poll<Option<Result<Bytes, h2::Error>>>;
+
+    /// What follows all bytes.
+    fn poll_trailers(&mut self, cx: &mut Context<'_>)
+    -> Poll<Result<Option<HeaderMap>, h2::Error>>;
+
+    /// Whether it is known that nothing follows the first `at` bytes, trailers neither.
+    fn is_over(&self, at: u64) -> bool;
+
+    /// So many bytes more were passed on, all of the first `until` by now.
+    fn written(&mut self, until: u64, count: usize);
+}
+
+impl Source for RecvStream {
+    fn poll_data(
+        &mut self,
+        cx: &mut Context<'_>,
+        _at: u64,
+    ) -> Poll<Option<Result<Bytes, h2::Error>>> {
+        Self::poll_data(self, cx)
+    }
+
+    fn poll_trailers(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<HeaderMap>, h2::Error>> {
+        Self::poll_trailers(self, cx)
+    }
+
+    fn is_over(&self, _at: u64) -> bool {
+        self.is_end_stream()
+    }
+
+    fn written(&mut self, _until: u64, count: usize) {
+        // Only a stream that has ended refuses, and then no window is missing.
+        let _ = self.flow_control().release_capacity(count);
+    }
+}
 
 /// A direction that runs.
 #[derive(Debug)]
@@ -17,6 +65,8 @@ pub(super) struct Copy {
     moved: u64,
     /// It has ended, well or not.
     done: bool,
+    /// The status of gRPC that its trailers said.
+    grpc_code: Option<u32>,
 }
 
 /// Which side ended a direction.
@@ -31,7 +81,7 @@ pub(super) enum CopyError {
 impl Copy {
     /// Nothing moved yet.
     pub(super) fn new(to: SendStream<Bytes>) -> Self {
-        Self { to, pending: Bytes::new(), moved: 0, done: false }
+        Self { to, pending: Bytes::new(), moved: 0, done: false, grpc_code: None }
     }
 
     /// Bytes that went through.
@@ -39,9 +89,9 @@ impl Copy {
         self.moved
     }
 
-    /// Whether nothing was taken from the sender yet.
-    pub(super) fn is_untouched(&self) -> bool {
-        self.moved == 0 && self.pending.is_empty() && !self.done
+    /// The status of gRPC that the trailers said.
+    pub(super) fn grpc_code(&self) -> Option<u32> {
+        self.grpc_code
     }
 
     /// Ends the receiver's stream.
@@ -58,7 +108,7 @@ impl Copy {
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut RecvStream,
+        from: &mut impl Source,
     ) -> Poll<Result<(), CopyError>> {
         if self.done {
             return Poll::Ready(Ok(()));
@@ -71,7 +121,7 @@ impl Copy {
     fn poll_move(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut RecvStream,
+        from: &mut impl Source,
     ) -> Poll<Result<(), CopyError>> {
         if let Poll::Ready(reason) = self.poll_reset(cx) {
             return Poll::Ready(Err(CopyError::To(reason)));
@@ -79,12 +129,12 @@ impl Copy {
         loop {
             if !self.pending.is_empty() {
                 ready!(self.poll_send(cx, from))?;
-                if self.pending.is_empty() && from.is_end_stream() {
+                if self.pending.is_empty() && from.is_over(self.moved) {
                     return Poll::Ready(Ok(()));
                 }
                 continue;
             }
-            match ready!(from.poll_data(cx)) {
+            match ready!(from.poll_data(cx, self.moved)) {
                 // Empty frames carry nothing, and too many of them end a connection.
                 Some(Ok(data)) => self.pending = data,
                 Some(Err(error)) => return Poll::Ready(ended(error).and_then(|()| self.end())),
@@ -96,7 +146,7 @@ impl Copy {
     fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut RecvStream,
+        from: &mut impl Source,
     ) -> Poll<Result<(), CopyError>> {
         self.to.reserve_capacity(self.pending.len());
         while self.to.capacity() == 0 {
@@ -108,21 +158,21 @@ impl Copy {
         }
         let count = self.pending.len().min(self.to.capacity());
         let data = self.pending.split_to(count);
-        // Only a stream that has ended refuses, and then no window is missing.
-        let _ = from.flow_control().release_capacity(count);
-        let last = self.pending.is_empty() && from.is_end_stream();
         self.moved += count as u64;
+        from.written(self.moved, count);
+        let last = self.pending.is_empty() && from.is_over(self.moved);
         Poll::Ready(self.to.send_data(data, last).map_err(|error| gone(&error)))
     }
 
     fn poll_trailers(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut RecvStream,
+        from: &mut impl Source,
     ) -> Poll<Result<(), CopyError>> {
         match ready!(from.poll_trailers(cx)) {
             Ok(Some(mut trailers)) => {
                 trailers.remove(CLIENT_CERT);
+                self.grpc_code = grpc::code(&trailers);
                 Poll::Ready(self.to.send_trailers(trailers).map_err(|error| gone(&error)))
             }
             Ok(None) => Poll::Ready(self.end()),

@@ -138,6 +138,14 @@ impl Drop for Seat {
     }
 }
 
+/// A seat on a connection to `endpoint` (by id) that has room now.
+pub(super) fn seat(worker: &Rc<Worker>, endpoint: u64) -> Option<Seat> {
+    match worker.http2.borrow_mut().find(endpoint, worker.slots.now()) {
+        Found::Seat(line) => Some(Seat::take(worker, line)),
+        Found::Wait(_) | Found::Open | Found::Full => None,
+    }
+}
+
 /// A seat on a connection to `endpoint`, opened if need be.
 ///
 /// # Errors
@@ -145,14 +153,14 @@ impl Drop for Seat {
 pub(super) async fn acquire(
     worker: &Rc<Worker>,
     decision: &Decision,
-    endpoint: &Arc<Endpoint>,
+    endpoint: Arc<Endpoint>,
 ) -> Result<Seat, Reason> {
     loop {
         let found = worker.http2.borrow_mut().find(endpoint.id, worker.slots.now());
         let mut attempt = match found {
             Found::Seat(line) => return Ok(Seat::take(worker, line)),
             Found::Wait(attempt) => attempt,
-            Found::Open => begin(worker, decision, endpoint),
+            Found::Open => begin(worker, decision, &endpoint),
             Found::Full => return Err(Reason::Overloaded),
         };
         // The attempt ends by dropping its sender, whose last word says whether it failed.

@@ -1,7 +1,7 @@
 //! One request of a client: read, decided about, sent or answered, recorded.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use h2::RecvStream;
@@ -9,7 +9,8 @@ use h2::server::SendResponse;
 use http::Request;
 
 use super::answer::{self, Form};
-use super::exchange::{Exchange, Failure};
+use super::attempt::{Call, Failure};
+use super::exchange::Exchange;
 use super::head::RequestHead;
 use super::serve::Client;
 use crate::names::Protocol;
@@ -18,6 +19,7 @@ use crate::proxy::head::Head;
 use crate::proxy::record::{self, Outcome};
 use crate::proxy::serve::Origin;
 use crate::proxy::trace::Trace;
+use crate::proxy::tries::{ATTEMPT_HEADER, Tries, attempt_of};
 use crate::proxy::{inbound, outbound};
 use crate::telemetry::reason::Reason;
 
@@ -36,26 +38,28 @@ pub(super) async fn serve(
         Ok(head) => head,
         Err(malformed) => {
             tracing::debug!(detail = malformed.detail, "request refused");
-            refused(&client, "", &Outcome::own(malformed.reason), started);
-            answer::send(&mut respond, &malformed.reason.into(), Form::Http);
+            let refusal = malformed.reason.into();
+            refused(&client, "", (&refusal, Form::Http), started);
+            answer::send(&mut respond, &refusal, Form::Http);
             return client.ended(false);
         }
     };
-    let mut exchange = Exchange::new(respond, body);
+    let form = Form::of(&head);
+    let mut exchange = Exchange::new(client.worker.slots.take(), respond, body);
     match exchange.while_wanted(decide(&client, &head)).await {
         Ok(Ok(decision)) => forward(&client, exchange, head, decision, started).await,
         Ok(Err(refusal)) => {
             tracing::debug!(reason = refusal.reason.as_str(), path = head.path(), "refused");
             let called = client.origin.called(head.authority());
             let destination = refusal.destination(&called);
-            refused(&client, &destination, &Outcome::refusal(&refusal), started);
-            answer::send(exchange.respond(), &refusal, Form::of(&head));
+            refused(&client, &destination, (&refusal, form), started);
+            answer::send(exchange.respond(), &refusal, form);
             client.ended(false);
         }
         Err(_) => {
             let called = client.origin.called(head.authority());
             let destination = crate::telemetry::escape(called.as_bytes());
-            refused(&client, &destination, &Outcome::own(Reason::ClientGone), started);
+            refused(&client, &destination, (&Reason::ClientGone.into(), form), started);
             client.ended(true);
         }
     }
@@ -109,40 +113,26 @@ async fn forward(
     let ppm = client.worker.sampling_ppm();
     let trace = Trace::begin(head.traceparent(), ppm, &head, caller.is_some());
     let client_cert = caller.and_then(|caller| caller.client_cert.as_deref());
+    let attempt = attempt_of(head.header(ATTEMPT_HEADER));
+    let mut tries = Tries::of(&decision, head.method(), attempt);
     let result = match head.into_outgoing(&decision, trace.header(), client_cert) {
-        Ok(request) => send(client, &mut exchange, &decision, &request).await,
+        Ok(request) => {
+            let (worker, decision) = (&client.worker, &decision);
+            let call = Call { worker, decision, request: &request, is_grpc: form == Form::Grpc };
+            exchange.run(call, &mut tries).await
+        }
         Err(reason) => Err(Failure::Own(reason)),
     };
     client.ended(matches!(result, Err(Failure::Gone(_))));
-    let outcome = settle(&mut exchange, &decision, form, &result);
+    let outcome = settle(&mut exchange, &decision, form, result);
     let record = (trace, started);
     match caller {
         Some(caller) => record::inbound(&client.worker, caller, &outcome, record),
         None => {
             let endpoint = exchange.tried.as_deref();
-            let protocol = Protocol::Http2;
+            let protocol = protocol(form);
             record::outbound(&client.worker, &decision, endpoint, protocol, &outcome, record);
         }
-    }
-}
-
-async fn send(
-    client: &Client,
-    exchange: &mut Exchange,
-    decision: &Decision,
-    request: &Request<()>,
-) -> Result<(), Failure> {
-    let timeouts = decision.timeouts();
-    let run = exchange.run(&client.worker, decision, request);
-    let limit = match (timeouts.request, timeouts.backend_request) {
-        (None, None) => return run.await,
-        // The default retry repeats only what no endpoint has seen, so one limit is both.
-        (Some(one), Some(other)) => one.min(other),
-        (one, other) => one.or(other).unwrap_or(Duration::MAX),
-    };
-    match tokio::time::timeout(limit, run).await {
-        Ok(result) => result,
-        Err(_) => Err(Failure::Own(Reason::RequestTimeout)),
     }
 }
 
@@ -151,40 +141,70 @@ fn settle(
     exchange: &mut Exchange,
     decision: &Decision,
     form: Form,
-    result: &Result<(), Failure>,
+    result: Result<(), Failure>,
 ) -> Outcome {
     let (request_bytes, response_bytes) = exchange.moved();
-    let status = exchange.status;
-    let (status, reason) = match *result {
-        Ok(()) => (status, None),
-        Err(Failure::Own(reason)) if status == 0 => {
-            answer::send(exchange.respond(), &decision.refuse(reason), form);
-            (reason.status(), Some(reason))
+    let mut outcome = Outcome {
+        status: exchange.status,
+        grpc_code: exchange.grpc_code,
+        is_grpc: form == Form::Grpc,
+        reason: None,
+        request_bytes,
+        response_bytes,
+    };
+    match result {
+        Ok(()) => {}
+        // The caller's proxy may know another endpoint, which does not refuse it.
+        Err(Failure::Own(Reason::RefusedStream))
+            if outcome.status == 0 && matches!(decision.pool, Endpoints::App(_)) =>
+        {
+            exchange.reset(h2::Reason::REFUSED_STREAM);
+            outcome.reason = Some(Reason::RefusedStream);
+        }
+        Err(Failure::Own(reason)) if outcome.status == 0 => {
+            let refusal = decision.refuse(reason);
+            answer::send(exchange.respond(), &refusal, form);
+            (outcome.status, outcome.grpc_code) = answer::seen(&refusal, form);
+            outcome.reason = Some(reason);
         }
         Err(Failure::Own(reason)) => {
-            let code = match reason {
-                Reason::RequestTimeout => h2::Reason::CANCEL,
+            exchange.reset(match reason {
+                Reason::RequestTimeout | Reason::TryTimeout => h2::Reason::CANCEL,
                 _ => h2::Reason::INTERNAL_ERROR,
-            };
-            exchange.reset(code);
-            (status, Some(reason))
+            });
+            outcome.reason = Some(reason);
         }
         Err(Failure::Reset(code)) => {
             exchange.reset(code);
-            (status, Some(Reason::UpstreamReset))
+            outcome.reason = Some(Reason::UpstreamReset);
         }
-        Err(Failure::Gone(_)) => (status, Some(Reason::ClientGone)),
-    };
-    Outcome { status, reason, request_bytes, response_bytes, ..Outcome::default() }
+        Err(Failure::Gone(_)) => outcome.reason = Some(Reason::ClientGone),
+    }
+    outcome
 }
 
 /// Records a request that no endpoint saw.
-fn refused(client: &Client, destination: &str, outcome: &Outcome, started: Instant) {
+fn refused(
+    client: &Client,
+    destination: &str,
+    (refusal, form): (&Refusal, Form),
+    started: Instant,
+) {
     let worker = &client.worker;
+    let (status, grpc_code) = match refusal.reason {
+        Reason::ClientGone => (0, None),
+        _ => answer::seen(refusal, form),
+    };
+    let is_grpc = form == Form::Grpc;
+    let outcome = Outcome { status, grpc_code, is_grpc, ..Outcome::refusal(refusal) };
     match &client.origin {
         Origin::Inbound(caller) => {
-            record::inbound(worker, caller, outcome, (Trace::Passed, started));
+            record::inbound(worker, caller, &outcome, (Trace::Passed, started));
         }
-        _ => record::not_passed_on(worker, destination, Protocol::Http2, outcome, started),
+        _ => record::not_passed_on(worker, destination, protocol(form), &outcome, started),
     }
+}
+
+fn protocol(form: Form) -> Protocol {
+    if form == Form::Grpc { Protocol::Grpc } else { Protocol::Http2 }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use proptest::prelude::*;
 
-use super::answer::{Form, grpc_status};
+use super::answer::Form;
+use super::grpc::code_of_reason;
 use super::head::{RequestHead, edit_response};
 use super::tally::Tally;
 use crate::proxy::h1;
@@ -226,10 +227,12 @@ fn grpc_is_answered_in_its_own_words() {
         (Reason::NoEndpoints, 14),
         (Reason::ProtocolMismatch, 14),
         (Reason::RequestTimeout, 4),
+        (Reason::TryTimeout, 4),
+        (Reason::MaxRequests, 14),
         (Reason::BadRequest, 13),
         (Reason::MissingBackend, 2),
     ] {
-        assert_eq!(grpc_status(reason), status, "{reason:?}");
+        assert_eq!(code_of_reason(reason), status, "{reason:?}");
     }
 }
 

@@ -13,7 +13,9 @@ const NOW: Duration = Duration::from_secs(1);
 
 fn upstream(stream: tokio::net::TcpStream) -> Upstream {
     let side = Side::new(Stream::Plain(stream));
-    Upstream { side, endpoint: 7, expires: MAX_AGE, idle_limit: MAX_AGE, reused: false }
+    let (expires, idle_limit) = (MAX_AGE, MAX_AGE);
+    let (permit, request) = (None, None);
+    Upstream { side, endpoint: 7, expires, idle_limit, carried: 1, permit, request }
 }
 
 /// Uses up what this task may do before others have their turn.
@@ -36,7 +38,10 @@ fn what_nobody_asked_for_is_never_given_out() {
             pool.give(upstream(mine), NOW);
             assert!(pool.take(8, NOW).is_none(), "another endpoint's");
             let kept = pool.take(7, NOW).expect("nothing has arrived");
-            assert!(kept.reused && kept.side.buffer.into_block().is_empty(), "no block is held");
+            assert!(
+                kept.is_reused() && kept.side.buffer.into_block().is_empty(),
+                "no block is held"
+            );
             let (mine, theirs_too) = pair().await;
             pool.give(upstream(mine), NOW);
             drop(std::mem::replace(&mut theirs, theirs_too));

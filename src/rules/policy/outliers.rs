@@ -52,7 +52,7 @@ pub(super) fn read<'a>(
     let (least, most) = INTERVALS;
     let interval = time(&fields, problems, "interval", least, most).unwrap_or(USUAL_INTERVAL);
     let percent = fields.get("maxEjectionPercent");
-    let max_ejection_ppm = percent.and_then(|at| values::percent(&at, problems, 1));
+    let max_ejection_ppm = percent.and_then(|at| values::whole_percent(&at, problems, 1));
     let panic = fields.get("panicThreshold");
     let panic_ppm = panic.and_then(|at| values::parts_per_million(&at, problems));
     let detection = OutlierDetection {

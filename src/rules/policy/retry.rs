@@ -194,7 +194,7 @@ fn budget<'a>(
 ) -> Option<RetryBudget> {
     let fields = at.fields(problems, &BUDGET)?;
     let RetryBudget { ppm, min_per_second } = usual?;
-    let percent = fields.get("percent").and_then(|at| values::percent(&at, problems, 0));
+    let percent = fields.get("percent").and_then(|at| values::whole_percent(&at, problems, 0));
     let floor = number(&fields, problems, "minPerSecond", 0, MAX_PER_SECOND);
     let budget = RetryBudget {
         ppm: percent.unwrap_or(ppm),

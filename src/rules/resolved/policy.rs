@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::put;
+use super::{put, target_refs};
 use crate::mesh::TrafficPolicy;
 use crate::resource::{
     CircuitBreaker, ClusterPolicy, HashCookie, HashOn, HealthCheck, HealthProbe, LoadBalancer,
@@ -12,12 +12,9 @@ use crate::rules::policy::retry::conditions;
 use crate::rules::values::{show, show_percent, show_size};
 
 pub(super) fn spec(policy: &TrafficPolicy) -> Map<String, Json> {
-    let targets = policy.targets.iter().map(
-        |target| json!({"group": "", "kind": "Service", "name": target.service.name.as_str()}),
-    );
     let pool = &policy.pool;
     let mut spec = Map::new();
-    put(&mut spec, "targetRefs", targets.collect::<Vec<_>>());
+    put(&mut spec, "targetRefs", target_refs(&policy.targets));
     if pool.circuit_breaker != CircuitBreaker::default() {
         put(&mut spec, "circuitBreaker", breaker(&pool.circuit_breaker));
     }

@@ -96,7 +96,7 @@ fn backend(backend: &BackendRef) -> Json {
     Json::Object(fields)
 }
 
-fn conditions(one: &RouteMatch) -> Json {
+pub(super) fn conditions(one: &RouteMatch) -> Json {
     let (kind, value) = match &one.path {
         PathMatch::Exact(value) => ("Exact", value),
         PathMatch::Prefix(value) => ("PathPrefix", value),

@@ -44,7 +44,10 @@ enum ValueType {
 }
 
 /// Reads one match.
-pub(super) fn read<'a>(at: &'a At<'a>, problems: &mut Problems<'_>) -> Option<RouteMatch> {
+pub(in crate::rules) fn read<'a>(
+    at: &'a At<'a>,
+    problems: &mut Problems<'_>,
+) -> Option<RouteMatch> {
     let fields = at.fields(problems, &MATCH)?;
     let path = match fields.get("path") {
         Some(at) => path(&at, problems),

@@ -6,7 +6,7 @@ use super::counting::key;
 use crate::names::Protocol;
 use crate::telemetry::collector::Collector;
 use crate::telemetry::metrics::EdgeKey;
-use crate::telemetry::prometheus::render;
+use crate::telemetry::prometheus::{PoolCounts, render};
 use crate::telemetry::reason::Reason;
 
 /// The value of the one sample whose line begins with `name` and contains all of `labels`.
@@ -30,7 +30,7 @@ fn edges_become_samples_under_the_known_names() {
     let tcp = worker.edge(&EdgeKey { protocol: Protocol::Tcp, mtls: false, ..key("db.example") });
     tcp.opened();
     tcp.add_bytes(11, 13);
-    let text = render(&collector.totals());
+    let text = render(&collector.totals(), &[]);
 
     let requests = "istio_requests_total{";
     let ok = ["response_code=\"200\"", "response_flags=\"-\"", "reporter=\"source\""];
@@ -68,7 +68,7 @@ fn a_call_of_grpc_tells_its_code() {
     grpc.record_call(200, Some(14), Some(Reason::NoEndpoints), Duration::ZERO);
     grpc.record_call(200, Some(4_000_000_000), None, Duration::ZERO);
     grpc.record_call(0, None, Some(Reason::ClientGone), Duration::ZERO);
-    let text = render(&collector.totals());
+    let text = render(&collector.totals(), &[]);
     let requests = |labels: &[&str]| {
         let all = [&["request_protocol=\"grpc\"", "response_code=\"200\""], labels].concat();
         value(&text, "istio_requests_total{", &all)
@@ -86,11 +86,48 @@ fn labels_are_escaped_and_the_text_ends() {
     let collector = Collector::new();
     let edge = collector.worker().edge(&key("a\"} 1\nevil_total{x=\"\\"));
     edge.record(200, None, Duration::ZERO);
-    let text = render(&collector.totals());
+    let text = render(&collector.totals(), &[]);
     assert!(!text.lines().any(|line| line.starts_with("evil")), "{text}");
     assert!(text.contains(r#"destination_service="a\"} 1\nevil_total{x=\"\\""#), "{text}");
     assert!(text.ends_with("\n# EOF\n"));
-    assert!(render(&[]).ends_with("# EOF\n"));
+    assert!(render(&[], &[]).ends_with("# EOF\n"));
+}
+
+fn pool<'a>(proxy: &'a str, destination: &'a str) -> PoolCounts<'a> {
+    PoolCounts {
+        proxy,
+        source: "default/web",
+        destination,
+        breaker_open: true,
+        refused: vec![("max_connections", 2), ("max_requests", 7)],
+        concurrency: 0,
+        endpoints: 5,
+        out: 2,
+        ejections: 9,
+        panic: false,
+        over_budget: 4,
+    }
+}
+
+#[test]
+fn pools_become_samples_of_each_caller() {
+    let pools = [pool("default/web-0", "default/reviews"), pool("default/web-1", "shop/cart")];
+    let text = render(&[], &pools);
+    let first = ["source_proxy=\"web-0\"", "destination_service_name=\"reviews\""];
+    for (name, expected) in [
+        ("meshctl_breaker_open{", "1"),
+        ("meshctl_pool_endpoints{", "5"),
+        ("meshctl_pool_endpoints_ejected{", "2"),
+        ("meshctl_pool_panic{", "0"),
+        ("meshctl_pool_ejections_total{", "9"),
+        ("meshctl_retries_over_budget_total{", "4"),
+    ] {
+        assert_eq!(value(&text, name, &first), Some(expected), "{name}: {text}");
+    }
+    let refused = "meshctl_breaker_refused_total{";
+    let why = ["reason=\"max_requests\"", "destination_service=\"cart.shop.svc.cluster.local\""];
+    assert_eq!(value(&text, refused, &why), Some("7"), "{text}");
+    assert_eq!(value(&text, "meshctl_breaker_concurrency{", &[]), None, "nobody adapts");
 }
 
 #[test]
@@ -100,7 +137,8 @@ fn families_stay_together() {
     for name in ["default/a", "default/b"] {
         worker.edge(&key(name)).record(200, None, Duration::ZERO);
     }
-    let text = render(&collector.totals());
+    let pools = [pool("default/web-0", "default/a"), pool("default/web-0", "default/b")];
+    let text = render(&collector.totals(), &pools);
     let mut family = "";
     let mut seen = std::collections::HashSet::new();
     for line in text.lines() {
@@ -110,5 +148,19 @@ fn families_stay_together() {
         } else if !line.starts_with('#') {
             assert!(line.starts_with(family), "{line} is not of {family}");
         }
+    }
+}
+
+#[test]
+fn every_family_stands_in_the_page_of_metrics() {
+    let page = include_str!("../../../docs/reference/metrics.md");
+    let collector = Collector::new();
+    collector.worker().edge(&key("default/a")).record(200, None, Duration::ZERO);
+    let text = render(&collector.totals(), &[pool("default/web-0", "default/a")]);
+    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (family, kind) = line.split_once(' ').expect("a name and a kind");
+        let shown =
+            if kind == "counter" { format!("`{family}_total`") } else { format!("`{family}`") };
+        assert!(page.contains(&shown), "{shown} is not in docs/reference/metrics.md");
     }
 }

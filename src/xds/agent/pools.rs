@@ -33,6 +33,9 @@ pub struct Pool {
     /// Repetitions that the budget did not allow, since the proxy began.
     #[prost(uint64, tag = "6")]
     pub over_budget: u64,
+    /// How often an endpoint was taken out for what it answered, since the proxy began.
+    #[prost(uint64, tag = "7")]
+    pub ejections: u64,
 }
 
 /// What a breaker does.
@@ -96,4 +99,46 @@ pub struct EndpointOrder {
     /// For how long, seconds; 0 for until further notice.
     #[prost(uint64, tag = "3")]
     pub seconds: u64,
+}
+
+/// The words of [`PoolEndpoint::state`].
+pub mod state {
+    /// Taken out for what it answered.
+    pub const EJECTED: &str = "ejected";
+    /// It fails its health checks.
+    pub const UNHEALTHY: &str = "unhealthy";
+    /// A person took it out.
+    pub const BY_HAND: &str = "by-hand";
+    /// Back, with a trickle of its share.
+    pub const PROBATION: &str = "probation";
+    /// New, with a growing part of its share.
+    pub const WARMING: &str = "warming";
+}
+
+impl Pool {
+    /// Whether the breaker refuses, and not only counts.
+    pub fn is_open(&self) -> bool {
+        self.breaker.as_ref().is_some_and(|breaker| breaker.open && !breaker.shadow)
+    }
+
+    /// What the breaker has refused, by reason, in the order of reasons.
+    pub fn refused(&self) -> impl Iterator<Item = (&str, u64)> {
+        let refused = self.breaker.iter().flat_map(|breaker| &breaker.refused);
+        let mut refused: Vec<_> = refused.map(|(why, count)| (why.as_str(), *count)).collect();
+        refused.sort_unstable();
+        refused.into_iter()
+    }
+
+    /// The endpoints that get nothing.
+    pub fn out(&self) -> impl Iterator<Item = &PoolEndpoint> {
+        self.endpoints.iter().filter(|endpoint| endpoint.is_out())
+    }
+}
+
+impl PoolEndpoint {
+    /// Whether it gets nothing.
+    pub fn is_out(&self) -> bool {
+        let out = [state::EJECTED, state::UNHEALTHY, state::BY_HAND].contains(&self.state.as_str());
+        out && !self.spared
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use prost::Message;
 
+use super::fault::{self, WireFault};
 use super::retry::{self, WireRetry};
 use super::route::{self, WireEdit, WireMatch};
 use super::url::{self, WireRedirect, WireRewrite};
@@ -39,6 +40,8 @@ struct WirePort {
     matches: Vec<WireMatch>,
     #[prost(message, repeated, tag = "4")]
     rules: Vec<WireRule>,
+    #[prost(message, repeated, tag = "5")]
+    faults: Vec<WireFault>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -87,6 +90,7 @@ pub(super) fn encode(service: &Service) -> Vec<u8> {
         protocol: field::protocol::encode(port.protocol),
         matches: port.matches.iter().map(route::encode_match).collect(),
         rules: port.rules.iter().map(encode_rule).collect(),
+        faults: port.faults.iter().map(fault::encode).collect(),
     });
     let wire = Wire {
         name: service.name.to_string(),
@@ -123,8 +127,10 @@ fn encode_rule(rule: &Rule) -> WireRule {
 
 /// The least revision in which a proxy does what the service says.
 fn requires(service: &Service) -> u32 {
-    let repeats = |port: &ServicePort| port.rules.iter().any(|it| it.retry != Retry::default());
-    if service.ports.iter().any(repeats) {
+    let new = |port: &ServicePort| {
+        !port.faults.is_empty() || port.rules.iter().any(|it| it.retry != Retry::default())
+    };
+    if service.ports.iter().any(new) {
         field::RESILIENCE
     } else if changes_targets(service) {
         field::CHANGES_TARGETS
@@ -171,7 +177,7 @@ fn decode_port(wire: WirePort) -> Result<ServicePort, DecodeError> {
         protocol: field::protocol::decode("protocol", wire.protocol)?,
         matches,
         rules,
-        faults: Vec::new(),
+        faults: field::each("faults", wire.faults, fault::decode)?,
     })
 }
 
@@ -193,7 +199,7 @@ fn decode_rule(wire: WireRule) -> Result<Rule, DecodeError> {
 }
 
 /// The id goes into a response header and into logs as it is.
-fn decode_id(id: &str) -> Result<RuleId, DecodeError> {
+pub(super) fn decode_id(id: &str) -> Result<RuleId, DecodeError> {
     let printable = id.bytes().all(|byte| byte.is_ascii_graphic());
     if printable && (1..=RULE_ID_BYTES).contains(&id.len()) {
         return Ok(RuleId(id.into()));

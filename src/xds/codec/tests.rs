@@ -8,6 +8,7 @@ use super::*;
 use crate::resource::Address;
 
 mod arbitrary;
+mod faults;
 mod resilience;
 
 fn address() -> Resource {

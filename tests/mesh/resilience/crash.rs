@@ -114,7 +114,8 @@ fn kill_one_of_three(rules: &str) -> (usize, Vec<Answer>) {
 fn an_endpoint_that_is_killed_takes_along_what_was_in_flight_there_and_nothing_else() {
     let (there, answers) = kill_one_of_three("");
     let failed: Vec<_> = answers.iter().filter(|it| it.status != 200).collect();
-    assert_eq!(failed.len(), there, "of nine");
+    // One that went out on a connection kept from before is repeated: it may have been closed.
+    assert!(failed.len() <= there, "{} of nine failed, of which {there} were there", failed.len());
     for answer in failed {
         assert_eq!((answer.status, answer.reason().as_str()), (502, "upstream_reset"));
     }

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::{BreakerDetail, PoolEntry};
+
 /// The mesh at a glance.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -19,6 +21,27 @@ pub struct MeshStatus {
     pub services: Vec<ServiceStatus>,
     /// Who talked to whom in the last minute.
     pub edges: Vec<EdgeStatus>,
+    /// Faults that are put in on purpose now, by policy and service.
+    #[serde(default)]
+    pub faults: Vec<FaultStatus>,
+}
+
+/// A fault policy that is active at one service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FaultStatus {
+    /// The policy's name.
+    pub policy: String,
+    /// Its namespace, and the service's.
+    pub namespace: String,
+    /// The service whose callers meet the faults.
+    pub service: String,
+    /// `delay 2s (10%), abort with 503 (5%)`.
+    pub what: String,
+    /// `ns/default/sa/reviews, ns/shop`, or `all`.
+    pub callers: String,
+    /// When it ends by itself; `null`: it does not.
+    pub expires: Option<Timestamp>,
 }
 
 /// The control plane.
@@ -86,8 +109,14 @@ pub struct ServiceStatus {
     pub namespace: String,
     /// Its endpoints.
     pub endpoints: EndpointCounts,
-    /// `Closed` or `Open`.
+    /// `Open` while a caller's breaker has refused something in the last 10 s, else `Closed`.
     pub breaker: String,
+    /// What the breakers of its callers did.
+    #[serde(default)]
+    pub breaker_detail: BreakerDetail,
+    /// The endpoints that a caller does not give their full share, each as that caller has it.
+    #[serde(default)]
+    pub pool: Vec<PoolEntry>,
     /// Over the last 10 s, as its callers saw it.
     pub requests_per_second: f64,
     /// 0 to 1 over the last minute; `null` without traffic.
@@ -102,7 +131,7 @@ pub struct ServiceStatus {
 pub struct EndpointCounts {
     /// Taking requests.
     pub ready: u32,
-    /// Ejected by a caller.
+    /// Those that at least one caller sends nothing: ejected, unhealthy, or taken out by hand.
     pub ejected: u32,
     /// All.
     pub total: u32,

@@ -5,8 +5,10 @@
 
 use serde_json::{Map, Value, json};
 
+mod fault;
 mod policy;
 
+pub(super) use fault::fault_policy;
 pub(super) use policy::traffic_policy;
 
 /// A DNS-1123 label, as services are called.
@@ -17,6 +19,33 @@ const DURATION: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
 
 /// `0%` to `100%` with at most four decimals.
 const PERCENT: &str = r"^(0?[0-9]{1,2}(\.[0-9]{1,4})?|100(\.0{1,4})?)%$";
+
+/// `targetRefs` of every kind of policy; `several` says what becomes of several about one service.
+fn target_refs(several: &str) -> Value {
+    let target = object(
+        "What the policy is about: a service of its own namespace.",
+        json!({
+            "group": words("The group of the target: that of services.", &["", "core"]),
+            "kind": words("The kind of the target.", &["Service"]),
+            "name": text("The name of the service.", 63, LABEL),
+        }),
+        &["kind", "name"],
+    );
+    with(
+        json!({
+            "description": format!("The services that the policy is about. {several}"),
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 16,
+            "x-kubernetes-list-type": "atomic",
+            "items": target,
+        }),
+        &rule(
+            "self.all(one, self.exists_one(other, other.name == one.name))",
+            "a target stands twice; keep one of the two",
+        ),
+    )
+}
 
 pub(super) fn mesh_config() -> Value {
     let sampling = text("The share of new traces that is kept. Default `1%`.", 9, PERCENT);
@@ -73,7 +102,7 @@ fn status() -> Value {
         &["type", "status", "reason", "message", "lastTransitionTime"],
     );
     let conditions = json!({
-        "description": "`Accepted` and `Programmed`.",
+        "description": "`Accepted` and `Programmed`, of faults also `Active`.",
         "type": "array",
         "maxItems": 8,
         "x-kubernetes-list-type": "map",

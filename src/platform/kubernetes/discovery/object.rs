@@ -40,7 +40,9 @@ pub(super) fn read(kind: ObjectKind, object: DynamicObject) -> Option<(ObjectRef
     let spec = match kind {
         ObjectKind::Service => spec.and_then(|spec| service(&spec)),
         ObjectKind::HttpRoute => spec.and_then(mesh_route),
-        ObjectKind::TrafficPolicy | ObjectKind::MeshConfig => Some(spec.unwrap_or(json!({}))),
+        ObjectKind::TrafficPolicy | ObjectKind::FaultPolicy | ObjectKind::MeshConfig => {
+            Some(spec.unwrap_or(json!({})))
+        }
     };
     let Some(spec) = spec else { return Some((reference, None)) };
     let mut document = json!({

@@ -49,10 +49,15 @@ pub fn control_plane_rules() -> Vec<Rule> {
             "which services and workloads there are",
         ),
         all("discovery.k8s.io", &["endpointslices"], READ, "which endpoints a service has"),
-        all("meshctl.dev", &["meshconfigs", "trafficpolicies"], READ, "the rules of the mesh"),
         all(
             "meshctl.dev",
-            &["meshconfigs/status", "trafficpolicies/status"],
+            &["meshconfigs", "trafficpolicies", "faultpolicies"],
+            READ,
+            "the rules of the mesh",
+        ),
+        all(
+            "meshctl.dev",
+            &["meshconfigs/status", "trafficpolicies/status", "faultpolicies/status"],
             &["update"],
             "what became of each rule",
         ),

@@ -175,18 +175,47 @@ fn rule() -> impl Strategy<Value = Rule> {
     )
 }
 
+fn fault() -> impl Strategy<Value = Fault> {
+    let source = (namespace(), option::of(LABEL)).prop_map(|(namespace, account)| match account {
+        Some(account) => FaultSource::Identity(namespace, account.parse().unwrap()),
+        None => FaultSource::Namespace(namespace),
+    });
+    let share = || 0..=PARTS_PER_MILLION;
+    let delay = (0..=3_600_000_000_u64, share())
+        .prop_map(|(us, ppm)| FaultDelay { duration: Duration::from_micros(us), ppm });
+    let how = prop_oneof![
+        (400..=599_u16).prop_map(AbortHow::Status),
+        (1..=16_u32).prop_map(AbortHow::Grpc),
+        Just(AbortHow::Reset),
+    ];
+    let abort = (how, share()).prop_map(|(how, ppm)| FaultAbort { how, ppm });
+    let whom = (vec(source, 0..3), vec(route_match(1), 0..3));
+    let when = (option::of(any::<u64>()), any::<bool>());
+    ("[!-~]{1,20}", whom, option::of(delay), option::of(abort), when).prop_map(
+        |(id, (from, matches), delay, abort, (expires, shadow))| Fault {
+            id: RuleId(id.into()),
+            from,
+            matches,
+            delay,
+            abort,
+            expires,
+            shadow,
+        },
+    )
+}
+
 fn service() -> impl Strategy<Value = Service> {
     let port_body = (protocol(), vec(rule(), 1..3)).prop_flat_map(|(protocol, rules)| {
         let matches = vec(route_match(u32::try_from(rules.len()).unwrap()), 0..3);
-        (Just(protocol), matches, Just(rules))
+        (Just(protocol), matches, Just(rules), vec(fault(), 0..2))
     });
     let ports = btree_map(port(), port_body, 0..3).prop_map(|ports| {
-        let port = |(port, (protocol, matches, rules))| ServicePort {
+        let port = |(port, (protocol, matches, rules, faults))| ServicePort {
             port,
             protocol,
             matches,
             rules,
-            faults: Vec::new(),
+            faults,
         };
         ports.into_iter().map(port).collect()
     });

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{LABEL, PERCENT, duration, object, root, rule, text, when, with, words};
+use super::{PERCENT, duration, object, root, rule, target_refs, text, when, with, words};
 
 /// A token (RFC 9110 §5.6.2): names of header fields and cookies.
 const TOKEN: &str = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$";
@@ -34,7 +34,7 @@ pub(in crate::platform::kubernetes::crds) fn traffic_policy() -> Value {
         "idle": limit("Idle connections of HTTP (default 5m), silent ones of other protocols (default 1h)."),
     });
     let spec = json!({
-        "targetRefs": targets(),
+        "targetRefs": target_refs("Of several policies about one service the oldest holds."),
         "circuitBreaker": breaker(),
         "outlierDetection": outliers(),
         "retry": retry(),
@@ -71,32 +71,6 @@ pub(in crate::platform::kubernetes::crds) fn traffic_policy() -> Value {
         ],
     );
     root("How callers treat a service.", &spec, &["spec"])
-}
-
-fn targets() -> Value {
-    let target = object(
-        "What the policy is about: a service of its own namespace.",
-        json!({
-            "group": words("The group of the target: that of services.", &["", "core"]),
-            "kind": words("The kind of the target.", &["Service"]),
-            "name": text("The name of the service.", 63, LABEL),
-        }),
-        &["kind", "name"],
-    );
-    with(
-        json!({
-            "description": "The services that the policy is about. Of several policies about one service the oldest holds.",
-            "type": "array",
-            "minItems": 1,
-            "maxItems": 16,
-            "x-kubernetes-list-type": "atomic",
-            "items": target,
-        }),
-        &rule(
-            "self.all(one, self.exists_one(other, other.name == one.name))",
-            "a target stands twice; keep one of the two",
-        ),
-    )
 }
 
 fn breaker() -> Value {

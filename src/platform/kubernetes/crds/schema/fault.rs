@@ -1,0 +1,178 @@
+//! The schema of `FaultPolicy`. Whether a regular expression is one only the control plane can say;
+//! where it is none, the policy's status does.
+
+use serde_json::{Value, json};
+
+use super::{LABEL, duration, object, root, rule, target_refs, text, with, words};
+
+/// An identity of the mesh's own trust domain: a namespace and a service account in it.
+const IDENTITY: &str = "^ns/[a-z0-9]([-a-z0-9]*[a-z0-9])?/sa/[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+
+/// RFC 3339 §5.6.
+const TIME: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$";
+
+/// A header's name: a token (RFC 9110 §5.1).
+const TOKEN: &str = "^[A-Za-z0-9!#$%&'*+\\-.^_`|~]+$";
+
+const METHODS: &[&str] =
+    &["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+
+pub(in super::super) fn fault_policy() -> Value {
+    let spec = json!({
+        "targetRefs": target_refs("Of several that fit a request the oldest is taken."),
+        "from": callers(),
+        "matches": list(
+            "The requests that meet the fault, as in an HTTPRoute: one of these must match. Default all.",
+            (0, 64),
+            &matched(),
+        ),
+        "delay": object(
+            "They wait before they are sent.",
+            json!({
+                "duration": duration("How long.", "1ms", "1h"),
+                "percent": percent(),
+            }),
+            &["duration"],
+        ),
+        "abort": abort(),
+        "expires": {
+            "description": "When it ends by itself. Default never.",
+            "type": "string", "format": "date-time", "maxLength": 35, "pattern": TIME,
+        },
+        "mode": words(
+            "`Enforce` (default), or `Shadow`: counted and not put in.",
+            &["Enforce", "Shadow"],
+        ),
+    });
+    let spec = object("What is wanted.", spec, &["targetRefs"]);
+    let spec = with(
+        spec,
+        &rule(
+            "has(self.delay) || has(self.abort)",
+            "a fault without `delay` and without `abort` does nothing",
+        ),
+    );
+    root("Calls that are made to wait or to fail on purpose, for testing.", &spec, &["spec"])
+}
+
+fn callers() -> Value {
+    let source = object(
+        "Callers of the mesh.",
+        json!({
+            "identities": list(
+                "Service accounts, `ns/NAMESPACE/sa/ACCOUNT`.",
+                (0, 64),
+                &text("One of them.", 324, IDENTITY),
+            ),
+            "namespaces": list(
+                "All of these namespaces.",
+                (0, 64),
+                &text("One of them.", 63, LABEL),
+            ),
+        }),
+        &[],
+    );
+    let somebody = "(has(self.identities) && size(self.identities) > 0) || (has(self.namespaces) && size(self.namespaces) > 0)";
+    let source = with(source, &rule(somebody, "this names nobody"));
+    list("Whose calls meet the fault. Default everybody's.", (1, 16), &source)
+}
+
+fn abort() -> Value {
+    let number = |description: &str, least: u32, most: u32| json!({"description": description, "type": "integer", "minimum": least, "maximum": most});
+    let abort = object(
+        "They fail, in one way.",
+        json!({
+            "status": number("With this HTTP status.", 400, 599),
+            "grpcCode": number("With this gRPC code.", 1, 16),
+            "reset": {
+                "description": "The connection (of HTTP/2 the stream) is reset.",
+                "type": "boolean", "enum": [true],
+            },
+            "percent": percent(),
+        }),
+        &[],
+    );
+    let one = "[has(self.status), has(self.grpcCode), has(self.reset)].filter(it, it).size() == 1";
+    with(abort, &rule(one, "a call fails in one way: `status`, `grpcCode` or `reset`"))
+}
+
+fn percent() -> Value {
+    json!({
+        "description": "The share of calls, in percent. Default 100.",
+        "type": "number", "minimum": 0.0001, "maximum": 100,
+    })
+}
+
+fn matched() -> Value {
+    object(
+        "All of it must hold.",
+        json!({
+            "path": path(),
+            "method": words("The method.", METHODS),
+            "headers": conditions("Header fields.", &text("The field's name.", 256, TOKEN)),
+            "queryParams": conditions(
+                "Query parameters.",
+                &json!({"description": "The parameter's name.", "type": "string", "minLength": 1, "maxLength": 256}),
+            ),
+        }),
+        &[],
+    )
+}
+
+fn path() -> Value {
+    let kinds = ["Exact", "PathPrefix", "RegularExpression"];
+    let value = json!({
+        "description": "What it is compared with. Default `/`.",
+        "type": "string", "minLength": 1, "maxLength": 1_024,
+    });
+    let fields = json!({"type": words("How. Default `PathPrefix`.", &kinds), "value": value});
+    let mut path = object("On the path, without the query.", fields, &[]);
+    let literal = "has(self.type) && self.type == 'RegularExpression'";
+    let plain = format!(
+        "{literal} || !has(self.value) || self.value.matches(r\"^/([-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{{2}})*$\")"
+    );
+    let normal = format!(
+        "{literal} || !has(self.value) || !self.value.matches(r\"//|/[.][.]?(/|$)|%(2[dDeEfF]|3[0-9]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aAeE])\")"
+    );
+    let regex = "!(has(self.type) && self.type == 'RegularExpression') || has(self.value)";
+    path["x-kubernetes-validations"] = json!([
+        rule(regex, "a regular expression needs a `value`"),
+        rule(&plain, "a path begins with `/` and has no character that must be encoded"),
+        rule(&normal, "no `//`, dot segments, encoded slashes or needless encodings in a path"),
+    ]);
+    path
+}
+
+/// Conditions on fields, of which one name may stand once.
+fn conditions(description: &str, name: &Value) -> Value {
+    let condition = object(
+        "A condition.",
+        json!({
+            "type": words("How. Default `Exact`.", &["Exact", "RegularExpression"]),
+            "name": name,
+            "value": {
+                "description": "What it is compared with.",
+                "type": "string", "minLength": 1, "maxLength": 4_096,
+            },
+        }),
+        &["name", "value"],
+    );
+    let mut list = list(description, (0, 16), &condition);
+    list["x-kubernetes-list-type"] = json!("map");
+    list["x-kubernetes-list-map-keys"] = json!(["name"]);
+    list
+}
+
+fn list(description: &str, (least, most): (u32, u32), item: &Value) -> Value {
+    let mut list = json!({
+        "description": description,
+        "type": "array",
+        "maxItems": most,
+        "x-kubernetes-list-type": "atomic",
+        "items": item,
+    });
+    if least > 0 {
+        list["minItems"] = json!(least);
+    }
+    list
+}

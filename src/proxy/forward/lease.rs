@@ -1,0 +1,198 @@
+//! A connection to the endpoint for one try: from the pool or new, and where it goes afterwards.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{Ended, Forward};
+use crate::proxy::circuit::{Circuit, Grant, Permit, Place};
+use crate::proxy::cluster::Endpoint;
+use crate::proxy::connect::{self, Alpn};
+use crate::proxy::decide::Decision;
+use crate::proxy::exchange::Failure;
+use crate::proxy::h1::{BodyDecoder, Decoded, Malformed, ResponseHead};
+use crate::proxy::pool::Upstream;
+use crate::proxy::worker::Worker;
+use crate::telemetry::reason::Reason;
+
+/// How long the rest of an answer that is not passed on may take, so that its connection is kept.
+const DRAIN: Duration = Duration::from_millis(20);
+
+/// How much of it is read.
+const MAX_DRAIN: usize = 16 * 1024;
+
+impl Forward<'_> {
+    /// A connection for the try that has begun; a `fresh` one where it is not to be from the pool.
+    pub(super) async fn acquire(&self, fresh: bool) -> Result<Upstream, Reason> {
+        let Some(flight) = &self.flight else { return Err(Reason::Internal) };
+        acquire(self.worker, self.plan.decision, flight.endpoint(), fresh).await
+    }
+
+    /// A try that must be over at `end`, for `reason` where it is not.
+    pub(super) async fn attempt_within(&mut self, (end, reason): (Instant, Reason)) -> Ended {
+        match timeout_at(end, self.attempt()).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                let failure = match self.client.head.status {
+                    0 => Failure::BeforeAnswer(reason),
+                    status => Failure::MidAnswer { status, reason },
+                };
+                Ended::Over(Err(failure), None)
+            }
+        }
+    }
+
+    /// Waits as long as the client is there.
+    pub(super) async fn pause(&mut self, wait: Duration) -> Result<(), Failure> {
+        let Self { client, outgoing, .. } = self;
+        let complete = outgoing.upload.is_complete();
+        let gone = std::future::poll_fn(|cx| match complete && client.is_gone(cx) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        });
+        match timeout(wait, gone).await {
+            Ok(()) => Err(Failure::Client(Reason::ClientGone)),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Keeps the connection of an answer that is not passed on, if little of it is left.
+    pub(super) async fn forget(&self, mut upstream: Upstream) {
+        let head = &self.client.head;
+        if head.keep_alive
+            && self.outgoing.upload.is_sent()
+            && let Ok(Ok(true)) = timeout(DRAIN, drain(&mut upstream, head)).await
+        {
+            self.give_back(upstream);
+        }
+    }
+
+    /// Keeps a connection for the next request, unless others need its place more.
+    pub(super) fn give_back(&self, mut upstream: Upstream) {
+        let Self { worker, plan, .. } = self;
+        worker.give_block(std::mem::take(&mut upstream.side.buffer));
+        let most = plan.decision.pool.circuit().and_then(|it| it.max_requests_per_connection());
+        if most.is_some_and(|most| upstream.carried >= most) {
+            return;
+        }
+        if let Some(permit) = &upstream.permit
+            && !permit.keep_idle(place(worker, upstream.endpoint))
+        {
+            return;
+        }
+        worker.pool.borrow_mut().give(upstream, worker.slots.now());
+    }
+}
+
+/// A connection to `endpoint`.
+pub(super) async fn acquire(
+    worker: &Rc<Worker>,
+    decision: &Decision,
+    endpoint: &Endpoint,
+    fresh: bool,
+) -> Result<Upstream, Reason> {
+    match fresh {
+        false => match pooled(worker, endpoint) {
+            Some(upstream) => Ok(upstream),
+            // Boxed: what is rare must not make every idle connection larger.
+            None => Box::pin(open(worker, decision, endpoint)).await,
+        },
+        true => Box::pin(open(worker, decision, endpoint)).await,
+    }
+}
+
+fn pooled(worker: &Worker, endpoint: &Endpoint) -> Option<Upstream> {
+    let mut upstream = worker.pool.borrow_mut().take(endpoint.id, worker.slots.now())?;
+    upstream.side.buffer = worker.take_block();
+    Some(upstream)
+}
+
+async fn open(
+    worker: &Rc<Worker>,
+    decision: &Decision,
+    endpoint: &Endpoint,
+) -> Result<Upstream, Reason> {
+    let permit = match decision.pool.circuit() {
+        None => None,
+        Some(circuit) => {
+            let turn = turn(worker, circuit, endpoint);
+            match timeout(decision.pool.connect_timeout(), turn).await {
+                Err(_) => return Err(circuit.gave_up()),
+                Ok(Err(reason)) => return Err(reason),
+                Ok(Ok(Turn::Pooled(upstream))) => return Ok(*upstream),
+                Ok(Ok(Turn::Open(permit))) => permit,
+            }
+        }
+    };
+    let terms = connect::Terms {
+        timeout: decision.pool.connect_timeout(),
+        idle_limit: decision.pool.http_idle(),
+        alpn: Alpn::Http1,
+        service: decision.target(),
+    };
+    let upstream = connect::open(worker, endpoint, terms).await?;
+    Ok(Upstream { permit, ..upstream })
+}
+
+/// What comes of waiting for a connection.
+enum Turn {
+    /// One may be opened.
+    Open(Option<Permit>),
+    /// One has become idle.
+    Pooled(Box<Upstream>),
+}
+
+async fn turn(
+    worker: &Rc<Worker>,
+    circuit: &Arc<Circuit>,
+    endpoint: &Endpoint,
+) -> Result<Turn, Reason> {
+    let mut again = false;
+    loop {
+        let place = Some(place(worker, endpoint.id));
+        match circuit.connection_or_pooled(place, again).await? {
+            Grant::Unlimited => return Ok(Turn::Open(None)),
+            Grant::Open(permit) => return Ok(Turn::Open(Some(permit))),
+            Grant::Pooled => {
+                if let Some(upstream) = pooled(worker, endpoint) {
+                    return Ok(Turn::Pooled(Box::new(upstream)));
+                }
+                again = true;
+            }
+        }
+    }
+}
+
+/// Where an idle connection to `endpoint` lies.
+fn place(worker: &Rc<Worker>, endpoint: u64) -> Place {
+    Place { worker: Rc::as_ptr(worker) as usize, endpoint }
+}
+
+/// Reads the rest of an answer whose head is in the buffer; whether that was all of it.
+async fn drain(upstream: &mut Upstream, head: &ResponseHead) -> Result<bool, Malformed> {
+    let side = &mut upstream.side;
+    side.buffer.consume(head.length);
+    let mut body = BodyDecoder::new(head.framing);
+    let mut left = MAX_DRAIN;
+    loop {
+        match body.decode(side.buffer.filled())? {
+            Decoded::Done { skip } => {
+                side.buffer.consume(skip);
+                return Ok(side.buffer.is_empty());
+            }
+            Decoded::Data { skip, len } if len <= left => {
+                left -= len;
+                side.buffer.consume(skip + len);
+            }
+            Decoded::Data { .. } => return Ok(false),
+            Decoded::NeedMore => {
+                if side.fill().await.unwrap_or(0) == 0 {
+                    return Ok(false);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What a request may do: how often, how long, and whether the circuit lets it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::proxy::circuit::Permit;
+use crate::proxy::cluster::Endpoint;
+use crate::proxy::decide::Decision;
+use crate::proxy::flight::Verdict;
+use crate::proxy::h1::ResponseHead;
+use crate::proxy::tries::{Again, Ended, Next, Tries, retry_after, retry_of};
+use crate::telemetry::reason::Reason;
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(super) struct Plan<'a> {
+    /// Where it goes.
+    pub(super) decision: &'a Decision,
+    /// What was tried.
+    pub(super) tries: Tries<'a>,
+    /// When the whole request must be over.
+    end: Option<Instant>,
+    /// Counts its repetitions, of which one is out at a time.
+    permit: Option<Permit>,
+}
+
+/// A try more.
+#[derive(Debug)]
+pub(super) struct Repetition {
+    endpoint: Arc<Endpoint>,
+    wait: Duration,
+    permit: Option<Permit>,
+}
+
+/// What a try left behind.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Left {
+    /// Nothing of the request was written.
+    pub(super) untouched: bool,
+    /// Everything that was written can be written again.
+    pub(super) whole: bool,
+    /// How long the endpoint asks to be left alone.
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(decision: &'a Decision, idempotent: bool, attempt: u32) -> Self {
+        let end = decision.timeouts().request.map(|limit| Instant::now() + limit);
+        let tries = Tries::of_kind(retry_of(decision), idempotent, attempt);
+        Self { decision, tries, end, permit: None }
+    }
+
+    /// Carries out a repetition: where, and after which wait.
+    pub(super) fn begin(&mut self, repetition: Repetition) -> (Arc<Endpoint>, Duration) {
+        if repetition.permit.is_some() {
+            self.permit = repetition.permit;
+        }
+        (repetition.endpoint, repetition.wait)
+    }
+
+    /// What the request holds for as long as it lasts.
+    ///
+    /// # Errors
+    /// The reason of the refusal.
+    pub(super) fn admit(&self) -> Result<Option<Permit>, Reason> {
+        let Some(circuit) = self.decision.pool.circuit() else { return Ok(None) };
+        let permit = circuit.request()?;
+        if self.tries.retry().budget.is_some() {
+            circuit.counted();
+        }
+        Ok(permit)
+    }
+
+    /// When a try that begins now must be over, and the reason where it is not.
+    pub(super) fn limit(&self) -> Option<(Instant, Reason)> {
+        let own = self.decision.timeouts().backend_request.map(|limit| Instant::now() + limit);
+        match (own, self.end) {
+            (Some(own), end) if end.is_none_or(|end| own < end) => Some((own, Reason::TryTimeout)),
+            (_, end) => end.map(|end| (end, Reason::RequestTimeout)),
+        }
+    }
+
+    /// The repetition that follows the try that began last, where one does.
+    pub(super) fn after(&self, verdict: Verdict, left: Left) -> Option<Repetition> {
+        let endpoint = self.decision.pick(self.tries.tried())?;
+        let ended = Ended {
+            verdict,
+            passed_on: false,
+            unseen: left.untouched,
+            whole: left.whole,
+            elsewhere: !self.tries.tried().contains(&endpoint.id),
+            retry_after: left.retry_after,
+            left: self.end.map(|end| end.saturating_duration_since(Instant::now())),
+        };
+        match self.tries.after(&ended, fastrand::u64(..)) {
+            Next::Stand => None,
+            Next::Again(again) => self.repetition(endpoint, again),
+        }
+    }
+
+    /// The second try beside the first, where there may be one.
+    pub(super) fn beside(&self) -> Option<Repetition> {
+        let endpoint = self.decision.pick(self.tries.tried())?;
+        let elsewhere = !self.tries.tried().contains(&endpoint.id);
+        let again = Again { wait: Duration::ZERO, budgeted: true };
+        if elsewhere { self.repetition(endpoint, again) } else { None }
+    }
+
+    /// Asks the circuit and the budget.
+    fn repetition(&self, endpoint: Arc<Endpoint>, again: Again) -> Option<Repetition> {
+        let circuit = self.decision.pool.circuit().filter(|_| again.budgeted);
+        let permit = match circuit {
+            None => None,
+            Some(circuit) => {
+                let permit = match self.permit {
+                    Some(_) => None,
+                    None => circuit.retry().ok()?,
+                };
+                let budget = self.tries.retry().budget;
+                if !budget.is_none_or(|budget| circuit.may_repeat(&budget)) {
+                    return None;
+                }
+                permit
+            }
+        };
+        Some(Repetition { endpoint, wait: again.wait, permit })
+    }
+}
+
+/// How long an answer asks to wait; `bytes` is what its head was parsed from.
+pub(super) fn asked_wait(head: &ResponseHead, bytes: &[u8]) -> Option<Duration> {
+    retry_after(head.header(bytes, "retry-after")?, SystemTime::now())
+}

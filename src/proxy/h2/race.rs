@@ -1,0 +1,229 @@
+//! The tries of a request until one answers: one after another, or a second beside the first where
+//! a rule asks for it (hedging). What follows a try is said by [`Tries`]; here it is carried out.
+
+use std::future::Future as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use h2::RecvStream;
+use http::Response;
+use http::header::RETRY_AFTER;
+use smallvec::{SmallVec, smallvec};
+use tokio::time::Sleep;
+
+use super::attempt::{Attempt, Call, Failure, verdict_of};
+use super::exchange::Exchange;
+use super::grpc;
+use crate::proxy::circuit::Permit;
+use crate::proxy::cluster::Endpoint;
+use crate::proxy::decide::Endpoints;
+use crate::proxy::flight::Verdict;
+use crate::proxy::tries::{Ended, Next, Tries, retry_after};
+use crate::telemetry::reason::Reason;
+
+type Answered = Result<Response<RecvStream>, Failure>;
+
+/// What is waited for.
+enum Event {
+    /// The client has gone, or all of the time is over.
+    Over(Failure),
+    /// The first try takes long enough for a second one beside it.
+    Hedge,
+    /// A try has ended.
+    Ended(usize, Answered),
+}
+
+/// What follows a try.
+enum Judged {
+    /// It is the result.
+    Stands,
+    /// Another try is still out, which may do better.
+    Another,
+    /// The request is sent again.
+    Again(Arc<Endpoint>, Duration, Option<Permit>),
+}
+
+impl Exchange {
+    /// Finds an endpoint whose answer stands.
+    ///
+    /// # Errors
+    /// [`Failure`] of the last try, or of the whole.
+    pub(super) async fn answered<'a>(
+        &mut self,
+        call: Call<'a>,
+        tries: &mut Tries<'a>,
+    ) -> Result<(Attempt<'a>, Response<RecvStream>), Failure> {
+        let first = call.decision.pick(&[]).ok_or(Failure::Own(Reason::NoEndpoints))?;
+        let mut out: SmallVec<[Attempt<'a>; 1]> = smallvec![self.launch(call, tries, first, None)];
+        let after = tries.hedge_after(self.near.intake.is_complete());
+        let mut hedge = after.map(|after| Box::pin(tokio::time::sleep(after)));
+        loop {
+            let event = std::future::poll_fn(|cx| self.poll_race(cx, &mut out, hedge.as_mut()));
+            match event.await {
+                Event::Over(failure) => {
+                    out.into_iter().for_each(|attempt| attempt.fail(failure, &self.near.intake));
+                    return Err(failure);
+                }
+                Event::Hedge => {
+                    hedge = None;
+                    if let Some((endpoint, permit)) = self.hedge(call, tries) {
+                        out.push(self.launch(call, tries, endpoint, permit));
+                    }
+                }
+                Event::Ended(index, result) => {
+                    let attempt = out.remove(index);
+                    let verdict = self.verdict(call, &result);
+                    let judged = self.judge(call, tries, (verdict, &result), !out.is_empty());
+                    if let Judged::Stands = judged {
+                        // Tries that are still out end here; nothing is known of them.
+                        return match result {
+                            Ok(response) => Ok((attempt, response)),
+                            Err(failure) => {
+                                attempt.fail(failure, &self.near.intake);
+                                Err(failure)
+                            }
+                        };
+                    }
+                    attempt.end(verdict);
+                    drop(result);
+                    if let Judged::Again(endpoint, wait, permit) = judged {
+                        self.pause(wait).await?;
+                        out.push(self.launch(call, tries, endpoint, permit));
+                    }
+                }
+            }
+        }
+    }
+
+    fn launch<'a>(
+        &mut self,
+        call: Call<'a>,
+        tries: &mut Tries<'a>,
+        endpoint: Arc<Endpoint>,
+        permit: Option<Permit>,
+    ) -> Attempt<'a> {
+        tries.begin(endpoint.id);
+        self.tried = Some(Arc::clone(&endpoint));
+        Attempt::new(call, endpoint).repeated(tries.number(), permit)
+    }
+
+    fn poll_race(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut [Attempt<'_>],
+        hedge: Option<&mut Pin<Box<Sleep>>>,
+    ) -> Poll<Event> {
+        if let Poll::Ready(reason) = self.poll_given_up(cx) {
+            return Poll::Ready(Event::Over(Failure::Gone(reason)));
+        }
+        let alone = out.len() == 1;
+        for (index, attempt) in out.iter_mut().enumerate() {
+            if let Poll::Ready(result) = attempt.poll(cx, &mut self.near, alone) {
+                return Poll::Ready(match result {
+                    Err(failure @ Failure::Gone(_)) => Event::Over(failure),
+                    result => Event::Ended(index, result),
+                });
+            }
+        }
+        if let Poll::Ready(failure) = self.poll_late(cx) {
+            return Poll::Ready(Event::Over(failure));
+        }
+        match hedge {
+            Some(hedge) => hedge.as_mut().poll(cx).map(|()| Event::Hedge),
+            None => Poll::Pending,
+        }
+    }
+
+    /// The wait before a repetition.
+    async fn pause(&mut self, wait: Duration) -> Result<(), Failure> {
+        if wait.is_zero() {
+            return Ok(());
+        }
+        let mut sleep = std::pin::pin!(tokio::time::sleep(wait));
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(reason) = self.poll_given_up(cx) {
+                return Poll::Ready(Err(Failure::Gone(reason)));
+            }
+            if let Poll::Ready(failure) = self.poll_late(cx) {
+                return Poll::Ready(Err(failure));
+            }
+            sleep.as_mut().poll(cx).map(Ok)
+        })
+        .await
+    }
+
+    /// What a try came to, as far as its answer's head says.
+    fn verdict(&self, call: Call<'_>, result: &Answered) -> Verdict {
+        match result {
+            Ok(response) => {
+                let code = call.is_grpc.then(|| grpc::code(response.headers())).flatten();
+                Verdict::Answered(response.status().as_u16(), code)
+            }
+            Err(failure) => verdict_of(*failure, &self.near.intake),
+        }
+    }
+
+    fn judge(
+        &self,
+        call: Call<'_>,
+        tries: &Tries<'_>,
+        (verdict, result): (Verdict, &Answered),
+        others: bool,
+    ) -> Judged {
+        if let Verdict::Answered(status, code) = verdict
+            && !tries.is_retriable(status, code)
+        {
+            return Judged::Stands;
+        }
+        if others {
+            return Judged::Another;
+        }
+        // The application's own proxy leaves that to the caller's, which knows other endpoints.
+        if matches!(call.decision.pool, Endpoints::App(_)) {
+            return Judged::Stands;
+        }
+        let Some(next) = call.decision.pick(tries.tried()) else { return Judged::Stands };
+        let asked = result.as_ref().ok().and_then(|response| response.headers().get(RETRY_AFTER));
+        let ended = Ended {
+            verdict,
+            passed_on: self.near.begun,
+            unseen: false,
+            whole: self.near.intake.is_whole(),
+            elsewhere: !tries.tried().contains(&next.id),
+            retry_after: asked.and_then(|value| retry_after(value.as_bytes(), SystemTime::now())),
+            left: self.left(),
+        };
+        match tries.after(&ended, fastrand::u64(..)) {
+            Next::Again(again) => match permit(call, tries, again.budgeted) {
+                Some(permit) => Judged::Again(next, again.wait, permit),
+                None => Judged::Stands,
+            },
+            Next::Stand => Judged::Stands,
+        }
+    }
+
+    /// Where a second try goes, if it may.
+    fn hedge(&self, call: Call<'_>, tries: &Tries<'_>) -> Option<(Arc<Endpoint>, Option<Permit>)> {
+        let intake = &self.near.intake;
+        if self.near.begun || !intake.is_complete() || !intake.is_whole() {
+            return None;
+        }
+        let next =
+            call.decision.pick(tries.tried()).filter(|next| !tries.tried().contains(&next.id))?;
+        Some((next, permit(call, tries, true)?))
+    }
+}
+
+/// What a repetition takes with it, as far as it is `budgeted`; `None`: there may be none.
+fn permit(call: Call<'_>, tries: &Tries<'_>, budgeted: bool) -> Option<Option<Permit>> {
+    match &call.decision.pool {
+        Endpoints::Mesh(cluster, _) if budgeted => {
+            let permit = cluster.circuit.retry().ok()?;
+            let budget = tries.retry().budget;
+            budget.is_none_or(|budget| cluster.circuit.may_repeat(&budget)).then_some(permit)
+        }
+        _ => Some(None),
+    }
+}
