@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 pub mod collector;
+pub mod faults;
 pub mod grpc;
 pub mod histogram;
 pub mod logging;

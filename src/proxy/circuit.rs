@@ -8,12 +8,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crate::proxy::adaptive::Adaptive;
 use crate::proxy::bell::Bell;
 use crate::proxy::budget::Budget;
-use crate::proxy::clock;
+use crate::proxy::clock::{self, Wall};
 use crate::resource::{CircuitBreaker, RetryBudget};
 use crate::telemetry::reason::Reason;
 use crate::xds::agent::Breaker;
@@ -208,6 +208,11 @@ impl Circuit {
         Reason::MaxConnections
     }
 
+    /// Whether as many connections are open as may be.
+    pub fn has_no_room(&self) -> bool {
+        self.is_limited(CONNECTIONS) && !self.shadow.load(Ordering::Relaxed) && self.line.is_full()
+    }
+
     /// Whether somebody waits for a connection: an idle one is better closed than kept.
     pub fn is_waited_for(&self) -> bool {
         self.line.is_waited_for()
@@ -238,13 +243,13 @@ impl Circuit {
     }
 
     /// What there is to say of it; `None` where it never refused anything and measures nothing.
-    pub fn report(&self, now_ms: u64, wall: SystemTime) -> Option<Breaker> {
+    pub fn report(&self, wall: Wall) -> Option<Breaker> {
         let measured = self.is_limited(ADAPTIVE).then(|| self.adaptive.current());
         let last_ms = self.refusals.last_ms();
         (last_ms.is_some() || measured.is_some()).then(|| Breaker {
-            open: self.refusals.is_open(now_ms),
+            open: self.refusals.is_open(wall.now_ms()),
             refused: self.refusals.by_word(),
-            last_ms: last_ms.map_or(0, |last| clock::wall_ms(last, now_ms, wall)),
+            last_ms: last_ms.map_or(0, |last| wall.at(last)),
             shadow: self.shadow.load(Ordering::Relaxed),
             concurrency: measured.unwrap_or(0),
         })

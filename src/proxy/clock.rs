@@ -17,14 +17,37 @@ pub fn ms(instant: Instant) -> u64 {
     millis(instant.saturating_duration_since(*BEGAN))
 }
 
-/// Milliseconds since the Unix epoch at `then_ms` on this clock, where it is `now_ms` and `wall`
-/// now.
-pub fn wall_ms(then_ms: u64, now_ms: u64, wall: SystemTime) -> u64 {
-    let wall = wall.duration_since(UNIX_EPOCH).map_or(0, millis);
-    (wall + then_ms).saturating_sub(now_ms)
-}
-
 /// A length of time in milliseconds.
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The clock beside the time of day, for what people are told.
+#[derive(Debug, Clone, Copy)]
+pub struct Wall {
+    now_ms: u64,
+    epoch_ms: u64,
+}
+
+impl Wall {
+    /// What both say now.
+    pub fn now() -> Self {
+        let epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self::new(now_ms(), epoch.map_or(0, millis))
+    }
+
+    /// What both say: the clock, and milliseconds since the Unix epoch.
+    pub fn new(now_ms: u64, epoch_ms: u64) -> Self {
+        Self { now_ms, epoch_ms }
+    }
+
+    /// The clock's reading.
+    pub fn now_ms(self) -> u64 {
+        self.now_ms
+    }
+
+    /// Milliseconds since the Unix epoch at a reading of the clock.
+    pub fn at(self, ms: u64) -> u64 {
+        self.epoch_ms.saturating_add(ms).saturating_sub(self.now_ms)
+    }
 }

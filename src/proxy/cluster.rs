@@ -4,21 +4,29 @@
 //! arrives. Endpoints are diffed by name and address, so that counters (and in each worker the
 //! pooled connections, which are keyed by [`Endpoint::id`]) survive.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use parking_lot::Mutex;
 
-use crate::names::{Identity, ObjectName, Protocol, ProxyId, ServiceName};
+use crate::names::{Protocol, ServiceName};
+use crate::proxy::balance::{Choice, Terms, Turns, Worth};
 use crate::proxy::bell::Bell;
 use crate::proxy::circuit::Circuit;
+use crate::proxy::clock;
 use crate::proxy::flight::Verdict;
 use crate::proxy::service::BuildError;
-use crate::proxy::vitals::Vitals;
+use crate::proxy::ward::Ward;
 use crate::resource::{self, Algorithm, ClusterPolicy};
-use crate::xds;
+use merge::Merged;
+
+mod endpoint;
+mod merge;
+#[cfg(test)]
+pub(super) mod tests;
+
+pub use endpoint::{Endpoint, next_id};
 
 /// The place of one cluster; empty until its first resource arrives.
 #[derive(Debug)]
@@ -26,6 +34,7 @@ pub struct ClusterCell {
     /// The service.
     pub name: ServiceName,
     circuit: Arc<Circuit>,
+    pub(super) ward: Arc<Ward>,
     state: ArcSwapOption<Cluster>,
 }
 
@@ -36,7 +45,11 @@ pub struct Cluster {
     pub policy: ClusterPolicy,
     /// How much is going on.
     pub circuit: Arc<Circuit>,
+    /// Who of the endpoints takes part.
+    pub(super) ward: Arc<Ward>,
     ports: Vec<Port>,
+    /// The zone that is preferred.
+    zone: Arc<str>,
 }
 
 /// The endpoints that answer for one port of the service.
@@ -48,34 +61,12 @@ pub struct Port {
     pub protocol: Protocol,
     /// In order of workload names.
     pub endpoints: Vec<Arc<Endpoint>>,
-    /// For round robin.
-    pub(super) next: AtomicUsize,
-}
-
-/// One endpoint at one address.
-#[derive(Debug)]
-pub struct Endpoint {
-    /// Unique in this process and never reused: the key of pools.
-    pub id: u64,
-    /// The workload.
-    pub workload: ObjectName,
-    /// Where to dial.
-    pub address: SocketAddr,
-    /// Who must answer; `None`: plaintext.
-    pub identity: Option<Identity>,
-    /// The control plane named it: without an identity it is called only under
-    /// `outbound: AllowAny`.
-    pub registered: bool,
-    /// The `version` label.
-    pub version: String,
-    /// Its share against the others', at least 1.
-    pub weight: u32,
-    /// The zone that it runs in; empty where that is not known.
-    pub zone: String,
-    /// What this proxy has seen of it.
-    pub vitals: Vitals,
-    /// Requests (or opaque connections) of this proxy in flight.
-    pub in_flight: AtomicU32,
+    /// Whom requests may go to right now.
+    pub(super) choice: ArcSwap<Choice>,
+    /// Whose turn it is.
+    pub(super) turns: Arc<Turns>,
+    /// The time for which the choice was made; held while one is made.
+    made_ms: Mutex<u64>,
 }
 
 impl ClusterCell {
@@ -86,8 +77,9 @@ impl ClusterCell {
 
     /// An empty cell that calls other threads by `bell`.
     pub fn with_bell(name: ServiceName, bell: Arc<Bell>) -> Self {
-        let circuit = Arc::new(Circuit::new(bell));
-        Self { name, circuit, state: ArcSwapOption::empty() }
+        let circuit = Arc::new(Circuit::new(Arc::clone(&bell)));
+        let ward = Arc::new(Ward::new(name.clone(), bell));
+        Self { name, circuit, ward, state: ArcSwapOption::empty() }
     }
 
     /// What is known now; `None` before the first resource.
@@ -100,44 +92,56 @@ impl ClusterCell {
         self.state.load().is_some()
     }
 
-    /// Takes over a resource; endpoints that stay keep their counters.
+    /// Takes over a resource; endpoints that stay keep their counters. `zone` is the caller's,
+    /// empty where it is not known.
     ///
     /// # Errors
     /// [`BuildError`]; the state before stays in force.
-    pub fn apply(&self, cluster: &resource::Cluster) -> Result<(), BuildError> {
+    pub fn apply(
+        &self,
+        cluster: &resource::Cluster,
+        zone: &str,
+        now_ms: u64,
+    ) -> Result<(), BuildError> {
         let before = self.state.load_full();
+        let terms = Terms { policy: &cluster.policy, zone, now_ms };
         let ports = cluster.ports.iter().map(|port| {
             let known = before.as_deref().and_then(|cluster| cluster.port(port.port));
-            let endpoints =
-                cluster.endpoints.iter().flat_map(|endpoint| at_port(endpoint, port.port, known));
-            Port {
-                port: port.port,
-                protocol: port.protocol,
-                endpoints: endpoints.collect(),
-                next: AtomicUsize::new(known.map_or(0, |port| port.next.load(Ordering::Relaxed))),
+            let merged = Merged::new(&cluster.endpoints, port.port, known);
+            if let (Some(over), Some(_)) = (cluster.policy.load_balancer.slow_start, &before) {
+                merged.fresh().for_each(|endpoint| endpoint.vitals.warm_up(now_ms, over));
             }
+            Port::new((port.port, port.protocol), merged, known, &terms)
         });
         let ports = ports.collect();
-        let (policy, circuit) = (cluster.policy.clone(), Arc::clone(&self.circuit));
-        circuit.limit(&policy.circuit_breaker, policy.shadow);
-        self.state.store(Some(Arc::new(Cluster { policy, circuit, ports })));
+        let policy = cluster.policy.clone();
+        self.circuit.limit(&policy.circuit_breaker, policy.shadow);
+        self.put((policy, ports, zone), now_ms);
         Ok(())
     }
 
-    /// What there is to say of breaker and endpoints; `None` while all is as it should be.
-    pub fn report(&self) -> Option<xds::agent::Pool> {
-        None
+    /// A new state is in use.
+    fn put(&self, (policy, ports, zone): (ClusterPolicy, Vec<Port>, &str), now_ms: u64) {
+        let (circuit, ward) = (Arc::clone(&self.circuit), Arc::clone(&self.ward));
+        let cluster = Arc::new(Cluster { policy, circuit, ward, ports, zone: zone.into() });
+        self.state.store(Some(Arc::clone(&cluster)));
+        self.ward.adopt(&cluster, now_ms);
     }
 
-    /// Takes a workload's endpoints out by hand, for a while or until further notice; whether there
-    /// are any.
-    pub fn eject(&self, _workload: &ObjectName, _time: Option<Duration>) -> bool {
-        false
-    }
-
-    /// Puts a workload's endpoints back, whatever took them out; whether there are any.
-    pub fn restore(&self, _workload: &ObjectName) -> bool {
-        false
+    /// The caller's zone is another one now.
+    pub fn relocate(&self, zone: &str, now_ms: u64) {
+        let Some(before) = self.load() else { return };
+        if *before.zone == *zone {
+            return;
+        }
+        let policy = before.policy.clone();
+        let terms = Terms { policy: &policy, zone, now_ms };
+        let ports = before.ports.iter().map(|known| {
+            let same = Merged::same(&known.endpoints);
+            Port::new((known.port, known.protocol), same, Some(known), &terms)
+        });
+        let ports = ports.collect();
+        self.put((policy, ports, zone), now_ms);
     }
 
     /// Forgets what was known: the control plane says that there is no such service any more.
@@ -152,6 +156,11 @@ impl Cluster {
         self.ports.iter().find(|candidate| candidate.port == port)
     }
 
+    /// All ports.
+    pub fn ports(&self) -> &[Port] {
+        &self.ports
+    }
+
     /// Whether anything learns from what tries come to.
     pub fn learns(&self) -> bool {
         self.policy.outlier_detection.is_some()
@@ -160,92 +169,61 @@ impl Cluster {
     }
 
     /// A try at `endpoint`, begun at `began`, came to an end.
-    pub fn learn(&self, _endpoint: &Endpoint, _verdict: Verdict, _began: Instant) {}
+    pub fn learn(&self, endpoint: &Endpoint, verdict: Verdict, began: Instant) {
+        if self.policy.load_balancer.algorithm == Algorithm::Ewma
+            && let Some(worth) = Worth::of(verdict)
+        {
+            let took = began.elapsed();
+            // Who does not answer is not fast: it counts as if it had taken all the time it had.
+            let took = match verdict {
+                Verdict::Failed(_) => took.max(self.policy.connect_timeout),
+                _ => took,
+            };
+            endpoint.latency.observe(took.as_secs_f32() * 1000.0, worth, clock::now_ms());
+        }
+        self.judge(endpoint, verdict, began);
+    }
 
     /// The standing of an endpoint has changed, or time has passed while some warm up: what is
-    /// chosen from is made anew.
-    pub fn refresh(&self, _now_ms: u64) {}
-
-    /// All ports.
-    pub fn ports(&self) -> &[Port] {
-        &self.ports
-    }
-}
-
-/// The endpoint's addresses for a service port, those known before reused.
-fn at_port<'a>(
-    endpoint: &'a resource::Endpoint,
-    port: u16,
-    known: Option<&'a Port>,
-) -> impl Iterator<Item = Arc<Endpoint>> + 'a {
-    let mapping = endpoint.ports.iter().find(move |mapping| mapping.service_port == port);
-    mapping.into_iter().flat_map(move |mapping| {
-        endpoint.addresses.iter().map(move |&ip| {
-            let address = SocketAddr::new(ip, mapping.target_port);
-            let same = |candidate: &&Arc<Endpoint>| {
-                candidate.address == address
-                    && candidate.workload == endpoint.workload
-                    && candidate.identity == endpoint.identity
-                    && candidate.version == endpoint.version
-                    && candidate.weight == endpoint.weight
-                    && candidate.zone == endpoint.zone
-            };
-            let before = known.and_then(|port| port.endpoints.iter().find(same));
-            before.cloned().unwrap_or_else(|| Arc::new(Endpoint::new(endpoint, address)))
-        })
-    })
-}
-
-impl Endpoint {
-    /// The application beside `proxy`.
-    pub fn app(proxy: &ProxyId, address: SocketAddr) -> Self {
-        Self::plain(proxy.name.clone(), address)
-    }
-
-    /// An endpoint without a sidecar that the control plane did not name.
-    pub fn plain(workload: ObjectName, address: SocketAddr) -> Self {
-        Self {
-            id: next_id(),
-            workload,
-            address,
-            identity: None,
-            registered: false,
-            version: String::new(),
-            weight: 1,
-            zone: String::new(),
-            vitals: Vitals::default(),
-            in_flight: AtomicU32::new(0),
-        }
-    }
-
-    /// One port of a workload that is called by its own address.
-    pub fn of_host(host: &resource::Host, port: u16) -> Self {
-        Self {
-            identity: host.identity.clone(),
-            registered: true,
-            version: host.version.clone(),
-            ..Self::plain(host.workload.clone(), SocketAddr::new(host.ip, port))
-        }
-    }
-
-    fn new(endpoint: &resource::Endpoint, address: SocketAddr) -> Self {
-        Self {
-            id: next_id(),
-            workload: endpoint.workload.clone(),
-            address,
-            identity: endpoint.identity.clone(),
-            registered: true,
-            version: endpoint.version.clone(),
-            weight: endpoint.weight.max(1),
-            zone: endpoint.zone.clone(),
-            vitals: Vitals::default(),
-            in_flight: AtomicU32::new(0),
+    /// chosen from is made anew. Looks at every endpoint.
+    pub fn refresh(&self, now_ms: u64) {
+        for port in &self.ports {
+            port.refresh(&Terms { policy: &self.policy, zone: &self.zone, now_ms });
         }
     }
 }
 
-/// An id for a pool's key.
-pub fn next_id() -> u64 {
-    static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-    NEXT_ID.fetch_add(1, Ordering::Relaxed)
+impl Port {
+    fn new(
+        (port, protocol): (u16, Protocol),
+        merged: Merged,
+        known: Option<&Self>,
+        terms: &Terms<'_>,
+    ) -> Self {
+        let Merged { endpoints, origin } = merged;
+        let before = known.map(|known| (known.choice.load(), known));
+        let past = before.as_ref();
+        let past = past.map(|(choice, known)| (&***choice, known.endpoints.as_slice(), &*origin));
+        let choice = ArcSwap::from_pointee(Choice::new(terms, &endpoints, past));
+        let turns = known.map(|known| Arc::clone(&known.turns)).unwrap_or_default();
+        let made_ms = Mutex::new(terms.now_ms);
+        Self { port, protocol, endpoints, choice, turns, made_ms }
+    }
+
+    /// Whether so few endpoints are left that all of them are used but for those that were taken
+    /// out by hand.
+    pub fn panics(&self) -> bool {
+        self.choice.load().panics()
+    }
+
+    fn refresh(&self, terms: &Terms<'_>) {
+        let mut made_ms = self.made_ms.lock();
+        // Whoever waited for the lock must not turn back the time.
+        *made_ms = terms.now_ms.max(*made_ms);
+        let terms = Terms { now_ms: *made_ms, ..*terms };
+        let now = self.choice.load();
+        if let Some(choice) = now.again(&terms, &self.endpoints) {
+            self.choice.store(Arc::new(choice));
+        }
+    }
 }

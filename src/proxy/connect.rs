@@ -97,7 +97,6 @@ pub async fn open(
         idle_limit: terms.idle_limit,
         carried: 1,
         permit: None,
-        request: None,
     })
 }
 

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::names::{RuleId, ServiceName};
-use crate::proxy::balance::{self, Wish};
+use crate::proxy::balance::{self, Affinity, Wish};
 use crate::proxy::circuit::Circuit;
 use crate::proxy::cluster::{Cluster, Endpoint};
+use crate::proxy::fault::{self, Injected};
 use crate::proxy::service::{Backend, Rule};
-use crate::resource::{HeaderEdit, Timeouts};
+use crate::resource::{AbortHow, HeaderEdit, Timeouts};
 use crate::telemetry::escape;
 use crate::telemetry::reason::{REASON_HEADER, RULE_HEADER, Reason};
 
@@ -29,6 +30,9 @@ const OUTSIDE_IDLE: Duration = Duration::from_secs(60);
 /// Connecting to what has no policy.
 const CONNECT: Duration = Duration::from_secs(1);
 
+/// Changes to an answer's header, in order; a later one replaces what an earlier one wrote.
+pub type ResponseEdits<'a> = [Option<&'a HeaderEdit>; 3];
+
 /// A request that is not passed on.
 #[derive(Debug, Clone)]
 pub struct Refusal {
@@ -38,6 +42,8 @@ pub struct Refusal {
     pub rule: Option<RuleId>,
     /// Where the client is sent instead, where it is.
     pub redirected: Option<Box<Redirected>>,
+    /// How it fails on purpose, where it does.
+    pub abort: Option<AbortHow>,
 }
 
 /// Where a client is sent instead.
@@ -56,7 +62,16 @@ pub struct Redirected {
 impl Refusal {
     /// The status of the answer; 0 where none is sent.
     pub fn status(&self) -> u16 {
-        self.redirected.as_ref().map_or_else(|| self.reason.status(), |to| to.status)
+        match (self.abort, &self.redirected) {
+            (Some(how), _) => fault::status(how),
+            (None, Some(to)) => to.status,
+            (None, None) => self.reason.status(),
+        }
+    }
+
+    /// Whether there is no answer but a reset.
+    pub fn is_reset(&self) -> bool {
+        self.abort == Some(AbortHow::Reset)
     }
 
     /// What was called, for telemetry, by a request to `authority`.
@@ -76,14 +91,14 @@ impl Refusal {
     }
 
     /// Edits of the answer's header, as [`Decision::response_edits`].
-    pub fn edits(&self) -> [Option<&HeaderEdit>; 2] {
-        [None, self.redirected.as_ref().map(|to| &to.rule.response_headers)]
+    pub fn edits(&self) -> ResponseEdits<'_> {
+        [None, self.redirected.as_ref().map(|to| &to.rule.response_headers), None]
     }
 }
 
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
-        Self { reason, rule: None, redirected: None }
+        Self { reason, rule: None, redirected: None, abort: None }
     }
 }
 
@@ -113,15 +128,8 @@ pub struct Decision {
     pub pool: Endpoints,
     /// What keeps the client at its endpoint.
     pub affinity: Affinity,
-}
-
-/// What keeps a client at its endpoint; nothing but where the algorithm is a consistent one.
-#[derive(Debug, Clone, Default)]
-pub struct Affinity {
-    /// The hash that leads to the endpoint.
-    pub hash: Option<u64>,
-    /// The `set-cookie` that the answer carries, where the request had no such cookie.
-    pub cookie: Option<Box<HeaderEdit>>,
+    /// What is put in on purpose before the request is sent.
+    pub fault: Option<Box<Injected>>,
 }
 
 /// Who can answer.
@@ -154,10 +162,12 @@ impl Decision {
         [rule, self.backend().map(|backend| &backend.request_headers)]
     }
 
-    /// Edits of the response's header: the backend's, then the rule's.
-    pub fn response_edits(&self) -> [Option<&HeaderEdit>; 2] {
+    /// Edits of the response's header: the backend's, then the rule's, then the cookie that was
+    /// made.
+    pub fn response_edits(&self) -> ResponseEdits<'_> {
         let rule = self.rule.as_ref().map(|rule| &rule.response_headers);
-        [self.backend().map(|backend| &backend.response_headers), rule]
+        let backend = self.backend().map(|backend| &backend.response_headers);
+        [backend, rule, self.affinity.cookie.as_deref()]
     }
 
     /// What an endpoint is asked for instead of `path`: what the backend says, else the rule.
@@ -172,9 +182,20 @@ impl Decision {
         }
     }
 
-    /// The limits on time.
+    /// The limits on time of what is sent; a delay that was put in counts into the request's.
     pub fn timeouts(&self) -> Timeouts {
-        self.rule.as_ref().map(|rule| rule.timeouts).unwrap_or_default()
+        let mut timeouts = self.rule.as_ref().map(|rule| rule.timeouts).unwrap_or_default();
+        if let Some(delay) = self.fault.as_ref().and_then(|fault| fault.delay) {
+            timeouts.request = timeouts.request.map(|limit| limit.saturating_sub(delay));
+        }
+        timeouts
+    }
+
+    /// What becomes of the request before it is sent, where a fault is put in: see
+    /// [`Injected::course`].
+    pub fn course(&self) -> Option<(Duration, Option<Reason>)> {
+        let limit = self.rule.as_ref().and_then(|rule| rule.timeouts.request);
+        self.fault.as_ref().map(|fault| fault.course(limit))
     }
 
     /// Chooses an endpoint, another than those of `avoid` (by id) where there is one. Each call is a
@@ -183,8 +204,12 @@ impl Decision {
         self.pool.pick(&Wish { avoid, hash: self.affinity.hash })
     }
 
-    /// A refusal in the name of the rule that decided.
+    /// A refusal in the name of the rule that decided, or of the fault policy.
     pub fn refuse(&self, reason: Reason) -> Refusal {
+        if let (Reason::FaultInjected, Some(fault)) = (reason, &self.fault) {
+            let (rule, abort) = (Some(fault.id.clone()), fault.abort);
+            return Refusal { rule, abort, ..reason.into() };
+        }
         let rule = self.rule.as_ref().map(|rule| rule.id.clone());
         Refusal { rule, ..reason.into() }
     }
@@ -204,8 +229,7 @@ impl Endpoints {
         match self {
             Self::App(endpoint) | Self::Host(endpoint) => Some(Arc::clone(endpoint)),
             Self::Mesh(cluster, port) => {
-                let algorithm = cluster.policy.load_balancer.algorithm;
-                balance::pick(algorithm, cluster.port(*port)?, wish, fastrand::u64(..)).cloned()
+                balance::pick(cluster.port(*port)?, wish, fastrand::u64(..))
             }
             Self::Outside(endpoints) => {
                 let other = |endpoint: &&Arc<Endpoint>| !wish.avoid.contains(&endpoint.id);

@@ -8,12 +8,12 @@
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::proxy::decide::ResponseEdits;
 use crate::proxy::forward::Client;
 use crate::proxy::h1::{Framing, head_end, write};
 use crate::proxy::pool::Upstream;
 use crate::proxy::pump::{Pump, PumpError};
 use crate::proxy::tries::Tries;
-use crate::resource::HeaderEdit;
 use crate::telemetry::reason::Reason;
 
 /// How long a request may go without a byte in either direction.
@@ -30,8 +30,8 @@ pub struct Terms<'a> {
     pub keep_alive: bool,
     /// The client asked for another protocol.
     pub upgrade: bool,
-    /// Edits of the answer's header: the backend's, then the rule's.
-    pub edits: [Option<&'a HeaderEdit>; 2],
+    /// Edits of the answer's header.
+    pub edits: ResponseEdits<'a>,
     /// Answers that these could repeat are held back.
     pub held: Option<&'a Tries<'a>>,
 }

@@ -52,6 +52,11 @@ impl Flight {
 
     /// Ends it.
     pub fn end(mut self, verdict: Verdict) {
+        self.tell(verdict);
+    }
+
+    /// Says what it came to, once, although it goes on: an opaque connection that was made.
+    pub fn tell(&mut self, verdict: Verdict) {
         if let Some((cluster, began)) = self.learner.take() {
             cluster.learn(&self.endpoint, verdict, began);
         }

@@ -19,6 +19,7 @@ use crate::proxy::pool::Upstream;
 use crate::proxy::pump::Pump;
 use crate::proxy::slots::Slot;
 use crate::proxy::stream::Side;
+use crate::proxy::tcp::Tunnel;
 use crate::proxy::tries::ATTEMPT_HEADER;
 use crate::proxy::worker::Worker;
 use crate::telemetry::reason::Reason;
@@ -157,8 +158,8 @@ impl Client {
 pub struct Sent {
     /// How it went.
     pub result: Result<Answered, Failure>,
-    /// After an upgrade: the connection to the endpoint.
-    pub tunnel: Option<Upstream>,
+    /// After an upgrade: what goes on.
+    pub tunnel: Option<Box<Tunnel>>,
 }
 
 impl Sent {
@@ -183,8 +184,10 @@ pub async fn send(
     };
     outgoing.keep(plan.tries.keeps(false));
     let mut sent = Forward { worker, client, outgoing, plan, flight: None }.run().await;
-    // What follows an upgrade is still this request.
-    sent.tunnel = sent.tunnel.map(|upstream| Upstream { request: permit, ..upstream });
+    if let Some(tunnel) = &mut sent.tunnel {
+        // What follows an upgrade is still this request.
+        tunnel.hold(permit);
+    }
     sent
 }
 
@@ -198,12 +201,18 @@ struct Forward<'a> {
     flight: Option<Flight>,
 }
 
-/// How a try ended.
+/// How a try ended. What is rare is boxed: it must not make every idle connection larger.
 enum Ended {
     /// Whether it is the result must be decided yet, where nothing was passed on.
-    Over(Result<Answered, Failure>, Option<Upstream>),
+    Over(Result<Answered, Failure>, Option<Box<Tunnel>>),
     /// Its answer was held back, and is to be forgotten for a repetition.
-    Dropped(Repetition, Upstream),
+    Dropped(Box<Dropped>),
+}
+
+/// What is left of an answer that is not passed on.
+struct Dropped {
+    upstream: Upstream,
+    repetition: Box<Repetition>,
 }
 
 impl Forward<'_> {
@@ -219,22 +228,21 @@ impl Forward<'_> {
             };
             self.client.slot.disarm();
             let repetition = match ended {
-                Ended::Dropped(repetition, upstream) => {
+                Ended::Dropped(dropped) => {
                     self.land(Verdict::Answered(self.client.head.status, None));
-                    Box::pin(self.forget(upstream)).await;
-                    repetition
+                    Box::pin(self.forget(dropped)).await
                 }
-                Ended::Over(result, upstream) => {
+                Ended::Over(result, tunnel) => {
                     let verdict = verdict_of(&result);
                     self.land(verdict);
                     match self.again(&result, verdict) {
-                        Some(repetition) => repetition,
-                        None => return self.finish(result, upstream),
+                        Some(repetition) => Box::new(repetition),
+                        None => return Sent { result, tunnel },
                     }
                 }
             };
             let wait;
-            (endpoint, wait) = self.plan.begin(repetition);
+            (endpoint, wait) = self.plan.begin(*repetition);
             if !wait.is_zero()
                 && let Err(failure) = Box::pin(self.pause(wait)).await
             {
@@ -268,17 +276,21 @@ impl Forward<'_> {
     async fn attempt(&mut self) -> Ended {
         let mut fresh = false;
         loop {
-            let acquired = match self.plan.tries.hedge_after(self.outgoing.framing.is_empty()) {
-                Some(after) => Box::pin(self.hedged(after)).await,
-                None => self.acquire(fresh).await.map_err(Failure::BeforeAnswer),
-            };
-            let mut upstream = match acquired {
-                Ok(upstream) => upstream,
-                Err(failure) => return Ended::Over(Err(failure), None),
+            let mut upstream = match self.plan.tries.hedge_after(self.outgoing.framing.is_empty()) {
+                None => match self.acquire(fresh).await {
+                    Ok(upstream) => upstream,
+                    Err(reason) => return Ended::Over(Err(Failure::BeforeAnswer(reason)), None),
+                },
+                Some(after) => match Box::pin(self.hedged(after)).await {
+                    Ok(upstream) => upstream,
+                    Err(failure) => return Ended::Over(Err(failure), None),
+                },
             };
             let result = match self.exchange(&mut upstream).await {
                 Ok(result) => result,
-                Err(repetition) => return Ended::Dropped(repetition, upstream),
+                Err(repetition) => {
+                    return Ended::Dropped(Box::new(Dropped { upstream, repetition }));
+                }
             };
             if let Err(Failure::BeforeAnswer(Reason::UpstreamReset)) = result
                 && upstream.is_reused()
@@ -288,7 +300,7 @@ impl Forward<'_> {
                 fresh = true;
                 continue;
             }
-            return Ended::Over(result, Some(upstream));
+            return Ended::Over(result, self.done_with(upstream, &result));
         }
     }
 
@@ -297,7 +309,7 @@ impl Forward<'_> {
     async fn exchange(
         &mut self,
         upstream: &mut Upstream,
-    ) -> Result<Result<Answered, Failure>, Repetition> {
+    ) -> Result<Result<Answered, Failure>, Box<Repetition>> {
         let Self { client, outgoing, plan, .. } = self;
         let terms = Terms {
             method: if outgoing.is_head { "HEAD" } else { "" },
@@ -321,7 +333,7 @@ impl Forward<'_> {
                 retry_after: plan::asked_wait(head, exchange.upstream.side.buffer.filled()),
             };
             match plan.after(Verdict::Answered(head.status, None), left) {
-                Some(repetition) => return Err(repetition),
+                Some(repetition) => return Err(Box::new(repetition)),
                 None => exchange.release(),
             }
         }
@@ -336,14 +348,20 @@ impl Forward<'_> {
         self.plan.after(verdict, left)
     }
 
-    fn finish(&self, result: Result<Answered, Failure>, upstream: Option<Upstream>) -> Sent {
-        let mut tunnel = None;
-        match (&result, upstream) {
-            (Ok(answered), upstream) if answered.upgraded => tunnel = upstream,
-            (Ok(answered), Some(upstream)) if answered.upstream_kept => self.give_back(upstream),
-            _ => {}
+    /// Keeps, or closes, the connection of a try that is over.
+    fn done_with(
+        &self,
+        upstream: Upstream,
+        result: &Result<Answered, Failure>,
+    ) -> Option<Box<Tunnel>> {
+        match result {
+            Ok(answered) if answered.upgraded => Some(Box::new(Tunnel::of_upgrade(upstream))),
+            Ok(answered) if answered.upstream_kept => {
+                self.give_back(upstream);
+                None
+            }
+            _ => None,
         }
-        Sent { result, tunnel }
     }
 }
 

@@ -16,6 +16,7 @@ mod intake;
 mod io;
 mod pool;
 mod race;
+mod seat;
 mod serve;
 mod stream;
 mod tally;

@@ -18,9 +18,10 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::certs::tls::{self, peer_identity};
 use crate::names::{Identity, Protocol};
+use crate::proxy::balance::Affinity;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::connect::{Alpn, tls_reason};
-use crate::proxy::decide::{Affinity, Decision, Endpoints, Refusal};
+use crate::proxy::decide::{Decision, Endpoints, Refusal};
 use crate::proxy::detect::{self, Kind};
 use crate::proxy::pool::MAX_AGE;
 use crate::proxy::record::{self, Caller};
@@ -54,6 +55,7 @@ pub fn decide(worker: &Worker, caller: &Caller) -> Result<Decision, Refusal> {
         backend: 0,
         pool: Endpoints::App(Arc::clone(app)),
         affinity: Affinity::default(),
+        fault: None,
     })
 }
 

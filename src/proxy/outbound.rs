@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::names::{Namespace, Protocol, ServiceName};
+use crate::proxy::balance::Affinity;
 use crate::proxy::cluster::Endpoint;
-use crate::proxy::decide::{Affinity, Decision, Endpoints, Refusal};
+use crate::proxy::decide::{Decision, Endpoints, Refusal};
 use crate::proxy::detect::{self, Kind};
 use crate::proxy::directory::{Destination, HostCell, Lookup, Miss, ServiceCell};
 use crate::proxy::h2;
@@ -22,7 +23,7 @@ use crate::proxy::serve::{self, Origin};
 use crate::proxy::service::{PortTable, Rule, ServiceTable};
 use crate::proxy::stream::Side;
 use crate::proxy::worker::Worker;
-use crate::resource::OutboundMode;
+use crate::resource::{LoadBalancer, OutboundMode};
 use crate::telemetry::reason::Reason;
 
 /// How long a name outside of the mesh may take to resolve.
@@ -192,7 +193,15 @@ pub async fn decide(
             let rule = found.route(head).ok_or(Reason::NoRoute)?;
             match &rule.redirect {
                 Some(to) => Err(redirect::refusal(&table, rule, to, head, *port)),
-                None => in_mesh(&table, rule),
+                None => {
+                    let mut decision = in_mesh(&table, rule, |balancer| {
+                        Affinity::of(balancer, head, &worker.shared.proxy)
+                    })?;
+                    if !found.faults.is_empty() {
+                        decision.fault = found.faults.meet(head, &worker.shared.metrics.faults);
+                    }
+                    Ok(decision)
+                }
             }
         }
         other => without_rules(worker, other).await,
@@ -209,7 +218,7 @@ pub async fn decide_opaque(worker: &Rc<Worker>, called: &Called) -> Result<Decis
             let table = cell.table.load();
             let found = table.port(*port).ok_or(Reason::NoRoute)?;
             let rule = found.route_opaque().ok_or(Reason::NoRoute)?;
-            in_mesh(&table, rule)
+            in_mesh(&table, rule, |balancer| Affinity::unread(balancer, &worker.shared.proxy))
         }
         other => without_rules(worker, other).await,
     }
@@ -251,7 +260,11 @@ pub fn protocol(worker: &Worker, called: &Called) -> Protocol {
     }
 }
 
-fn in_mesh(table: &ServiceTable, rule: &Arc<Rule>) -> Result<Decision, Refusal> {
+fn in_mesh(
+    table: &ServiceTable,
+    rule: &Arc<Rule>,
+    affinity: impl FnOnce(&LoadBalancer) -> Affinity,
+) -> Result<Decision, Refusal> {
     let refuse = |reason: Reason| Refusal { rule: Some(rule.id.clone()), ..reason.into() };
     let backend = rule.choose(fastrand::u64(..)).ok_or_else(|| refuse(Reason::NoBackend))?;
     let cell = backend.cluster.as_ref().ok_or_else(|| refuse(Reason::MissingBackend))?;
@@ -262,8 +275,9 @@ fn in_mesh(table: &ServiceTable, rule: &Arc<Rule>) -> Result<Decision, Refusal> 
         destination_id: table.id,
         service: table.name.clone(),
         backend: index.unwrap_or_default(),
+        affinity: affinity(&cluster.policy.load_balancer),
         pool: Endpoints::Mesh(cluster, backend.port),
-        affinity: Affinity::default(),
+        fault: None,
         rule: Some(Arc::clone(rule)),
     })
 }
@@ -295,6 +309,7 @@ fn beyond(worker: &Worker, destination: &str, endpoints: Arc<[Arc<Endpoint>]>) -
         backend: 0,
         pool: Endpoints::Outside(endpoints),
         affinity: Affinity::default(),
+        fault: None,
     }
 }
 
@@ -312,6 +327,7 @@ fn host(worker: &Worker, cell: &HostCell, endpoint: &Arc<Endpoint>) -> Result<De
         backend: 0,
         pool: Endpoints::Host(Arc::clone(endpoint)),
         affinity: Affinity::default(),
+        fault: None,
     })
 }
 

@@ -37,8 +37,6 @@ pub struct Upstream {
     pub carried: u32,
     /// It counts among the connections of its service, where those are limited.
     pub permit: Option<Permit>,
-    /// The request that goes on as long as it does, after an upgrade.
-    pub request: Option<Permit>,
 }
 
 #[derive(Debug)]

@@ -83,6 +83,8 @@ pub struct Outcome {
     pub grpc_code: Option<u32>,
     /// The proxy's own reason.
     pub reason: Option<Reason>,
+    /// How many tries there were.
+    pub attempts: u32,
     /// Bytes of the request's body.
     pub request_bytes: u64,
     /// Bytes of the answer's body.
@@ -117,7 +119,9 @@ pub fn outbound(
         peer: &decision.destination,
         status: outcome.status,
         reason: outcome.reason,
+        attempts: outcome.attempts,
         rule: decision.rule.as_ref().map(|rule| &*rule.id.0),
+        fault: decision.fault.as_ref().map(|fault| &*fault.id.0),
         endpoint: endpoint.map(|endpoint| endpoint.workload.to_string()),
     };
     span(worker, trace, took, details);
@@ -177,7 +181,9 @@ pub fn inbound(
         peer: &caller.label,
         status: outcome.status,
         reason: outcome.reason,
+        attempts: outcome.attempts,
         rule: None,
+        fault: None,
         endpoint: None,
     };
     span(worker, trace, took, details);

@@ -33,6 +33,7 @@ pub fn refusal(
         reason: Reason::Redirected,
         rule: Some(rule.id.clone()),
         redirected: Some(Box::new(redirected)),
+        abort: None,
     }
 }
 

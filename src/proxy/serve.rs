@@ -23,6 +23,7 @@ use crate::proxy::worker::Worker;
 use crate::proxy::{inbound, tcp};
 use crate::telemetry::reason::Reason;
 
+mod fault;
 mod parting;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -257,7 +258,14 @@ impl Connection {
         let room = std::mem::take(&mut self.upload_room);
         let mut outgoing = Outgoing::new(&view, &plan, keep, room);
         self.client.side.buffer.consume(self.head.length);
-        let sent = forward::send(&self.worker, &mut self.client, &decision, &mut outgoing).await;
+        let failed = match decision.fault {
+            None => None,
+            Some(_) => Box::pin(self.fault(&decision)).await,
+        };
+        let sent = match failed {
+            None => forward::send(&self.worker, &mut self.client, &decision, &mut outgoing).await,
+            Some(failure) => Sent { result: Err(failure), tunnel: None },
+        };
         self.settle(decision, outgoing, sent, (trace, started)).await
     }
 
@@ -270,28 +278,32 @@ impl Connection {
         record: (Trace, Instant),
     ) -> Next {
         let request_bytes = outgoing.upload.moved();
-        let mut outcome = Outcome { request_bytes, ..Outcome::default() };
+        let attempts = self.client.attempts;
+        let mut outcome = Outcome { request_bytes, attempts, ..Outcome::default() };
         let next = match sent.result {
             Ok(Answered { status, client_kept, body_bytes, .. }) => {
                 outcome = Outcome { status, response_bytes: body_bytes, ..outcome };
                 match sent.tunnel {
-                    Some(upstream) => Next::Tunnel(Box::new(tcp::Tunnel::of_upgrade(upstream))),
+                    Some(tunnel) => Next::Tunnel(tunnel),
                     None if client_kept => Next::Request,
                     None => Next::Close,
                 }
             }
             Err(Failure::BeforeAnswer(reason)) => {
-                outcome = Outcome { request_bytes, ..Outcome::own(reason) };
                 let refusal = decision.refuse(reason);
-                let complete = outgoing.upload.is_complete();
-                self.answer(&refusal, outgoing.is_head, outgoing.keep_alive && complete).await
+                outcome = Outcome { request_bytes, attempts, ..Outcome::refusal(&refusal) };
+                let keep = outgoing.keep_alive && outgoing.upload.is_complete();
+                match refusal.is_reset() {
+                    true => Next::Abort,
+                    false => self.answer(&refusal, outgoing.is_head, keep).await,
+                }
             }
             Err(Failure::Client(Reason::ClientGone)) => {
                 outcome.reason = Some(Reason::ClientGone);
                 Next::Close
             }
             Err(Failure::Client(reason)) => {
-                outcome = Outcome { request_bytes, ..Outcome::own(reason) };
+                outcome = Outcome { request_bytes, attempts, ..Outcome::own(reason) };
                 self.answer(&reason.into(), outgoing.is_head, false).await
             }
             Err(Failure::MidAnswer { status, reason }) => {

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use regex::bytes::Regex;
 
-use crate::names::{Protocol, RuleId, ServiceName};
+use crate::names::{Identity, Protocol, RuleId, ServiceName};
 use crate::proxy::cluster::{ClusterCell, next_id};
+use crate::proxy::fault::Faults;
 use crate::proxy::head::Head;
 use crate::resource::{
     self, FieldMatch, HeaderEdit, PathMatch, Redirect, Retry, Rewrite, Timeouts, ValueMatch,
@@ -20,6 +21,7 @@ mod build;
 mod tests;
 
 pub use build::BuildError;
+pub(super) use build::build_match;
 
 /// One service as its callers see it.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub struct PortTable {
     pub protocol: Protocol,
     matches: Vec<Match>,
     rules: Vec<Arc<Rule>>,
+    /// What is put in at requests of our application.
+    pub faults: Faults,
 }
 
 /// What happens to a request.
@@ -84,8 +88,9 @@ pub struct Backend {
     weight: u64,
 }
 
+/// One conjunction of conditions, compiled.
 #[derive(Debug)]
-struct Match {
+pub(super) struct Match {
     rule: usize,
     path: PathTest,
     method: Option<String>,
@@ -113,15 +118,16 @@ enum ValueTest {
 }
 
 impl ServiceTable {
-    /// Compiles a resource. `clusters` gives the cell of a backend's service.
+    /// Compiles a resource for callers that are `me`. `clusters` gives the cell of a backend's service.
     ///
     /// # Errors
     /// [`BuildError`] names the field that this proxy cannot honour.
     pub fn build(
         service: &resource::Service,
+        me: &Identity,
         clusters: &mut dyn FnMut(&ServiceName) -> Arc<ClusterCell>,
     ) -> Result<Self, BuildError> {
-        let ports = build::ports(service, clusters)?;
+        let ports = build::ports(service, me, clusters)?;
         let label = service.name.to_string().into();
         Ok(Self { name: service.name.clone(), label, id: next_id(), ports })
     }
@@ -167,7 +173,8 @@ impl Rule {
 }
 
 impl Match {
-    fn matches(&self, head: &impl Head) -> bool {
+    /// Whether `head` fulfils all of them.
+    pub(super) fn matches(&self, head: &impl Head) -> bool {
         self.path.matches(head.path())
             && self.method.as_ref().is_none_or(|method| method == head.method())
             && self.headers.iter().all(|test| {

@@ -11,13 +11,10 @@ use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 
 use crate::names::{Protocol, ServiceName};
-use crate::proxy::balance::Wish;
+use crate::proxy::circuit::Permit;
 use crate::proxy::cluster::Endpoint;
-use crate::proxy::connect::{self, Alpn};
-use crate::proxy::decide::Endpoints;
 use crate::proxy::detect::{self, Kind};
 use crate::proxy::directory::Miss;
-use crate::proxy::flight::Flight;
 use crate::proxy::h1::Framing;
 use crate::proxy::outbound::{self, Called};
 use crate::proxy::pool::{MAX_AGE, Upstream};
@@ -30,8 +27,12 @@ use crate::proxy::{h2, inbound, record};
 use crate::telemetry::metrics::Edge;
 use crate::telemetry::reason::Reason;
 
+mod open;
 #[cfg(test)]
 mod tests;
+
+pub use open::Opened;
+use open::{open, open_app};
 
 /// How long a tunnel may be silent in both directions where no policy says.
 const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
@@ -111,7 +112,7 @@ async fn find_out(
         if side.stream.poll_readable(cx).is_ready() {
             return Poll::Ready(false);
         }
-        dialed.upstream.side.stream.poll_readable(cx).map(|()| true)
+        dialed.opened.upstream.side.stream.poll_readable(cx).map(|()| true)
     });
     if server_first.await {
         // The next client of this port need not be silent first.
@@ -137,14 +138,11 @@ pub async fn serve_inbound(
     let started = Instant::now();
     let opened = match (spoke, inbound::decide(&worker, &caller)) {
         (Some(spoke), _) => Ok(*spoke),
-        (None, Ok(decision)) => open(&worker, &decision.pool, decision.target()).await,
+        (None, Ok(decision)) => open(&worker, &decision).await,
         (None, Err(refusal)) => Err(refusal.reason),
     };
     match opened {
-        Ok(Opened { upstream, flight }) => {
-            let dialed = Dialed { upstream, edge, idle: TUNNEL_IDLE, _flight: flight };
-            dialed.run(worker, side).await;
-        }
+        Ok(opened) => Dialed { opened, edge, idle: TUNNEL_IDLE }.run(worker, side).await,
         Err(reason) => edge.record(0, Some(reason), started.elapsed()),
     }
 }
@@ -156,8 +154,7 @@ pub async fn speaks_first(
     client: &TcpStream,
     app: &Arc<Endpoint>,
 ) -> Option<Box<Opened>> {
-    let pool = Endpoints::App(Arc::clone(app));
-    let opened = open(worker, &pool, &worker.shared.service).await.ok()?;
+    let opened = open_app(worker, app).await.ok()?;
     let slot = worker.slots.take();
     slot.arm(TUNNEL_IDLE, false);
     let first = std::future::poll_fn(|cx| {
@@ -169,27 +166,19 @@ pub async fn speaks_first(
     first.await.then(|| Box::new(opened))
 }
 
-/// A connection to an endpoint.
-#[derive(Debug)]
-pub struct Opened {
-    upstream: Upstream,
-    flight: Flight,
-}
-
 /// An opaque connection to an endpoint, counted.
 #[derive(Debug)]
 struct Dialed {
-    upstream: Upstream,
+    opened: Opened,
     edge: Arc<Edge>,
     idle: Duration,
-    _flight: Flight,
 }
 
 impl Dialed {
     async fn run(mut self, worker: Rc<Worker>, mut side: Side) {
         self.edge.opened();
         let slot = worker.slots.take();
-        let moved = carry(&slot, self.idle, &mut side, &mut self.upstream.side).await;
+        let moved = carry(&slot, self.idle, &mut side, &mut self.opened.upstream.side).await;
         self.edge.add_bytes(moved.0, moved.1);
         self.edge.closed();
     }
@@ -205,12 +194,11 @@ async fn dial(worker: &Rc<Worker>, called: &Called) -> Option<Box<Dialed>> {
             return None;
         }
     };
-    match open(worker, &decision.pool, decision.target()).await {
-        Ok(Opened { upstream, flight }) => {
-            let endpoint = Some(&**flight.endpoint());
+    match open(worker, &decision).await {
+        Ok(opened) => {
+            let endpoint = Some(&**opened.flight.endpoint());
             let edge = record::outbound_edge(worker, &decision, endpoint, Protocol::Tcp);
-            let idle = decision.pool.tcp_idle();
-            Some(Box::new(Dialed { upstream, edge, idle, _flight: flight }))
+            Some(Box::new(Dialed { opened, edge, idle: decision.pool.tcp_idle() }))
         }
         Err(reason) => {
             tracing::debug!(destination = %decision.destination, reason = reason.as_str(), "no tunnel");
@@ -220,55 +208,29 @@ async fn dial(worker: &Rc<Worker>, called: &Called) -> Option<Box<Dialed>> {
     }
 }
 
-/// Connects to an endpoint, to another one if the first does not answer.
-async fn open(
-    worker: &Rc<Worker>,
-    pool: &Endpoints,
-    service: &ServiceName,
-) -> Result<Opened, Reason> {
-    let mut failed: Option<(u64, Reason)> = None;
-    loop {
-        let avoid = failed.map(|(id, _)| id);
-        let wish = Wish { avoid: avoid.as_slice(), hash: None };
-        let endpoint = pool.pick(&wish).ok_or(Reason::NoEndpoints)?;
-        if let Some((id, reason)) = failed
-            && id == endpoint.id
-        {
-            return Err(reason);
-        }
-        let flight = Flight::begin(pool, Arc::clone(&endpoint));
-        let terms = connect::Terms {
-            timeout: pool.connect_timeout(),
-            idle_limit: pool.tcp_idle(),
-            alpn: Alpn::Tcp,
-            service,
-        };
-        match connect::open(worker, &endpoint, terms).await {
-            Ok(upstream) => return Ok(Opened { upstream, flight }),
-            Err(reason @ (Reason::ConnectFailure | Reason::ConnectTimeout)) if failed.is_none() => {
-                failed = Some((endpoint.id, reason));
-            }
-            Err(reason) => return Err(reason),
-        }
-    }
-}
-
 /// A connection whose protocol was switched (101), and its other end.
 #[derive(Debug)]
 pub struct Tunnel {
     upstream: Upstream,
+    request: Option<Permit>,
 }
 
 impl Tunnel {
     /// Takes over the endpoint's connection.
     pub fn of_upgrade(upstream: Upstream) -> Self {
-        Self { upstream }
+        Self { upstream, request: None }
+    }
+
+    /// Counts the request that it came from for as long as it lasts.
+    pub fn hold(&mut self, request: Option<Permit>) {
+        self.request = request;
     }
 
     /// Carries bytes until both directions have ended.
     pub async fn run(mut self, worker: Rc<Worker>, mut client: Side) {
         let slot = worker.slots.take();
         carry(&slot, TUNNEL_IDLE, &mut client, &mut self.upstream.side).await;
+        drop(self.request);
     }
 }
 

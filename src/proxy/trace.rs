@@ -73,7 +73,12 @@ impl Trace {
             peer: details.peer.to_owned(),
             status: details.status,
             reason: details.reason.map_or("", Reason::as_str),
-            rule: details.rule.unwrap_or_default().to_owned(),
+            attempts: details.attempts,
+            rule: [details.rule, details.fault]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(", "),
             endpoint: details.endpoint.unwrap_or_default(),
             ..sampled.span
         })
@@ -91,8 +96,12 @@ pub struct Details<'a> {
     pub status: u16,
     /// The proxy's own reason.
     pub reason: Option<Reason>,
+    /// How many tries there were.
+    pub attempts: u32,
     /// The rule that decided.
     pub rule: Option<&'a str>,
+    /// The fault policy that put something in.
+    pub fault: Option<&'a str>,
     /// The endpoint that was chosen.
     pub endpoint: Option<String>,
 }

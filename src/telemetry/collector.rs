@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::faults::FaultCounts;
 use super::histogram::Histogram;
 use super::metrics::{Edge, EdgeCounts, EdgeKey, Edges, RequestCount, WorkerMetrics};
 
@@ -16,6 +17,8 @@ use super::metrics::{Edge, EdgeCounts, EdgeKey, Edges, RequestCount, WorkerMetri
 #[derive(Debug, Default)]
 pub struct Collector {
     workers: Mutex<Vec<Arc<Edges>>>,
+    /// What faults were put in, by all workers.
+    pub faults: FaultCounts,
 }
 
 /// What a consumer has seen.

@@ -8,6 +8,7 @@
 
 use std::fmt::Write as _;
 
+use super::faults::{FaultKey, FaultKind};
 use super::histogram::bucket_of;
 use super::metrics::{EdgeCounts, EdgeKey, Reporter};
 use crate::names::Protocol;
@@ -25,8 +26,12 @@ const LE_POWERS: std::ops::RangeInclusive<u32> = 7..=25;
 /// Istio's word for a label without a value.
 const UNKNOWN: &str = "unknown";
 
-/// Renders all edges and pools.
-pub fn render(edges: &[EdgeCounts], pools: &[PoolCounts<'_>]) -> String {
+/// Renders all edges, pools, and the faults that were put in.
+pub fn render(
+    edges: &[EdgeCounts],
+    pools: &[PoolCounts<'_>],
+    faults: &[(FaultKey, u64)],
+) -> String {
     let mut text = String::new();
     let labelled: Vec<_> = edges.iter().map(|edge| (edge, labels(&edge.key))).collect();
     requests(&mut text, &labelled);
@@ -35,6 +40,9 @@ pub fn render(edges: &[EdgeCounts], pools: &[PoolCounts<'_>]) -> String {
         counter(&mut text, &labelled, family);
     }
     pools::render(&mut text, pools);
+    if !faults.is_empty() {
+        injected(&mut text, faults);
+    }
     text.push_str("# EOF\n");
     text
 }
@@ -136,6 +144,23 @@ fn counter(text: &mut String, edges: &[Labelled<'_>], family: &Family) {
             let value = (family.value)(edge);
             line(text, format_args!("{}_total{{{labels}}} {value}", family.name));
         }
+    }
+}
+
+fn injected(text: &mut String, faults: &[(FaultKey, u64)]) {
+    head(text, "meshctl_faults", "counter", "Faults put in on purpose, by policy");
+    for (FaultKey { policy, kind, mode }, count) in faults {
+        let policy = escape(or_unknown(&policy.0));
+        let fault = match kind {
+            FaultKind::Delay => "delay",
+            FaultKind::Abort => "abort",
+        };
+        line(
+            text,
+            format_args!(
+                "meshctl_faults_total{{policy=\"{policy}\",fault=\"{fault}\",mode=\"{mode:?}\"}} {count}"
+            ),
+        );
     }
 }
 

@@ -120,6 +120,8 @@ pub struct Span {
     pub status: u16,
     /// The proxy's own reason, where it answered itself; else empty.
     pub reason: &'static str,
+    /// How often it was sent to an endpoint; 0 where it was not.
+    pub attempts: u32,
     /// The rule that decided; empty where none.
     pub rule: String,
     /// The endpoint that was chosen; empty where none.

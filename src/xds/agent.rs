@@ -273,6 +273,9 @@ pub struct Span {
     /// The proxy that recorded it, `namespace/name`; filled in by the control plane.
     #[prost(string, tag = "14")]
     pub proxy: String,
+    /// How often it was sent to an endpoint; 0 where it was not.
+    #[prost(uint32, tag = "15")]
+    pub attempts: u32,
 }
 
 /// The answer to a command.

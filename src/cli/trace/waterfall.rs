@@ -136,7 +136,11 @@ fn remarks(line: &Line<'_>) -> Vec<String> {
             "" => String::new(),
             endpoint => format!(", endpoint {endpoint}"),
         };
-        say(format!("by {}{endpoint}", line.span.rule));
+        let attempt = match line.span.attempts {
+            0 | 1 => String::new(),
+            attempts => format!(", try {attempts}"),
+        };
+        say(format!("by {}{endpoint}{attempt}", line.span.rule));
     }
     remarks
 }

@@ -170,6 +170,7 @@ fn trace_span(span: &Span, start: u64) -> TraceSpan {
         duration_ms: millis(span.duration_ns),
         status: span.status,
         reason: span.reason.clone(),
+        attempts: span.attempts,
         rule: span.rule.clone(),
         endpoint: span.endpoint.clone(),
     }

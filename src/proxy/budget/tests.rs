@@ -1,1 +1,88 @@
-//! Breakers: never over a limit, over threads too; the line is fair.
+//! The budget holds over every window, however requests and repetitions come.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const FIFTH: RetryBudget = RetryBudget { ppm: 200_000, min_per_second: 0 };
+
+/// Half a minute and more of requests and wishes to repeat: the wait before each, and which it is.
+fn events() -> impl Strategy<Value = Vec<(u64, bool)>> {
+    let wait = prop_oneof![6 => 0..20_u64, 3 => 0..600_u64, 1 => 0..15_000_u64];
+    prop::collection::vec((wait, prop::bool::weighted(0.6)), 1..600)
+}
+
+proptest! {
+    #[test]
+    fn no_window_has_more_repetitions_than_its_share(events in events(), floor in 0..4_u32) {
+        let rules = RetryBudget { min_per_second: floor, ..FIFTH };
+        let budget = Budget::default();
+        let (mut requests, mut repetitions, mut now) = (Vec::new(), Vec::new(), 1_000_000);
+        for (wait, is_request) in events {
+            now += wait;
+            if is_request {
+                budget.counted(now);
+                requests.push(now);
+            } else if budget.may_repeat(&rules, now) {
+                repetitions.push(now);
+                let since = |all: &[u64], ms| all.iter().filter(|at| **at + ms >= now).count();
+                let share = since(&requests, 10_500) as f64 * 0.2;
+                let most = share.max(f64::from(floor) * 10.0);
+                prop_assert!(since(&repetitions, 10_000) as f64 <= most);
+            }
+        }
+        if floor == 0 {
+            prop_assert!(repetitions.len() * 5 <= requests.len());
+        }
+    }
+}
+
+#[test]
+fn a_fifth_may_be_repeated_and_no_more() {
+    let budget = Budget::default();
+    (0..100).for_each(|_| budget.counted(0));
+    let may = (0..100).filter(|_| budget.may_repeat(&FIFTH, 400)).count();
+    assert_eq!((may, budget.refused()), (20, 80));
+}
+
+#[test]
+fn the_floor_holds_without_requests_and_refills_with_time() {
+    let rules = RetryBudget { min_per_second: 3, ..FIFTH };
+    let budget = Budget::default();
+    assert_eq!((0..100).filter(|_| budget.may_repeat(&rules, 0)).count(), 30);
+    assert!(!budget.may_repeat(&rules, 10_000));
+    assert!(budget.may_repeat(&rules, 10_500));
+}
+
+#[test]
+fn hours_of_total_failure_stay_below_a_fifth() {
+    let budget = Budget::default();
+    let (mut requests, mut repeated) = (0_u64, 0_u64);
+    for second in 0..4 * 3_600_u64 {
+        // The load swings; every request fails and every failure wants a repetition.
+        for nth in 0..(second % 97) {
+            let now = second * 1_000 + nth * 10;
+            budget.counted(now);
+            requests += 1;
+            repeated += u64::from(budget.may_repeat(&FIFTH, now));
+        }
+    }
+    assert!(repeated * 5 <= requests, "{repeated} of {requests}");
+    assert!(repeated * 100 > requests * 19, "{repeated} of {requests}: more was in the budget");
+}
+
+#[test]
+fn threads_together_stay_within_the_budget() {
+    let budget = Budget::default();
+    (0..1_000).for_each(|_| budget.counted(0));
+    let may: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let ask = || (0..500).filter(|_| budget.may_repeat(&FIFTH, 1)).count();
+                scope.spawn(ask)
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(may, 200);
+}

@@ -144,6 +144,11 @@ impl Line {
         kept
     }
 
+    pub(super) fn is_full(&self) -> bool {
+        let state = self.state.lock();
+        state.open >= state.max
+    }
+
     pub(super) fn is_waited_for(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
     }

@@ -125,6 +125,7 @@ pub(super) fn spans(spans: Vec<span::Span>) -> Up {
         peer: span.peer,
         status: span.status.into(),
         reason: span.reason.into(),
+        attempts: span.attempts,
         rule: span.rule,
         endpoint: span.endpoint,
         proxy: String::new(),

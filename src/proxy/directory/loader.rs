@@ -141,7 +141,7 @@ impl Loader {
                 }
             }
             (resource::Kind::Cluster, _) => {
-                let waiting = self.pools.gone(&name, &self.directory);
+                let waiting = self.pools.gone(&name, &self.directory, now);
                 self.proceed(&waiting, now);
             }
             // The last word on the mesh and on ourselves stays in force.
@@ -194,7 +194,7 @@ impl Loader {
     }
 
     fn offer_cluster(&mut self, cluster: &resource::Cluster, ticket: Option<Ticket>, now: Instant) {
-        match self.pools.apply(cluster, &self.directory) {
+        match self.pools.apply(cluster, &self.directory, now) {
             Ok(waiting) => {
                 self.answer(ticket, Ok(()));
                 self.proceed(&waiting, now);
@@ -311,13 +311,12 @@ impl Loader {
         let Some(slot) = self.slots.get_mut(name) else { return };
         let Some(staged) = &slot.staged else { return };
         let directory = &self.directory;
-        let table = ServiceTable::build(&staged.service, &mut |cluster| match staged
-            .needs
-            .contains(cluster)
-        {
+        let mut cell = |cluster: &ServiceName| match staged.needs.contains(cluster) {
             true => directory.cluster(cluster),
             false => Arc::new(ClusterCell::new(cluster.clone())),
-        });
+        };
+        let me = &directory.workload().identity;
+        let table = ServiceTable::build(&staged.service, me, &mut cell);
         let table = match table {
             Ok(table) => table,
             Err(error) => {

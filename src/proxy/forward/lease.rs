@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Ended, Forward};
+use super::plan::Repetition;
+use super::{Dropped, Ended, Forward};
 use crate::proxy::circuit::{Circuit, Grant, Permit, Place};
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::connect::{self, Alpn};
@@ -60,7 +61,8 @@ impl Forward<'_> {
     }
 
     /// Keeps the connection of an answer that is not passed on, if little of it is left.
-    pub(super) async fn forget(&self, mut upstream: Upstream) {
+    pub(super) async fn forget(&self, dropped: Box<Dropped>) -> Box<Repetition> {
+        let Dropped { mut upstream, repetition } = *dropped;
         let head = &self.client.head;
         if head.keep_alive
             && self.outgoing.upload.is_sent()
@@ -68,6 +70,7 @@ impl Forward<'_> {
         {
             self.give_back(upstream);
         }
+        repetition
     }
 
     /// Keeps a connection for the next request, unless others need its place more.

@@ -2,7 +2,7 @@
 
 use super::fields::FieldRange;
 use super::{Framing, Known, RequestView, ResponseHead};
-use crate::proxy::decide::Target;
+use crate::proxy::decide::{ResponseEdits, Target};
 use crate::proxy::head::Head;
 use crate::resource::{Field, HeaderEdit};
 
@@ -70,8 +70,8 @@ pub fn request(out: &mut Vec<u8>, view: &RequestView<'_>, plan: &RequestPlan<'_>
 /// What the client's side of a response needs.
 #[derive(Debug)]
 pub struct ResponsePlan<'a> {
-    /// Edits in order: the backend's, then the rule's.
-    pub edits: [Option<&'a HeaderEdit>; 2],
+    /// Edits in order.
+    pub edits: ResponseEdits<'a>,
     /// The framing towards the client.
     pub framing: Framing,
     /// The client speaks HTTP/1.1.
@@ -143,7 +143,7 @@ pub fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 }
 
 /// Writes fields of the proxy's own as edits change them.
-pub fn edited(out: &mut Vec<u8>, fields: &[(&str, &str)], edits: &[Option<&HeaderEdit>; 2]) {
+pub fn edited(out: &mut Vec<u8>, fields: &[(&str, &str)], edits: &[Option<&HeaderEdit>]) {
     for (name, value) in fields {
         if !edits.iter().flatten().any(|edit| replaces(edit, name.as_bytes())) {
             field(out, name.as_bytes(), value.as_bytes());
@@ -191,7 +191,7 @@ fn connection(out: &mut Vec<u8>, options: &[u8]) {
     field(out, b"connection", options);
 }
 
-fn copy(out: &mut Vec<u8>, range: &FieldRange, bytes: &[u8], edits: &[Option<&HeaderEdit>; 2]) {
+fn copy(out: &mut Vec<u8>, range: &FieldRange, bytes: &[u8], edits: &[Option<&HeaderEdit>]) {
     let name = range.name.bytes(bytes);
     if edits.iter().flatten().any(|edit| replaces(edit, name)) {
         return;
@@ -205,14 +205,15 @@ fn replaces(edit: &HeaderEdit, name: &[u8]) -> bool {
 }
 
 /// Appends what the edits set and add; a later edit replaces what an earlier one wrote.
-fn append_edits(out: &mut Vec<u8>, edits: &[Option<&HeaderEdit>; 2]) {
-    let [first, second] = edits;
-    if let Some(first) = first {
-        let kept = |name: &str| second.is_none_or(|edit| !replaces(edit, name.as_bytes()));
-        append_edit(out, first, kept);
-    }
-    if let Some(second) = second {
-        append_edit(out, second, |_| true);
+fn append_edits(out: &mut Vec<u8>, edits: &[Option<&HeaderEdit>]) {
+    let mut later = edits;
+    while let Some((edit, rest)) = later.split_first() {
+        later = rest;
+        if let Some(edit) = edit {
+            let name_replaced =
+                |name: &str| rest.iter().flatten().any(|edit| replaces(edit, name.as_bytes()));
+            append_edit(out, edit, |name| !name_replaced(name));
+        }
     }
 }
 

@@ -37,8 +37,9 @@ impl Form {
 /// The status that a client of this form sees, and the code of gRPC.
 pub(super) fn seen(refusal: &Refusal, form: Form) -> (u16, Option<u32>) {
     match form {
+        _ if refusal.is_reset() => (0, None),
         Form::Grpc if refusal.redirected.is_none() => {
-            (StatusCode::OK.as_u16(), Some(grpc::code_of_reason(refusal.reason)))
+            (StatusCode::OK.as_u16(), Some(grpc::code_of(refusal)))
         }
         _ => (refusal.status(), None),
     }
@@ -46,6 +47,9 @@ pub(super) fn seen(refusal: &Refusal, form: Form) -> (u16, Option<u32>) {
 
 /// Answers; a client that has gone meanwhile misses nothing.
 pub(super) fn send(respond: &mut SendResponse<Bytes>, refusal: &Refusal, form: Form) {
+    if refusal.is_reset() {
+        return respond.send_reset(h2::Reason::INTERNAL_ERROR);
+    }
     let text = reply::body(refusal);
     let mut response = Response::new(());
     let headers = response.headers_mut();
@@ -56,7 +60,7 @@ pub(super) fn send(respond: &mut SendResponse<Bytes>, refusal: &Refusal, form: F
         // A redirect is one of HTTP, whoever asked.
         Form::Grpc if refusal.redirected.is_none() => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-            let status = HeaderValue::from(grpc::code_of_reason(refusal.reason));
+            let status = HeaderValue::from(grpc::code_of(refusal));
             headers.insert(HeaderName::from_static("grpc-status"), status);
             let message = percent_encoded(text.trim_end());
             put(headers, HeaderName::from_static("grpc-message"), &message);

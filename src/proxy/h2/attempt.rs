@@ -16,7 +16,8 @@ use tokio::time::Sleep;
 
 use super::body::{Copy, CopyError, Source as _};
 use super::intake::Intake;
-use super::pool::{self, Seat};
+use super::pool::Seat;
+use super::seat;
 use crate::proxy::circuit::Permit;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::decide::Decision;
@@ -146,10 +147,10 @@ impl<'a> Attempt<'a> {
             let response = match &mut self.stage {
                 Stage::Unseated => {
                     let endpoint = Arc::clone(self.endpoint());
-                    match pool::seat(worker, endpoint.id) {
+                    match seat::free(worker, endpoint.id) {
                         Some(seat) => self.ask(seat, &near.intake)?,
                         None => {
-                            let seat = Box::pin(pool::acquire(worker, decision, endpoint));
+                            let seat = Box::pin(seat::acquire(worker, decision, endpoint));
                             self.stage = Stage::Seating(seat);
                         }
                     }

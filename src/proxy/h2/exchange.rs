@@ -22,7 +22,6 @@ use super::grpc;
 use super::head::edit_response;
 use super::intake::Intake;
 use crate::proxy::cluster::Endpoint;
-use crate::proxy::decide::Endpoints;
 use crate::proxy::flight::Verdict;
 use crate::proxy::slots::Slot;
 use crate::proxy::tries::Tries;
@@ -49,6 +48,8 @@ pub(super) struct Exchange {
     pub(super) grpc_code: Option<u32>,
     /// The endpoint that was tried last, or answered.
     pub(super) tried: Option<Arc<Endpoint>>,
+    /// How many tries there were.
+    pub(super) attempts: u32,
 }
 
 impl Exchange {
@@ -63,6 +64,7 @@ impl Exchange {
             status: 0,
             grpc_code: None,
             tried: None,
+            attempts: 0,
         }
     }
 
@@ -106,14 +108,15 @@ impl Exchange {
         call: Call<'a>,
         tries: &mut Tries<'a>,
     ) -> Result<(), Failure> {
-        let _permit = match &call.decision.pool {
-            Endpoints::Mesh(cluster, _) => {
+        let _permit = match call.decision.pool.circuit() {
+            None => None,
+            Some(circuit) => {
+                let permit = circuit.request().map_err(Failure::Own)?;
                 if tries.retry().budget.is_some() {
-                    cluster.circuit.counted();
+                    circuit.counted();
                 }
-                cluster.circuit.request().map_err(Failure::Own)?
+                permit
             }
-            _ => None,
         };
         let limit = call.decision.timeouts().request;
         self.deadline = limit.map(|limit| Box::pin(tokio::time::sleep(limit)));

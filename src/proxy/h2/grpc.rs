@@ -3,7 +3,9 @@
 
 use http::{HeaderMap, StatusCode};
 
+use crate::proxy::decide::Refusal;
 use crate::proxy::head::Head;
+use crate::resource::AbortHow;
 use crate::telemetry::reason::Reason;
 
 /// `UNKNOWN`: what clients make of an answer that ends without a code.
@@ -39,11 +41,12 @@ pub(super) fn code_of_status(status: StatusCode) -> u32 {
 }
 
 /// The code of an answer that the proxy makes itself: as for its status, but for what gRPC has a
-/// word of its own for.
-pub(super) fn code_of_reason(reason: Reason) -> u32 {
-    match (reason, reason.status()) {
-        (Reason::RequestTimeout | Reason::TryTimeout, _) => 4,
-        (_, 431) => 13,
-        (_, status) => StatusCode::from_u16(status).map_or(UNKNOWN, code_of_status),
+/// word of its own for, and for a fault that names one.
+pub(super) fn code_of(refusal: &Refusal) -> u32 {
+    match (refusal.reason, refusal.abort, refusal.status()) {
+        (_, Some(AbortHow::Grpc(code)), _) => code,
+        (Reason::RequestTimeout | Reason::TryTimeout, ..) => 4,
+        (_, _, 431) => 13,
+        (_, _, status) => StatusCode::from_u16(status).map_or(UNKNOWN, code_of_status),
     }
 }

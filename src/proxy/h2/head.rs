@@ -184,7 +184,7 @@ fn resource(method: &Method, uri: &Uri) -> Result<(String, Option<String>), Malf
 }
 
 /// Drops what an edit sets or removes.
-fn drop_replaced(headers: &mut HeaderMap, edits: &[Option<&HeaderEdit>; 2]) {
+fn drop_replaced(headers: &mut HeaderMap, edits: &[Option<&HeaderEdit>]) {
     for edit in edits.iter().flatten() {
         let set = edit.set.iter().map(|field| &field.name);
         for name in set.chain(&edit.remove) {
@@ -194,24 +194,24 @@ fn drop_replaced(headers: &mut HeaderMap, edits: &[Option<&HeaderEdit>; 2]) {
 }
 
 /// Changes an answer's fields.
-pub(super) fn edit_response(headers: &mut HeaderMap, edits: &[Option<&HeaderEdit>; 2]) {
+pub(super) fn edit_response(headers: &mut HeaderMap, edits: &[Option<&HeaderEdit>]) {
     drop_replaced(headers, edits);
     append_edits(headers, edits);
 }
 
 /// Appends what the edits set and add; a later edit replaces what an earlier one wrote.
-fn append_edits(headers: &mut HeaderMap, edits: &[Option<&HeaderEdit>; 2]) {
-    let [first, second] = edits;
-    let replaced = |name: &String| {
-        second.is_some_and(|edit| {
-            edit.remove.contains(name) || edit.set.iter().any(|field| field.name == *name)
-        })
+fn append_edits(headers: &mut HeaderMap, edits: &[Option<&HeaderEdit>]) {
+    let replaces = |edit: &HeaderEdit, name: &String| {
+        edit.remove.contains(name) || edit.set.iter().any(|field| field.name == *name)
     };
-    if let Some(first) = first {
-        append_edit(headers, first, |name| !replaced(name));
-    }
-    if let Some(second) = second {
-        append_edit(headers, second, |_| true);
+    let mut later = edits;
+    while let Some((edit, rest)) = later.split_first() {
+        later = rest;
+        if let Some(edit) = edit {
+            append_edit(headers, edit, |name| {
+                !rest.iter().flatten().any(|later| replaces(later, name))
+            });
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::Sleep;
 
 use super::attempt::{Attempt, Call, Failure, verdict_of};
 use super::exchange::Exchange;
-use super::grpc;
+use super::{grpc, seat};
 use crate::proxy::circuit::Permit;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::decide::Endpoints;
@@ -104,7 +104,9 @@ impl Exchange {
         endpoint: Arc<Endpoint>,
         permit: Option<Permit>,
     ) -> Attempt<'a> {
+        let endpoint = seat::within_limit(call.worker, call.decision, endpoint, tries.tried());
         tries.begin(endpoint.id);
+        self.attempts = tries.count();
         self.tried = Some(Arc::clone(&endpoint));
         Attempt::new(call, endpoint).repeated(tries.number(), permit)
     }
@@ -218,12 +220,10 @@ impl Exchange {
 
 /// What a repetition takes with it, as far as it is `budgeted`; `None`: there may be none.
 fn permit(call: Call<'_>, tries: &Tries<'_>, budgeted: bool) -> Option<Option<Permit>> {
-    match &call.decision.pool {
-        Endpoints::Mesh(cluster, _) if budgeted => {
-            let permit = cluster.circuit.retry().ok()?;
-            let budget = tries.retry().budget;
-            budget.is_none_or(|budget| cluster.circuit.may_repeat(&budget)).then_some(permit)
-        }
-        _ => Some(None),
-    }
+    let Some(circuit) = call.decision.pool.circuit().filter(|_| budgeted) else {
+        return Some(None);
+    };
+    let permit = circuit.retry().ok()?;
+    let budget = tries.retry().budget;
+    budget.is_none_or(|budget| circuit.may_repeat(&budget)).then_some(permit)
 }

@@ -115,13 +115,21 @@ async fn forward(
     let client_cert = caller.and_then(|caller| caller.client_cert.as_deref());
     let attempt = attempt_of(head.header(ATTEMPT_HEADER));
     let mut tries = Tries::of(&decision, head.method(), attempt);
-    let result = match head.into_outgoing(&decision, trace.header(), client_cert) {
+    let put_in = match decision.fault {
+        None => Ok(()),
+        Some(_) => Box::pin(fault(&mut exchange, &decision)).await,
+    };
+    let sent = |()| {
+        let request = head.into_outgoing(&decision, trace.header(), client_cert);
+        request.map_err(Failure::Own)
+    };
+    let result = match put_in.and_then(sent) {
         Ok(request) => {
             let (worker, decision) = (&client.worker, &decision);
             let call = Call { worker, decision, request: &request, is_grpc: form == Form::Grpc };
             exchange.run(call, &mut tries).await
         }
-        Err(reason) => Err(Failure::Own(reason)),
+        Err(failure) => Err(failure),
     };
     client.ended(matches!(result, Err(Failure::Gone(_))));
     let outcome = settle(&mut exchange, &decision, form, result);
@@ -134,6 +142,13 @@ async fn forward(
             record::outbound(&client.worker, &decision, endpoint, protocol, &outcome, record);
         }
     }
+}
+
+/// Puts in what a fault policy says; a failure where the request ends with that.
+async fn fault(exchange: &mut Exchange, decision: &Decision) -> Result<(), Failure> {
+    let Some((wait, end)) = decision.course() else { return Ok(()) };
+    exchange.while_wanted(tokio::time::sleep(wait)).await?;
+    end.map_or(Ok(()), |reason| Err(Failure::Own(reason)))
 }
 
 /// Ends the client's stream, where it has not ended with the answer.
@@ -149,6 +164,7 @@ fn settle(
         grpc_code: exchange.grpc_code,
         is_grpc: form == Form::Grpc,
         reason: None,
+        attempts: exchange.attempts,
         request_bytes,
         response_bytes,
     };

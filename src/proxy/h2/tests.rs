@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use proptest::prelude::*;
 
 use super::answer::Form;
-use super::grpc::code_of_reason;
+use super::grpc::code_of;
 use super::head::{RequestHead, edit_response};
 use super::tally::Tally;
 use crate::proxy::h1;
@@ -232,7 +232,7 @@ fn grpc_is_answered_in_its_own_words() {
         (Reason::BadRequest, 13),
         (Reason::MissingBackend, 2),
     ] {
-        assert_eq!(code_of_reason(reason), status, "{reason:?}");
+        assert_eq!(code_of(&reason.into()), status, "{reason:?}");
     }
 }
 

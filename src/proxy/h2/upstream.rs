@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::future::Future as _;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,11 +14,12 @@ use bytes::Bytes;
 use h2::{Ping, PingPong, client};
 
 use super::io::Io;
-use super::pool::Line;
+use super::pool::{Line, LineTerms};
 use super::{
     CONNECTION_WINDOW, DATA_FRAME_BUDGET, MAX_HEADER_LIST, RESET_MEMORY, SEND_BUFFER, STREAM_WINDOW,
 };
 use crate::names::ServiceName;
+use crate::proxy::circuit::Permit;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::connect::{self, Alpn};
 use crate::proxy::slots::Slot;
@@ -38,6 +40,10 @@ pub(super) struct Terms {
     pub(super) idle_limit: Duration,
     /// The service, for the SNI.
     pub(super) service: ServiceName,
+    /// How many streams the connection carries in all; `None`: no limit.
+    pub(super) most: Option<u32>,
+    /// It counts among the connections of its service, where those are limited.
+    pub(super) permit: Option<Rc<Permit>>,
 }
 
 /// Connects; the driver must run for anything to move.
@@ -46,7 +52,7 @@ pub(super) struct Terms {
 /// As [`connect::open`].
 pub(super) async fn connect(
     worker: &Rc<Worker>,
-    endpoint: &Endpoint,
+    endpoint: &Arc<Endpoint>,
     terms: &Terms,
 ) -> Result<(Rc<Line>, Driver), Reason> {
     let dial = connect::Terms {
@@ -64,12 +70,20 @@ pub(super) async fn connect(
         Some(_) => connection.ping_pong(),
         None => None,
     };
-    let line = Line::new(send, upstream.expires, terms.idle_limit, worker.slots.now());
+    let line_terms = LineTerms {
+        endpoint: Arc::clone(endpoint),
+        opened: worker.slots.now(),
+        expires: upstream.expires,
+        idle_limit: terms.idle_limit,
+        most: terms.most,
+        permit: terms.permit.clone(),
+    };
+    let line = Line::new(send, line_terms);
     let slot = worker.slots.take();
     slot.arm(SILENCE, false);
     let keepalive =
         Keepalive { pings, slot, line: Rc::downgrade(&line), arrivals, seen: 0, asked: false };
-    Ok((line, Driver { connection, keepalive }))
+    Ok((line, Driver { connection, keepalive, _permit: terms.permit.clone() }))
 }
 
 fn builder() -> client::Builder {
@@ -90,6 +104,8 @@ fn builder() -> client::Builder {
 pub(super) struct Driver {
     connection: client::Connection<Io, Bytes>,
     keepalive: Keepalive,
+    /// It counts to its very end.
+    _permit: Option<Rc<Permit>>,
 }
 
 impl Driver {

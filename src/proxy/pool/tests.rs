@@ -14,8 +14,7 @@ const NOW: Duration = Duration::from_secs(1);
 fn upstream(stream: tokio::net::TcpStream) -> Upstream {
     let side = Side::new(Stream::Plain(stream));
     let (expires, idle_limit) = (MAX_AGE, MAX_AGE);
-    let (permit, request) = (None, None);
-    Upstream { side, endpoint: 7, expires, idle_limit, carried: 1, permit, request }
+    Upstream { side, endpoint: 7, expires, idle_limit, carried: 1, permit: None }
 }
 
 /// Uses up what this task may do before others have their turn.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Backend, ClusterCell, FieldMatch, FieldTest, Match, PathMatch, PathTest, PortTable, Regex,
-    Rule, ServiceName, ValueMatch, ValueTest, resource,
+    Backend, ClusterCell, Faults, FieldMatch, FieldTest, Identity, Match, PathMatch, PathTest,
+    PortTable, Regex, Rule, ServiceName, ValueMatch, ValueTest, resource,
 };
 
 /// The longest regular expression, characters.
@@ -25,6 +25,7 @@ pub struct BuildError {
 
 pub(super) fn ports(
     service: &resource::Service,
+    me: &Identity,
     clusters: &mut dyn FnMut(&ServiceName) -> Arc<ClusterCell>,
 ) -> Result<Vec<PortTable>, BuildError> {
     let mut ports = Vec::with_capacity(service.ports.len());
@@ -39,7 +40,8 @@ pub(super) fn ports(
             let field = format!("{field}.matches[{index}]");
             matches.push(build_match(found, rules.len(), &field)?);
         }
-        ports.push(PortTable { port: port.port, protocol: port.protocol, matches, rules });
+        let faults = Faults::build(&port.faults, me, &format!("{field}.faults"))?;
+        ports.push(PortTable { port: port.port, protocol: port.protocol, matches, rules, faults });
     }
     Ok(ports)
 }
@@ -74,7 +76,11 @@ fn build_rule(
     }
 }
 
-fn build_match(
+/// Compiles conditions that lead to one of `rules` rules; `field` is where they stand.
+///
+/// # Errors
+/// [`BuildError`].
+pub(in crate::proxy) fn build_match(
     found: &resource::RouteMatch,
     rules: usize,
     field: &str,

@@ -14,6 +14,10 @@ fn any() -> RouteMatch {
     }
 }
 
+fn me() -> Identity {
+    "spiffe://cluster.local/ns/default/sa/web".parse().unwrap()
+}
+
 fn table(matches: Vec<RouteMatch>, weights: &[u32]) -> ServiceTable {
     let name: ServiceName = "default/reviews".parse().unwrap();
     let backends = weights
@@ -47,7 +51,8 @@ fn table(matches: Vec<RouteMatch>, weights: &[u32]) -> ServiceTable {
         faults: vec![],
     };
     let service = Service { name, consumer: None, overridden_in: vec![], ports: vec![port] };
-    ServiceTable::build(&service, &mut |name| Arc::new(ClusterCell::new(name.clone()))).unwrap()
+    let mut cell = |name: &ServiceName| Arc::new(ClusterCell::new(name.clone()));
+    ServiceTable::build(&service, &me(), &mut cell).unwrap()
 }
 
 fn routes(found: RouteMatch, request: &str) -> bool {
@@ -138,7 +143,7 @@ fn what_cannot_be_honoured_is_refused_with_its_field() {
     let name: ServiceName = "default/a".parse().unwrap();
     let service = Service { name, consumer: None, overridden_in: vec![], ports: vec![port] };
     let build = |service: &Service| {
-        ServiceTable::build(service, &mut |name| Arc::new(ClusterCell::new(name.clone())))
+        ServiceTable::build(service, &me(), &mut |name| Arc::new(ClusterCell::new(name.clone())))
     };
     assert_eq!(build(&service).unwrap_err().field, "ports[0].matches[0].rule");
 }

@@ -16,6 +16,7 @@ fn span(id: &str, parent: &str, side: &str, offset_ms: f64, duration_ms: f64) ->
         duration_ms,
         status: 200,
         reason: String::new(),
+        attempts: 1,
         rule: String::new(),
         endpoint: String::new(),
     }
@@ -34,7 +35,8 @@ fn trace(spans: Vec<TraceSpan>) -> Trace {
 fn children_stand_below_parents_with_their_part_of_the_time() {
     let mut child = span("b", "a", "server", 5.0, 5.0);
     child.rule = "HTTPRoute/default/reviews/0".into();
-    child.endpoint = "127.0.0.1:9080".into();
+    child.endpoint = "reviews-1".into();
+    child.attempts = 2;
     let lines = plain(&trace(vec![span("a", "", "client", 0.0, 10.0), child]), 100);
     assert_eq!(lines[0], "trace 4bf9: 2 spans over 2 services in 10ms");
     let axis = "█".repeat(42);
@@ -45,7 +47,7 @@ fn children_stand_below_parents_with_their_part_of_the_time() {
     );
     assert!(lines[3].starts_with("  default/reviews  GET /reviews/1"), "{}", lines[3]);
     assert!(lines[3].ends_with(&format!("{:21}{}", "", "█".repeat(21))), "{}", lines[3]);
-    assert_eq!(lines[4], "    by HTTPRoute/default/reviews/0, endpoint 127.0.0.1:9080");
+    assert_eq!(lines[4], "    by HTTPRoute/default/reviews/0, endpoint reviews-1, try 2");
 }
 
 #[test]

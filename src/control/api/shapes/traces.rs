@@ -77,6 +77,9 @@ pub struct TraceSpan {
     pub status: u32,
     /// The proxy's own reason, where it answered itself.
     pub reason: String,
+    /// How often it was sent to an endpoint; 0 where it was not.
+    #[serde(default)]
+    pub attempts: u32,
     /// The rule that decided.
     pub rule: String,
     /// The endpoint that was chosen.

@@ -4,10 +4,13 @@
 //! stays in its cell (pools, health); a refused update changes nothing there.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Instant;
 
 use super::{Effect, Fault};
 use crate::names::ServiceName;
+use crate::proxy::clock;
 use crate::proxy::directory::Directory;
+use crate::proxy::service::BuildError;
 use crate::resource::{self, Cluster, ClusterPolicy, Key};
 
 /// All clusters, by service.
@@ -77,10 +80,11 @@ impl Pools {
         &mut self,
         cluster: &Cluster,
         directory: &Directory,
+        now: Instant,
     ) -> Result<Vec<ServiceName>, (Fault, Vec<ServiceName>)> {
         // Let go while the answer was on its way.
         let Some(pool) = self.pools.get_mut(&cluster.name) else { return Ok(Vec::new()) };
-        match directory.cluster(&cluster.name).apply(cluster) {
+        match apply(cluster, directory, now) {
             Ok(()) => {
                 pool.state = State::Settled;
                 Ok(take(&mut pool.waiting))
@@ -98,9 +102,14 @@ impl Pools {
     }
 
     /// A cluster is gone: whoever points to it has no endpoints.
-    pub(super) fn gone(&mut self, name: &ServiceName, directory: &Directory) -> Vec<ServiceName> {
+    pub(super) fn gone(
+        &mut self,
+        name: &ServiceName,
+        directory: &Directory,
+        now: Instant,
+    ) -> Vec<ServiceName> {
         let Some(pool) = self.pools.get_mut(name) else { return Vec::new() };
-        if let Err(error) = directory.cluster(name).apply(&empty(name)) {
+        if let Err(error) = apply(&empty(name), directory, now) {
             tracing::error!(cluster = %name, %error, "a cluster without endpoints was refused");
         }
         pool.state = State::Settled;
@@ -129,6 +138,12 @@ impl Pools {
             needs.iter().filter(is_missing).map(|name| format!("`{name}`")).collect();
         names.join(", ")
     }
+}
+
+/// The time on the proxy's clock, which is what endpoints keep.
+fn apply(cluster: &Cluster, directory: &Directory, now: Instant) -> Result<(), BuildError> {
+    let cell = directory.cluster(&cluster.name);
+    cell.apply(cluster, &directory.zone(), clock::ms(now))
 }
 
 fn take(waiting: &mut BTreeSet<ServiceName>) -> Vec<ServiceName> {

@@ -1,0 +1,110 @@
+//! What stays when a resource replaces another, and what is chosen from then.
+
+use std::sync::atomic::Ordering;
+
+use super::*;
+use crate::proxy::balance::{Wish, pick};
+use crate::resource::{Cluster as Wire, ClusterPort, Endpoint as WireEndpoint, PortMapping};
+
+/// A cluster of these workloads, each at a port of its own.
+pub(in crate::proxy) fn wire(workloads: impl IntoIterator<Item = usize>) -> Wire {
+    let endpoints = workloads.into_iter().map(|number| WireEndpoint {
+        workload: format!("w-{number:05}").parse().unwrap(),
+        addresses: vec![format!("10.0.{}.{}", number / 250, number % 250).parse().unwrap()],
+        ports: vec![PortMapping { service_port: 80, target_port: 8000 }],
+        identity: None,
+        version: String::new(),
+        weight: 1,
+        zone: String::new(),
+    });
+    Wire {
+        name: "default/w".parse().unwrap(),
+        ports: vec![ClusterPort { port: 80, protocol: Protocol::Http }],
+        policy: ClusterPolicy::default(),
+        endpoints: endpoints.collect(),
+    }
+}
+
+pub(in crate::proxy) fn cell(wire: &Wire) -> ClusterCell {
+    let cell = ClusterCell::new(wire.name.clone());
+    cell.apply(wire, "", 0).unwrap();
+    cell
+}
+
+fn ids(cell: &ClusterCell) -> Vec<(String, u64)> {
+    let cluster = cell.load().unwrap();
+    let endpoints = cluster.port(80).unwrap().endpoints.iter();
+    endpoints.map(|endpoint| (endpoint.workload.to_string(), endpoint.id)).collect()
+}
+
+#[test]
+fn endpoints_that_stay_keep_what_they_are_whatever_comes_or_goes_and_in_any_order() {
+    let cell = cell(&wire(0..10));
+    let before = ids(&cell);
+    cell.load().unwrap().port(80).unwrap().endpoints[4].in_flight.store(5, Ordering::Relaxed);
+    for workloads in [vec![4, 5, 6], vec![0, 4, 5, 6, 11], vec![6, 11, 4, 0, 5], vec![4]] {
+        cell.apply(&wire(workloads.clone()), "", 0).unwrap();
+        let after = ids(&cell);
+        assert_eq!(after.len(), workloads.len());
+        for kept in [4, 5, 6].iter().filter(|kept| workloads.contains(kept)) {
+            assert!(after.contains(&before[*kept]), "{kept} of {workloads:?} is another");
+        }
+        let old_zero = before[0].clone();
+        assert!(!after.contains(&old_zero), "who went comes back as somebody else");
+    }
+    let cluster = cell.load().unwrap();
+    let kept = &cluster.port(80).unwrap().endpoints[0];
+    assert_eq!(kept.in_flight.load(Ordering::Relaxed), 5);
+}
+
+#[test]
+fn another_identity_is_another_endpoint_and_another_weight_is_not() {
+    let mut wire = wire(0..2);
+    let cell = cell(&wire);
+    let before = ids(&cell);
+    wire.endpoints[0].weight = 7;
+    cell.apply(&wire, "", 0).unwrap();
+    assert_eq!(ids(&cell), before);
+    assert_eq!(cell.load().unwrap().port(80).unwrap().endpoints[0].weight(), 7);
+    wire.endpoints[0].identity = Some("spiffe://td/ns/a/sa/b".parse().unwrap());
+    cell.apply(&wire, "", 0).unwrap();
+    let after = ids(&cell);
+    assert_ne!(after[0].1, before[0].1, "another identity never shares a pool");
+    assert_eq!(after[1], before[1]);
+}
+
+#[test]
+fn an_address_that_is_named_twice_is_one_endpoint() {
+    let mut wire = wire(0..1);
+    let address = wire.endpoints[0].addresses[0];
+    wire.endpoints[0].addresses = vec![address, "10.9.9.9".parse().unwrap(), address];
+    let cell = cell(&wire);
+    assert_eq!(ids(&cell).len(), 2);
+    let before = ids(&cell);
+    cell.apply(&wire, "", 0).unwrap();
+    assert_eq!(ids(&cell), before);
+}
+
+#[test]
+fn a_new_zone_moves_the_traffic_and_leaves_the_endpoints() {
+    let mut wire = wire(0..4);
+    wire.policy.load_balancer.locality = crate::resource::Locality::Prefer;
+    for (number, endpoint) in wire.endpoints.iter_mut().enumerate() {
+        endpoint.zone = if number < 2 { "a" } else { "b" }.into();
+    }
+    let cell = cell(&wire);
+    let before = ids(&cell);
+    for (zone, expected) in [("a", 0..2), ("b", 2..4), ("", 0..4), ("c", 0..4)] {
+        cell.relocate(zone, 0);
+        assert_eq!(ids(&cell), before);
+        let cluster = cell.load().unwrap();
+        let port = cluster.port(80).unwrap();
+        let mut seen: Vec<usize> = (0..200)
+            .map(|seed| pick(port, &Wish::default(), seed).unwrap().id)
+            .map(|id| before.iter().position(|(_, known)| *known == id).unwrap())
+            .collect();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen, expected.collect::<Vec<_>>(), "in zone `{zone}`");
+    }
+}

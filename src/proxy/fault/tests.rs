@@ -1,0 +1,1 @@
+//! Which fault a request meets.

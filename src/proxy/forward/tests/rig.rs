@@ -1,0 +1,348 @@
+//! A worker that calls a service whose endpoints are scripts, on real sockets of this thread.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+use crate::names::{Protocol, RuleId, ServiceName};
+use crate::proxy::directory::{Loader, Ticket};
+use crate::proxy::serve::tests::rig::{pair, soon, worker};
+use crate::proxy::serve::{Origin, serve};
+use crate::proxy::stream::{Side, Stream};
+use crate::proxy::worker::Worker;
+use crate::resource::{
+    Algorithm, Backend, Cluster, ClusterPolicy, ClusterPort, Endpoint, HeaderEdit, LoadBalancer,
+    Mesh, OutboundMode, PathMatch, PortMapping, Resource, Retry, Rewrite, RouteMatch, Rule,
+    Service, ServicePort, Timeouts,
+};
+
+/// What an endpoint does with a request.
+pub(super) enum Reply {
+    /// It answers with this text as it stands.
+    Text(String),
+    /// It says nothing until the test says so, and then this.
+    Later(Rc<Notify>, String),
+    /// It closes the connection.
+    Close,
+    /// It never says anything.
+    Silence,
+}
+
+/// A request as an endpoint saw it.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    /// Which endpoint.
+    pub(super) app: usize,
+    /// Which of its connections.
+    pub(super) connection: usize,
+    pub(super) head: String,
+    pub(super) body: String,
+}
+
+impl Seen {
+    /// The number of the try that it says.
+    pub(super) fn attempt(&self) -> Option<&str> {
+        let line = self.head.lines().find_map(|line| line.strip_prefix("x-meshctl-attempt: "));
+        line.map(str::trim)
+    }
+}
+
+type Answer = Rc<dyn Fn(usize, &Seen) -> Reply>;
+
+/// What the endpoints have seen, and how many connections each had.
+#[derive(Default)]
+struct Notes {
+    seen: Vec<Seen>,
+    closed: Vec<usize>,
+    connections: Vec<usize>,
+}
+
+/// What holds for the service.
+#[derive(Default)]
+pub(super) struct Rules {
+    pub(super) retry: Retry,
+    pub(super) timeouts: Timeouts,
+    pub(super) policy: ClusterPolicy,
+    /// Endpoints at which nobody listens, before the others.
+    pub(super) dead: usize,
+}
+
+pub(super) struct Rig {
+    pub(super) worker: Rc<Worker>,
+    notes: Rc<RefCell<Notes>>,
+}
+
+impl Rig {
+    /// `count` endpoints; `answer` gets how many requests came before, to any of them.
+    pub(super) async fn new(
+        count: usize,
+        rules: Rules,
+        answer: impl Fn(usize, &Seen) -> Reply + 'static,
+    ) -> Self {
+        let notes = Rc::new(RefCell::new(Notes::default()));
+        let answer: Answer = Rc::new(answer);
+        let mut ports = Vec::new();
+        for _ in 0..rules.dead {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            ports.push(listener.local_addr().expect("bound").port());
+        }
+        for app in 0..count {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            ports.push(listener.local_addr().expect("bound").port());
+            notes.borrow_mut().connections.push(0);
+            tokio::task::spawn_local(listen(listener, app, Rc::clone(&notes), Rc::clone(&answer)));
+        }
+        let worker = worker(None, Vec::new());
+        load(&worker, rules, &ports);
+        tokio::task::spawn_local(Rc::clone(&worker).housekeep());
+        Self { worker, notes }
+    }
+
+    /// A connection of the application.
+    pub(super) async fn client(&self) -> Client {
+        let (stream, accepted) = pair().await;
+        let side = Side::new(Stream::Plain(accepted));
+        let life = Duration::from_secs(3_600);
+        let serve = serve(Rc::clone(&self.worker), side, Origin::Outbound, life);
+        tokio::task::spawn_local(serve);
+        Client { stream, ahead: Vec::new() }
+    }
+
+    /// Status and the rest of the answer to `request` on a connection of its own.
+    pub(super) async fn ask(&self, request: &str) -> (u16, String) {
+        self.client().await.ask(request).await
+    }
+
+    /// Answers to as many GETs.
+    pub(super) async fn gets(&self, count: usize) -> Vec<u16> {
+        let mut client = self.client().await;
+        let mut statuses = Vec::new();
+        for _ in 0..count {
+            statuses.push(client.ask(&get("/")).await.0);
+        }
+        statuses
+    }
+
+    /// What the endpoints have seen.
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        self.notes.borrow().seen.clone()
+    }
+
+    /// How many connections endpoint `app` has had.
+    pub(super) fn connections(&self, app: usize) -> usize {
+        self.notes.borrow().connections[app]
+    }
+
+    /// Waits until so many requests have come.
+    pub(super) async fn has_seen(&self, count: usize) {
+        self.until(|notes| notes.seen.len() >= count).await;
+    }
+
+    /// Waits until so many connections have ended.
+    pub(super) async fn has_closed(&self, count: usize) {
+        self.until(|notes| notes.closed.len() >= count).await;
+    }
+
+    async fn until(&self, holds: impl Fn(&Notes) -> bool) {
+        soon(async {
+            while !holds(&self.notes.borrow()) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+}
+
+pub(super) struct Client {
+    stream: TcpStream,
+    ahead: Vec<u8>,
+}
+
+impl Client {
+    pub(super) async fn send(&mut self, bytes: &str) {
+        self.stream.write_all(bytes.as_bytes()).await.expect("sent");
+    }
+
+    pub(super) async fn ask(&mut self, request: &str) -> (u16, String) {
+        self.send(request).await;
+        self.answer().await
+    }
+
+    /// Everything until the end.
+    pub(super) async fn to_the_end(&mut self) -> String {
+        let mut read = std::mem::take(&mut self.ahead);
+        soon(async { while self.stream.read_buf(&mut read).await.unwrap_or(0) > 0 {} }).await;
+        String::from_utf8(read).expect("text")
+    }
+
+    /// Status, and head with body.
+    pub(super) async fn answer(&mut self) -> (u16, String) {
+        let answer = soon(message(&mut self.stream, &mut self.ahead)).await;
+        let (head, body) = answer.expect("an answer before the end");
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+        (status.expect("a status"), head + &body)
+    }
+}
+
+pub(super) fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: app\r\n\r\n")
+}
+
+pub(super) fn answer(status: u16, fields: &str, body: &str) -> Reply {
+    let length = body.len();
+    Reply::Text(format!("HTTP/1.1 {status} X\r\n{fields}content-length: {length}\r\n\r\n{body}"))
+}
+
+pub(super) fn ok() -> Reply {
+    answer(200, "", "ok")
+}
+
+async fn listen(listener: TcpListener, app: usize, notes: Rc<RefCell<Notes>>, answer: Answer) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let connection = notes.borrow().connections[app];
+        notes.borrow_mut().connections[app] += 1;
+        let (notes, answer) = (Rc::clone(&notes), Rc::clone(&answer));
+        tokio::task::spawn_local(async move {
+            talk(stream, (app, connection), &notes, answer).await;
+            notes.borrow_mut().closed.push(app);
+        });
+    }
+}
+
+async fn talk(
+    mut stream: TcpStream,
+    (app, connection): (usize, usize),
+    notes: &RefCell<Notes>,
+    answer: Answer,
+) {
+    let mut ahead = Vec::new();
+    while let Some((head, body)) = message(&mut stream, &mut ahead).await {
+        let seen = Seen { app, connection, head, body };
+        let before = notes.borrow().seen.len();
+        notes.borrow_mut().seen.push(seen.clone());
+        let text = match answer(before, &seen) {
+            Reply::Text(text) => text,
+            Reply::Later(told, text) => {
+                told.notified().await;
+                text
+            }
+            Reply::Close => return,
+            Reply::Silence => continue,
+        };
+        if stream.write_all(text.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Head and body of the next message; `None` at the end.
+async fn message(stream: &mut TcpStream, ahead: &mut Vec<u8>) -> Option<(String, String)> {
+    let end = loop {
+        if let Some(at) = ahead.windows(4).position(|four| four == b"\r\n\r\n") {
+            break at + 4;
+        }
+        if stream.read_buf(ahead).await.unwrap_or(0) == 0 {
+            return None;
+        }
+    };
+    let head: Vec<u8> = ahead.drain(..end).collect();
+    let head = String::from_utf8(head).expect("text");
+    let value = |name: &str| {
+        let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with(name));
+        line.and_then(|line| line.split(':').nth(1)).map(|value| value.trim().to_owned())
+    };
+    let length = value("content-length:").map(|length| length.parse::<usize>().expect("digits"));
+    let chunked = value("transfer-encoding:").is_some();
+    let whole = |ahead: &[u8]| match (length, chunked) {
+        (Some(length), _) => ahead.len() >= length,
+        (None, true) => ahead.ends_with(b"0\r\n\r\n"),
+        (None, false) => true,
+    };
+    while !whole(ahead) {
+        if stream.read_buf(ahead).await.unwrap_or(0) == 0 {
+            return None;
+        }
+    }
+    let body = ahead.drain(..length.unwrap_or(if chunked { ahead.len() } else { 0 })).collect();
+    Some((head, String::from_utf8(body).expect("text")))
+}
+
+/// The service `app` with endpoints at `ports`, each in turn.
+fn load(worker: &Worker, rules: Rules, ports: &[u16]) {
+    let name: ServiceName = "shop/app".parse().expect("valid");
+    let now = Instant::now();
+    let mut loader = Loader::new(Arc::clone(&worker.shared.directory), now);
+    loader.want(&name, now);
+    let mesh = Mesh {
+        trust_domain: "cluster.local".parse().expect("valid"),
+        roots: Vec::new(),
+        outbound: OutboundMode::AllowAny,
+        sampling_ppm: 0,
+    };
+    let endpoint = |(index, &port): (usize, &u16)| Endpoint {
+        workload: format!("app-{index}").parse().expect("valid"),
+        addresses: vec!["127.0.0.1".parse().expect("valid")],
+        ports: vec![PortMapping { service_port: 80, target_port: port }],
+        identity: None,
+        version: String::new(),
+        weight: 1,
+        zone: String::new(),
+    };
+    let load_balancer =
+        LoadBalancer { algorithm: Algorithm::RoundRobin, ..LoadBalancer::default() };
+    let cluster = Cluster {
+        name: name.clone(),
+        ports: vec![ClusterPort { port: 80, protocol: Protocol::Http }],
+        policy: ClusterPolicy { load_balancer, ..rules.policy.clone() },
+        endpoints: ports.iter().enumerate().map(endpoint).collect(),
+    };
+    let resources =
+        [Resource::Mesh(mesh), Resource::Service(service(name, rules)), Resource::Cluster(cluster)];
+    for (ticket, resource) in (1..).zip(resources) {
+        loader.offer(resource, Some(Ticket(ticket)), now);
+    }
+    loader.take_effects();
+}
+
+/// How `name` is called: one rule for everything.
+fn service(name: ServiceName, rules: Rules) -> Service {
+    let backend = Backend {
+        service: name.clone(),
+        port: 80,
+        weight: 1,
+        resolved: true,
+        request_headers: HeaderEdit::default(),
+        response_headers: HeaderEdit::default(),
+        rewrite: Rewrite::default(),
+    };
+    let rule = Rule {
+        id: RuleId("default/shop/app".into()),
+        backends: vec![backend],
+        request_headers: HeaderEdit::default(),
+        response_headers: HeaderEdit::default(),
+        redirect: None,
+        rewrite: Rewrite::default(),
+        timeouts: rules.timeouts,
+        retry: rules.retry,
+    };
+    let all = RouteMatch {
+        rule: 0,
+        path: PathMatch::Prefix("/".into()),
+        method: None,
+        headers: Vec::new(),
+        query: Vec::new(),
+    };
+    let port = ServicePort {
+        port: 80,
+        protocol: Protocol::Http,
+        matches: vec![all],
+        rules: vec![rule],
+        faults: Vec::new(),
+    };
+    Service { name, consumer: None, overridden_in: Vec::new(), ports: vec![port] }
+}
