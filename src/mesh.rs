@@ -39,7 +39,7 @@ pub use route::{BackendRef, HttpRoute, Parent, RouteMatch, RouteRule};
 pub use service::{Service, ServicePort, TargetPort};
 pub use slice::{Readiness, Slice, SliceEndpoint, SlicePort};
 pub use snapshot::{Change, Snapshot};
-pub use workload::{Workload, WorkloadPort};
+pub use workload::{Workload, WorkloadPort, endpoint_weight};
 
 /// The labels of a workload, or what a service selects by.
 pub type Labels = BTreeMap<Arc<str>, Arc<str>>;

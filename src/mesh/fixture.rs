@@ -46,6 +46,7 @@ pub(crate) fn workload(proxy: &str, service: &str, version: &str) -> Workload {
         ports: vec![port(9080, 41000, 80, Protocol::Http)],
         sidecar: true,
         ready: true,
+        node: None,
     }
 }
 
@@ -212,6 +213,7 @@ pub(crate) fn endpoint(pod: Option<&str>, last: u8, readiness: Readiness) -> Sli
         addresses: vec![[10, 1, 0, last].into()],
         readiness,
         pod: pod.map(|pod| pod.parse().expect("a pod")),
+        zone: None,
     }
 }
 

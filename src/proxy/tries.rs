@@ -128,14 +128,15 @@ impl<'r> Tries<'r> {
         let refused = streams && on.refused_stream && self.retry.budget.is_some();
         let failed = on.gateway_error || on.server_error || on.reset;
         let answered = !status_codes.is_empty() || !grpc_codes.is_empty();
-        let needed = refused || (failed || answered) && self.may_be_seen();
+        let hedged = self.retry.hedge_after.is_some();
+        let needed = refused || (failed || answered || hedged) && self.may_be_seen();
         if needed && self.retry.attempts > 0 { self.retry.max_body as usize } else { 0 }
     }
 
-    /// After which time a second try joins the first, which is still out; `None`: never. `empty`:
-    /// the request has no body. The budget must allow it.
-    pub fn hedge_after(&self, empty: bool) -> Option<Duration> {
-        let fits = empty && self.idempotent && self.tried.len() == 1 && self.retry.attempts > 0;
+    /// After which time a second try joins the first, which is still out; `None`: never. `whole`:
+    /// the request has no body, or all of it is there by then. The budget must allow it.
+    pub fn hedge_after(&self, whole: bool) -> Option<Duration> {
+        let fits = whole && self.may_be_seen() && self.tried.len() == 1 && self.retry.attempts > 0;
         self.retry.hedge_after.filter(|_| fits)
     }
 
