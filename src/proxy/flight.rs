@@ -27,9 +27,9 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Flight {
     endpoint: Arc<Endpoint>,
-    /// The cluster that wants to hear the verdict, and when the try began; `None` where nothing
-    /// learns from it.
-    learner: Option<(Arc<Cluster>, Instant)>,
+    /// The cluster that wants to hear the verdict, and when the try began where that matters;
+    /// `None` where nothing learns from it.
+    learner: Option<(Arc<Cluster>, Option<Instant>)>,
     /// When the head of an answer came that may go on for as long as its reader likes.
     answered: Option<Instant>,
 }
@@ -40,7 +40,7 @@ impl Flight {
         endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
         let learner = match pool {
             Endpoints::Mesh(cluster, _) if cluster.learns() => {
-                Some((Arc::clone(cluster), Instant::now()))
+                Some((Arc::clone(cluster), cluster.is_timed().then(Instant::now)))
             }
             _ => None,
         };
@@ -55,7 +55,8 @@ impl Flight {
     /// The head of an answer has come: where answers are streams, as in HTTP/2, what follows says
     /// nothing of how fast the endpoint is.
     pub fn answered(&mut self) {
-        self.answered = self.learner.is_some().then(Instant::now);
+        let timed = self.learner.as_ref().is_some_and(|(_, began)| began.is_some());
+        self.answered = timed.then(Instant::now);
     }
 
     /// Ends it.
@@ -67,7 +68,7 @@ impl Flight {
     pub fn tell(&mut self, verdict: Verdict) {
         if let Some((cluster, began)) = self.learner.take() {
             let after = self.answered.map(|answered| answered.elapsed()).unwrap_or_default();
-            cluster.learn(&self.endpoint, verdict, began + after);
+            cluster.learn(&self.endpoint, verdict, began.map(|began| began + after));
         }
     }
 }

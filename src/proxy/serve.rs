@@ -234,12 +234,12 @@ impl Connection {
             },
         };
         match decision {
-            Ok(decision) => self.forward(decision, started).await,
+            Ok(decision) => self.forward(&decision, started).await,
             Err(refusal) => Box::pin(self.refuse(refusal, started)).await,
         }
     }
 
-    async fn forward(&mut self, decision: Decision, started: Instant) -> Next {
+    async fn forward(&mut self, decision: &Decision, started: Instant) -> Next {
         let view = self.head.view(self.client.side.buffer.filled());
         let (server, caller) = match &self.origin {
             Origin::Inbound(caller) => (true, Some(caller)),
@@ -260,10 +260,10 @@ impl Connection {
         self.client.side.buffer.consume(self.head.length);
         let failed = match decision.fault {
             None => None,
-            Some(_) => Box::pin(self.fault(&decision)).await,
+            Some(_) => Box::pin(self.fault(decision)).await,
         };
         let sent = match failed {
-            None => forward::send(&self.worker, &mut self.client, &decision, &mut outgoing).await,
+            None => forward::send(&self.worker, &mut self.client, decision, &mut outgoing).await,
             Some(failure) => Sent { result: Err(failure), tunnel: None },
         };
         self.settle(decision, outgoing, sent, (trace, started)).await
@@ -272,7 +272,7 @@ impl Connection {
     /// Ends a request: the proxy's own answer where there was none, counters, what comes next.
     async fn settle(
         &mut self,
-        decision: Decision,
+        decision: &Decision,
         outgoing: Outgoing,
         sent: Sent,
         record: (Trace, Instant),
@@ -317,7 +317,7 @@ impl Connection {
             Origin::Inbound(caller) => record::inbound(&self.worker, caller, &outcome, record),
             _ => {
                 let protocol = Protocol::Http;
-                record::outbound(&self.worker, &decision, endpoint, protocol, &outcome, record);
+                record::outbound(&self.worker, decision, endpoint, protocol, &outcome, record);
             }
         }
         next

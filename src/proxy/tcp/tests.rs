@@ -70,7 +70,7 @@ fn the_only_endpoint_is_tried_once() {
             rule: None,
             backend: 0,
             pool: Endpoints::App(Arc::new(endpoint)),
-            affinity: Affinity::default(),
+            affinity: None,
             fault: None,
         };
         assert_eq!(soon(open(&worker, &decision)).await.err(), Some(Reason::ConnectTimeout));
