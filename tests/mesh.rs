@@ -2,6 +2,7 @@
 
 mod http1;
 mod neighbours;
+mod pools;
 mod resilience;
 mod routing;
 mod security;
