@@ -6,8 +6,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::*;
+use crate::proxy::balance::Affinity;
 use crate::proxy::cluster::Endpoint;
-use crate::proxy::decide::Endpoints;
+use crate::proxy::decide::{Decision, Endpoints};
 use crate::proxy::serve::tests::rig::{Rig, pair, read_until, run, soon};
 use crate::proxy::slots::Slots;
 use crate::proxy::stream::Stream;
@@ -62,9 +63,17 @@ fn the_only_endpoint_is_tried_once() {
             identity: Some("spiffe://cluster.local/ns/shop/sa/other".parse().unwrap()),
             ..Endpoint::plain("other-0".parse().unwrap(), app.local_addr().unwrap())
         };
-        let pool = Endpoints::App(Arc::new(endpoint));
-        let service = &worker.shared.service;
-        assert_eq!(soon(open(&worker, &pool, service)).await.err(), Some(Reason::ConnectTimeout));
+        let decision = Decision {
+            destination: "other".into(),
+            destination_id: 0,
+            service: worker.shared.service.clone(),
+            rule: None,
+            backend: 0,
+            pool: Endpoints::App(Arc::new(endpoint)),
+            affinity: Affinity::default(),
+            fault: None,
+        };
+        assert_eq!(soon(open(&worker, &decision)).await.err(), Some(Reason::ConnectTimeout));
         soon(app.accept()).await.unwrap();
         let again = tokio::time::timeout(Duration::from_millis(50), app.accept()).await;
         assert!(again.is_err(), "tried twice");
