@@ -27,9 +27,9 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Flight {
     endpoint: Arc<Endpoint>,
-    /// The cluster that wants to hear the verdict, and when the try began; `None` where nothing
-    /// learns from it.
-    learner: Option<(Arc<Cluster>, Instant)>,
+    /// The cluster that wants to hear the verdict, and when the try began where that matters;
+    /// `None` where nothing learns from it.
+    learner: Option<(Arc<Cluster>, Option<Instant>)>,
 }
 
 impl Flight {
@@ -38,7 +38,7 @@ impl Flight {
         endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
         let learner = match pool {
             Endpoints::Mesh(cluster, _) if cluster.learns() => {
-                Some((Arc::clone(cluster), Instant::now()))
+                Some((Arc::clone(cluster), cluster.is_timed().then(Instant::now)))
             }
             _ => None,
         };
