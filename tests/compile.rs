@@ -17,7 +17,7 @@ use meshctl::mesh::{
 };
 use meshctl::names::{Protocol, ProxyId, RuleId, ServiceName, SliceName};
 use meshctl::resource::{
-    AbortHow, ClusterPolicy, FaultAbort, HeaderEdit, Key, MtlsMode, PathMatch, Retry, Rewrite,
+    AbortHow, ClusterPolicy, FaultAbort, HeaderEdit, Key, MtlsMode, PathMatch, Rewrite,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -336,6 +336,7 @@ fn rule(backends: Vec<(ServiceName, u16)>) -> RouteRule {
         backends: backends.into_iter().map(backend).collect(),
         request_timeout: None,
         backend_request_timeout: None,
+        retry: None,
     }
 }
 
@@ -375,7 +376,7 @@ fn policy() -> impl Strategy<Value = TrafficPolicy> {
             },
             request_timeout: Some(Duration::from_secs(seconds)),
             try_timeout: None,
-            retry: Retry::default(),
+            retry: None,
         },
     )
 }

@@ -10,7 +10,7 @@ use crate::mesh::{
 };
 use crate::names::{Identity, Protocol, RuleId, ServiceName};
 use crate::resource::{
-    AbortHow, ClusterPolicy, FaultAbort, HeaderEdit, PARTS_PER_MILLION, PathMatch, Retry, Rewrite,
+    AbortHow, ClusterPolicy, FaultAbort, HeaderEdit, PARTS_PER_MILLION, PathMatch, Rewrite,
 };
 
 pub(crate) fn empty() -> Snapshot {
@@ -98,6 +98,7 @@ pub(crate) fn route(
         backends: vec![backend_ref(backend, 80)],
         request_timeout: None,
         backend_request_timeout: None,
+        retry: None,
     };
     HttpRoute {
         namespace: namespace.parse().expect("a namespace"),
@@ -140,7 +141,7 @@ pub(crate) fn policy(text: &str, target: &str, request_timeout: Duration) -> Tra
         pool: ClusterPolicy::default(),
         request_timeout: Some(request_timeout),
         try_timeout: None,
-        retry: Retry::default(),
+        retry: None,
     }
 }
 
