@@ -128,14 +128,15 @@ impl<'r> Tries<'r> {
         let refused = streams && on.refused_stream && self.retry.budget.is_some();
         let failed = on.gateway_error || on.server_error || on.reset;
         let answered = !status_codes.is_empty() || !grpc_codes.is_empty();
-        let needed = refused || (failed || answered) && self.may_be_seen();
+        let hedged = self.retry.hedge_after.is_some();
+        let needed = refused || (failed || answered || hedged) && self.may_be_seen();
         if needed && self.retry.attempts > 0 { self.retry.max_body as usize } else { 0 }
     }
 
-    /// After which time a second try joins the first, which is still out; `None`: never. `empty`:
-    /// the request has no body. The budget must allow it.
-    pub fn hedge_after(&self, empty: bool) -> Option<Duration> {
-        let fits = empty && self.idempotent && self.tried.len() == 1 && self.retry.attempts > 0;
+    /// After which time a second try joins the first, which is still out; `None`: never. `whole`:
+    /// the request has no body, or all of it is there by then. The budget must allow it.
+    pub fn hedge_after(&self, whole: bool) -> Option<Duration> {
+        let fits = whole && self.may_be_seen() && self.tried.len() == 1 && self.retry.attempts > 0;
         self.retry.hedge_after.filter(|_| fits)
     }
 
@@ -164,12 +165,13 @@ impl<'r> Tries<'r> {
         // connection was about to end.
         let free = unseen && repetitions == 0 && ended.retry_after.is_none();
         if free && (ended.elsewhere || ended.verdict == Verdict::Failed(Reason::RefusedStream)) {
-            return Next::Again(Again { wait: Duration::ZERO, budgeted: false });
+            return Next::Again(Again { wait: self.retry.backoff_floor, budgeted: false });
         }
         if !ended.elsewhere && self.retry.backoff.max.is_zero() {
             return Next::Stand;
         }
-        let wait = asked + jittered(self.retry.backoff, repetitions, random);
+        let least = asked.max(self.retry.backoff_floor);
+        let wait = least + jittered(self.retry.backoff, repetitions, random);
         let late = ended.left.is_some_and(|left| left <= wait);
         match asked > MAX_RETRY_AFTER || late {
             true => Next::Stand,

@@ -157,6 +157,7 @@ impl Worker {
             tokio::select! {
                 Ok(()) = shortages.changed() => {
                     self.pool.borrow_mut().make_way();
+                    self.http2.borrow_mut().make_way();
                     continue;
                 }
                 _ = ticks.tick() => {}

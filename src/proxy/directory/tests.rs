@@ -74,6 +74,7 @@ fn workload() -> Workload {
         proxy: "shop/web-0".parse().unwrap(),
         identity: identity("web"),
         services: Vec::new(),
+        zone: String::new(),
         mtls: MtlsMode::Strict,
         ports: Vec::new(),
     }

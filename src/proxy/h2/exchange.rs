@@ -121,7 +121,10 @@ impl Exchange {
         let limit = call.decision.timeouts().request;
         self.deadline = limit.map(|limit| Box::pin(tokio::time::sleep(limit)));
         self.slot.arm(SILENCE, false);
-        self.near.intake.keep(tries.keeps(true));
+        let room = tries.keeps(true);
+        if length(call.request) <= room as u64 {
+            self.near.intake.keep(room);
+        }
         let (mut attempt, response) = self.answered(call, tries).await?;
         self.tried = Some(Arc::clone(attempt.endpoint()));
         match self.pass_on(call, &mut attempt, response).await {
@@ -223,4 +226,10 @@ impl Exchange {
         let deadline = self.deadline.as_ref()?.deadline();
         Some(deadline.saturating_duration_since(Instant::now()))
     }
+}
+
+/// The length that a request says its body has; 0 where it says nothing.
+fn length(request: &http::Request<()>) -> u64 {
+    let length = request.headers().get(http::header::CONTENT_LENGTH);
+    length.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
 }

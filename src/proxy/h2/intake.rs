@@ -56,6 +56,11 @@ impl Intake {
         self.taken
     }
 
+    /// Whether all of it can be there, sooner or later, to be sent again.
+    pub(super) fn may_be_whole(&self) -> bool {
+        self.limit > 0 || self.is_complete() && self.is_whole()
+    }
+
     /// Whether every byte that was taken can be sent again.
     pub(super) fn is_whole(&self) -> bool {
         self.kept.len() as u64 == self.taken

@@ -57,7 +57,7 @@ impl Exchange {
     ) -> Result<(Attempt<'a>, Response<RecvStream>), Failure> {
         let first = call.decision.pick(&[]).ok_or(Failure::Own(Reason::NoEndpoints))?;
         let mut out: SmallVec<[Attempt<'a>; 1]> = smallvec![self.launch(call, tries, first, None)];
-        let after = tries.hedge_after(self.near.intake.is_complete());
+        let after = tries.hedge_after(self.near.intake.may_be_whole());
         let mut hedge = after.map(|after| Box::pin(tokio::time::sleep(after)));
         loop {
             let event = std::future::poll_fn(|cx| self.poll_race(cx, &mut out, hedge.as_mut()));

@@ -1,4 +1,5 @@
-//! Heads of HTTP/2 against heads of HTTP/1.1; the own answers; the budget of streams given up.
+//! Heads of HTTP/2 against heads of HTTP/1.1; the own answers; the budget of streams given up. In the
+//! files beside it: requests over real sockets, tried again and limited.
 
 use std::time::Duration;
 
@@ -13,6 +14,10 @@ use crate::proxy::h1;
 use crate::proxy::head::Head;
 use crate::resource::{Field, HeaderEdit};
 use crate::telemetry::reason::Reason;
+
+mod limits;
+mod retries;
+mod rig;
 
 /// A request before it has a form.
 #[derive(Debug, Clone)]

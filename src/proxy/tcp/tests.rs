@@ -63,7 +63,7 @@ fn the_only_endpoint_is_tried_once() {
             ..Endpoint::plain("other-0".parse().unwrap(), app.local_addr().unwrap())
         };
         let decision = Decision {
-            destination: Arc::clone(&worker.labels.service),
+            destination: "other".into(),
             destination_id: 0,
             service: worker.shared.service.clone(),
             rule: None,

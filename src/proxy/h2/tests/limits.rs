@@ -1,0 +1,156 @@
+//! What the circuit breaker says of streams that share connections.
+
+use super::rig::{App, Begun, Client, Does, Net, get, grpc};
+use crate::proxy::serve::tests::rig::{run, soon};
+use crate::resource::{CircuitBreaker, ClusterPolicy, Retry, Timeouts};
+
+fn net(apps: &[&App], circuit_breaker: CircuitBreaker) -> Net {
+    let policy = ClusterPolicy { circuit_breaker, ..ClusterPolicy::default() };
+    Net::new(apps, (Retry::DEFAULT, Timeouts::default()), policy)
+}
+
+/// A request that an application has begun to answer and does not end.
+async fn hold(client: &Client) -> Begun {
+    let mut begun = client.begin(get(), false).await;
+    begun.send(b"x", false).await;
+    begun
+}
+
+async fn seen(apps: &[&App], count: usize) {
+    soon(async {
+        while apps.iter().map(|app| app.count()).sum::<usize>() < count {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[test]
+fn over_the_most_requests_the_answer_comes_at_once_in_the_callers_words() {
+    run(async {
+        let app = App::new(Does::Hang).await;
+        let limits = CircuitBreaker { max_requests: Some(2), ..CircuitBreaker::default() };
+        let net = net(&[&app], limits);
+        let client = net.client().await;
+        let held = [hold(&client).await, hold(&client).await];
+        seen(&[&app], 2).await;
+        let answer = client.ask(get(), &[]).await.unwrap();
+        assert_eq!((answer.status, answer.reason.as_deref()), (503, Some("max_requests")));
+        let answer = client.ask(grpc(), &[b"x"]).await.unwrap();
+        assert_eq!((answer.status, answer.code), (200, Some(14)));
+        assert_eq!(answer.reason.as_deref(), Some("max_requests"));
+        assert_eq!(app.count(), 2);
+        drop(held);
+        app.does.set(Does::Answer(200));
+        // What was given up counts no more.
+        soon(async {
+            while client.ask(get(), &[]).await.unwrap().status != 200 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    });
+}
+
+#[test]
+fn streams_share_the_connections_that_there_may_be_and_wait_for_a_seat() {
+    run(async {
+        let app = App::with_streams(Does::Echo, 1).await;
+        let limits = CircuitBreaker {
+            max_connections: Some(1),
+            max_pending_requests: Some(1),
+            ..CircuitBreaker::default()
+        };
+        let net = net(&[&app], limits);
+        let client = net.client().await;
+        // The settings of the application come with its first words.
+        assert_eq!(client.ask(get(), &[]).await.unwrap().status, 200);
+        let mut first = hold(&client).await;
+        seen(&[&app], 2).await;
+        let second = hold(&client).await;
+        let third = loop {
+            let answer = client.ask(get(), &[]).await.unwrap();
+            if answer.reason.is_some() {
+                break answer;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!((third.status, third.reason.as_deref()), (503, Some("max_pending_requests")));
+        assert_eq!((app.count(), app.connections.get()), (2, 1));
+        first.send(b"end", true).await;
+        assert_eq!(first.end().await.unwrap().body, b"xend");
+        seen(&[&app], 3).await;
+        let mut second = second;
+        second.send(b"end", true).await;
+        assert_eq!(second.end().await.unwrap().body, b"xend");
+        assert_eq!(app.connections.get(), 1);
+    });
+}
+
+#[test]
+fn a_connection_to_another_endpoint_serves_where_no_further_one_may_be_opened() {
+    run(async {
+        let (one, two) = (App::new(Does::Answer(200)).await, App::new(Does::Answer(200)).await);
+        let limits = CircuitBreaker { max_connections: Some(1), ..CircuitBreaker::default() };
+        let net = net(&[&one, &two], limits);
+        let client = net.client().await;
+        for _ in 0..10 {
+            assert_eq!(client.ask(get(), &[]).await.unwrap().status, 200);
+        }
+        assert_eq!(one.connections.get() + two.connections.get(), 1);
+    });
+}
+
+#[test]
+fn who_waits_too_long_for_a_connection_is_told() {
+    run(async {
+        let app = App::with_streams(Does::Echo, 1).await;
+        let limits = CircuitBreaker { max_connections: Some(1), ..CircuitBreaker::default() };
+        let net = net(&[&app], limits);
+        let client = net.client().await;
+        assert_eq!(client.ask(get(), &[]).await.unwrap().status, 200);
+        let _held = hold(&client).await;
+        seen(&[&app], 2).await;
+        let answer = client.ask(get(), &[]).await.unwrap();
+        assert_eq!((answer.status, answer.reason.as_deref()), (503, Some("max_connections")));
+    });
+}
+
+#[test]
+fn a_connection_ends_with_the_last_request_that_it_may_carry() {
+    run(async {
+        let app = App::new(Does::Answer(200)).await;
+        let limits = CircuitBreaker {
+            max_requests_per_connection: Some(2),
+            max_connections: Some(1),
+            ..CircuitBreaker::default()
+        };
+        let net = net(&[&app], limits);
+        let client = net.client().await;
+        for _ in 0..6 {
+            assert_eq!(client.ask(get(), &[]).await.unwrap().status, 200);
+        }
+        assert_eq!((app.count(), app.connections.get()), (6, 3));
+    });
+}
+
+#[test]
+fn an_idle_connection_makes_way() {
+    run(async {
+        let (one, two) = (App::with_streams(Does::Echo, 1).await, App::new(Does::Echo).await);
+        let limits = CircuitBreaker { max_connections: Some(2), ..CircuitBreaker::default() };
+        let both = net(&[&one, &two], limits);
+        let client = both.client().await;
+        for _ in 0..2 {
+            assert_eq!(client.ask(get(), &[]).await.unwrap().status, 200);
+        }
+        assert_eq!((one.connections.get(), two.connections.get()), (1, 1));
+        // Each in turn: the second of those that go to `one` finds no seat there.
+        let held = [hold(&client).await, hold(&client).await];
+        seen(&[&one, &two], 4).await;
+        drop(held);
+        for _ in 0..4 {
+            assert_eq!(client.ask(get(), &[]).await.unwrap().status, 200);
+        }
+    });
+}
