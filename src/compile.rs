@@ -21,6 +21,7 @@ mod host;
 mod precedence;
 mod references;
 mod service;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod workload;
@@ -32,6 +33,7 @@ pub use describe::{
 };
 pub use precedence::{Candidate, in_precedence};
 pub use references::{BackendView, ParentView, Reference, References, references};
+pub use settings::{settings, written};
 
 /// A resource and the rules that shaped it.
 #[derive(Debug, Clone, PartialEq)]

@@ -19,6 +19,7 @@ mod index;
 mod policy;
 mod registration;
 mod resolve;
+mod retry;
 mod route;
 mod selection;
 mod service;
@@ -33,11 +34,12 @@ pub use endpoint::{Counts, Endpoint};
 pub use fault::FaultPolicy;
 pub use policy::{PolicyTarget, TrafficPolicy};
 pub use registration::RegistrationConflict;
+pub use retry::{RouteRetry, asked_retry, longest_backoff};
 pub use route::{BackendRef, HttpRoute, Parent, RouteMatch, RouteRule};
 pub use service::{Service, ServicePort, TargetPort};
 pub use slice::{Readiness, Slice, SliceEndpoint, SlicePort};
 pub use snapshot::{Change, Snapshot};
-pub use workload::{Workload, WorkloadPort};
+pub use workload::{Workload, WorkloadPort, endpoint_weight};
 
 /// The labels of a workload, or what a service selects by.
 pub type Labels = BTreeMap<Arc<str>, Arc<str>>;

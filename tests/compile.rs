@@ -17,7 +17,7 @@ use meshctl::mesh::{
 };
 use meshctl::names::{Protocol, ProxyId, RuleId, ServiceName, SliceName};
 use meshctl::resource::{
-    AbortHow, ClusterPolicy, FaultAbort, HeaderEdit, Key, MtlsMode, PathMatch, Retry, Rewrite,
+    AbortHow, ClusterPolicy, FaultAbort, HeaderEdit, Key, MtlsMode, PathMatch, Rewrite,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -69,8 +69,10 @@ proptest! {
             .map(|(proxy, it)| Change::Workload(proxy.clone(), Some(it.clone())));
         let slices = grown.slices.iter()
             .map(|(name, it)| Change::Slice(name.clone(), Some(it.clone())));
+        let nodes = grown.nodes.iter()
+            .map(|(name, zone)| Change::Node(name.clone(), Some(zone.clone())));
         let roots = [Change::Roots(grown.roots.clone())];
-        let mut again: Vec<_> = objects.chain(workloads).chain(slices).chain(roots).collect();
+        let mut again: Vec<_> = objects.chain(workloads).chain(slices).chain(nodes).chain(roots).collect();
         again.reverse();
         prop_assert_eq!(everything(&grown), everything(&empty().apply(&again)));
     }
@@ -140,6 +142,8 @@ fn change() -> impl Strategy<Value = Change> {
         1 => proxy().prop_map(|proxy| Change::Workload(proxy, None)),
         2 => service().prop_map(|it| Change::Object(it.reference(), Some(Object::Service(Arc::new(it))))),
         3 => route().prop_map(|it| Change::Object(it.reference(), Some(Object::HttpRoute(Arc::new(it))))),
+        1 => (node(), option::of(select(vec!["one", "two"])))
+            .prop_map(|(name, zone)| Change::Node(name.into(), zone.map(Arc::from))),
         1 => fault().prop_map(|it| Change::Object(it.reference(), Some(Object::FaultPolicy(Arc::new(it))))),
         2 => policy().prop_map(|it| Change::Object(it.reference(), Some(Object::TrafficPolicy(Arc::new(it))))),
         1 => mtls().prop_map(|it| Change::Object(MeshConfig::reference(), it.map(|mtls| {
@@ -184,8 +188,16 @@ fn workload() -> impl Strategy<Value = Workload> {
     );
     let place = (prop_oneof![Just(vec![]), Just(vec![SHARED]), addresses()], any::<bool>());
     let kind = (any::<bool>(), any::<bool>(), place);
-    (proxy(), service_name(), version, ports, any::<bool>(), kind).prop_map(
-        |(proxy, service, version, ports, ready, (pod, sidecar, (addresses, own_address)))| {
+    let named = (proxy(), node());
+    (named, service_name(), version, ports, any::<bool>(), kind).prop_map(
+        |(
+            (proxy, node),
+            service,
+            version,
+            ports,
+            ready,
+            (pod, sidecar, (addresses, own_address)),
+        )| {
             let identity =
                 format!("spiffe://cluster.local/ns/{}/sa/{}", proxy.namespace, service.name);
             let port = |(app_port, (dial_port, service_port, protocol))| WorkloadPort {
@@ -208,6 +220,7 @@ fn workload() -> impl Strategy<Value = Workload> {
                 ports: ports.into_iter().map(port).collect(),
                 sidecar,
                 ready,
+                node: pod.then(|| node.into()),
                 proxy,
             }
         },
@@ -255,10 +268,16 @@ fn slice_name() -> impl Strategy<Value = SliceName> {
         .prop_map(|(namespace, name)| format!("{namespace}/{name}").parse().expect("a slice"))
 }
 
+fn node() -> impl Strategy<Value = &'static str> {
+    select(vec!["n1", "n2"])
+}
+
 fn slice() -> impl Strategy<Value = Slice> {
     let readiness = select(vec![Readiness::Ready, Readiness::Draining, Readiness::NotReady]);
-    let endpoint = (addresses(), readiness, option::of(proxy()))
-        .prop_map(|(addresses, readiness, pod)| SliceEndpoint { addresses, readiness, pod });
+    let zone = option::of(select(vec!["one", "two"])).prop_map(|zone| zone.map(Arc::from));
+    let endpoint = (addresses(), readiness, option::of(proxy()), zone).prop_map(
+        |(addresses, readiness, pod, zone)| SliceEndpoint { addresses, readiness, pod, zone },
+    );
     let ports = btree_map(number(), select(vec![9080, 9090_u16]), 0..3);
     (slice_name(), service_name(), ports, vec(endpoint, 0..4)).prop_map(
         |(name, service, ports, endpoints)| {
@@ -317,6 +336,7 @@ fn rule(backends: Vec<(ServiceName, u16)>) -> RouteRule {
         backends: backends.into_iter().map(backend).collect(),
         request_timeout: None,
         backend_request_timeout: None,
+        retry: None,
     }
 }
 
@@ -356,7 +376,7 @@ fn policy() -> impl Strategy<Value = TrafficPolicy> {
             },
             request_timeout: Some(Duration::from_secs(seconds)),
             try_timeout: None,
-            retry: Retry::default(),
+            retry: None,
         },
     )
 }

@@ -1,7 +1,9 @@
 //! Behaviour of a whole mesh on real sockets: what applications at both ends see, byte by byte.
 
+mod faults;
 mod http1;
 mod neighbours;
+mod pools;
 mod resilience;
 mod routing;
 mod security;

@@ -24,6 +24,7 @@ pub fn affected(old: &Snapshot, new: &Snapshot, changes: &[Change]) -> BTreeSet<
             Change::Object(reference, _) => scope.object(reference),
             Change::Workload(proxy, _) => scope.workload(proxy),
             Change::Slice(name, _) => scope.slice(name),
+            Change::Node(name, _) => scope.node(name),
             Change::Roots(_) => scope.add(Key::mesh()),
         }
     }
@@ -154,6 +155,17 @@ impl<'s> Scope<'s> {
         let found = self.both().map(|snapshot| snapshot.slices.get(name));
         let services = found.into_iter().flatten().map(|slice| &slice.service);
         self.keys.extend(services.map(Key::cluster));
+    }
+
+    /// A node's zone came, changed or went: that of the workloads on it.
+    fn node(&mut self, name: &Arc<str>) {
+        for snapshot in self.both() {
+            for workload in snapshot.workloads_on(name) {
+                self.add(Key::workload(&workload.proxy));
+                self.keys.extend(snapshot.sliced_with(&workload).map(Key::cluster));
+                self.keys.extend(snapshot.services_of(&workload).iter().map(Key::cluster));
+            }
+        }
     }
 
     fn calling_side(&mut self, name: &ServiceName) {

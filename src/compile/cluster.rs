@@ -52,7 +52,7 @@ fn endpoint(endpoint: mesh::Endpoint) -> Endpoint {
             .collect(),
         identity: workload.filter(|it| it.sidecar).map(|it| it.identity.clone()),
         version: workload.map_or_else(String::new, |it| it.version.clone()),
-        weight: 1,
-        zone: String::new(),
+        weight: workload.map_or(1, mesh::Workload::weight),
+        zone: endpoint.zone.as_deref().unwrap_or_default().to_owned(),
     }
 }

@@ -3,12 +3,12 @@
 //! Every value says where it comes from: the object that set it, or nothing for a default.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::compile::cluster;
 use crate::compile::precedence::in_precedence;
 use crate::compile::service::{implicit_id, routes_in_force};
-use crate::mesh::{ObjectRef, RouteMatch, Service, ServicePort, Snapshot, TrafficPolicy};
+use crate::compile::settings::settings;
+use crate::mesh::{ObjectRef, RouteMatch, Service, ServicePort, Snapshot};
 use crate::names::{Namespace, RuleId, ServiceName};
 use crate::resource::Endpoint;
 
@@ -145,29 +145,4 @@ fn policy_view(snapshot: &Snapshot, name: &ServiceName) -> PolicyView {
         })
         .collect();
     PolicyView { in_force, waiting, values }
-}
-
-/// Every setting of a policy, or of none.
-fn settings(policy: Option<&TrafficPolicy>) -> [(&'static str, String); 5] {
-    let pool = cluster::pool_policy(policy);
-    let request = policy.and_then(|policy| policy.request_timeout);
-    [
-        ("timeouts.connect", written(pool.connect_timeout)),
-        ("timeouts.request", request.map_or_else(|| "none".to_owned(), written)),
-        ("timeouts.idle", written(pool.http_idle)),
-        ("timeouts.idle (tcp)", written(pool.tcp_idle)),
-        ("loadBalancer.algorithm", pool.load_balancer.algorithm.as_str().to_owned()),
-    ]
-}
-
-/// A duration in its largest whole unit.
-fn written(duration: Duration) -> String {
-    let milliseconds = duration.as_millis();
-    let units = [("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
-    let whole =
-        units.iter().find(|(_, size)| milliseconds > 0 && milliseconds.is_multiple_of(*size));
-    match whole {
-        Some((unit, size)) => format!("{}{unit}", milliseconds / size),
-        None => format!("{milliseconds}ms"),
-    }
 }

@@ -7,12 +7,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::compile::fault::faults;
 use crate::compile::references::reference;
 use crate::compile::{Compiled, Reference, in_precedence};
-use crate::mesh::{self, HttpRoute, ObjectRef, RouteRule, Snapshot};
+use crate::mesh::{self, HttpRoute, ObjectRef, RouteRule, Snapshot, TrafficPolicy};
 use crate::names::{Namespace, Protocol, RuleId, ServiceName};
 use crate::resource::{
     Backend, HeaderEdit, PathMatch, Resource, Retry, Rewrite, RouteMatch, Rule, Service,
@@ -35,12 +34,12 @@ pub(super) fn compile(
     origins.extend(policy.iter().map(|policy| (policy.reference(), policy.generation)));
     let faulty = snapshot.faults_of(name);
     origins.extend(faulty.iter().map(|policy| (policy.reference(), policy.generation)));
-    let request_timeout = policy.and_then(|policy| policy.request_timeout);
+    let policy = policy.as_deref();
     let mut ports = Vec::with_capacity(service.ports.len());
     for port in &service.ports {
         let routes = routes_in_force(snapshot, name, port, consumer);
         origins.extend(routes.iter().map(|route| (route.reference(), route.generation)));
-        let compiled = compile_port(snapshot, name, port, &routes, request_timeout);
+        let compiled = compile_port(snapshot, name, port, &routes, policy);
         ports.push(ServicePort { faults: faults(port, &faulty), ..compiled });
     }
     let overridden_in = match consumer {
@@ -69,13 +68,13 @@ fn compile_port(
     name: &ServiceName,
     port: &mesh::ServicePort,
     routes: &[Arc<HttpRoute>],
-    request_timeout: Option<Duration>,
+    policy: Option<&TrafficPolicy>,
 ) -> ServicePort {
     let (matches, rules) = if routes.is_empty() {
-        (vec![everything()], vec![implicit_rule(name, port.port, request_timeout)])
+        (vec![everything()], vec![implicit_rule(name, port.port, policy)])
     } else {
         let rules = routes.iter().flat_map(|route| &route.rules);
-        (matches(routes), rules.map(|rule| compile_rule(snapshot, rule, request_timeout)).collect())
+        (matches(routes), rules.map(|rule| compile_rule(snapshot, rule, policy)).collect())
     };
     let faults = Vec::new();
     ServicePort { port: port.port, protocol: port.protocol, matches, rules, faults }
@@ -94,7 +93,9 @@ fn matches(routes: &[Arc<HttpRoute>]) -> Vec<RouteMatch> {
         .collect()
 }
 
-fn compile_rule(snapshot: &Snapshot, rule: &RouteRule, service_timeout: Option<Duration>) -> Rule {
+/// A route's rule; what it does not say the policy of the called service does.
+fn compile_rule(snapshot: &Snapshot, rule: &RouteRule, policy: Option<&TrafficPolicy>) -> Rule {
+    let (timeouts, retry) = limits(policy);
     Rule {
         id: rule.id.clone(),
         backends: rule.backends.iter().map(|backend| compile_backend(snapshot, backend)).collect(),
@@ -103,10 +104,13 @@ fn compile_rule(snapshot: &Snapshot, rule: &RouteRule, service_timeout: Option<D
         redirect: rule.redirect.clone(),
         rewrite: rule.rewrite.clone(),
         timeouts: Timeouts {
-            request: rule.request_timeout.unwrap_or(service_timeout),
-            backend_request: rule.backend_request_timeout,
+            request: rule.request_timeout.unwrap_or(timeouts.request),
+            backend_request: rule.backend_request_timeout.unwrap_or(timeouts.backend_request),
         },
-        retry: Retry::default(),
+        retry: match &rule.retry {
+            Some(own) => own.over(policy.and_then(|policy| policy.retry.as_ref())),
+            None => retry,
+        },
     }
 }
 
@@ -134,7 +138,8 @@ fn everything() -> RouteMatch {
 }
 
 /// What holds where no rule was written: to the service's own endpoints.
-fn implicit_rule(name: &ServiceName, port: u16, request_timeout: Option<Duration>) -> Rule {
+fn implicit_rule(name: &ServiceName, port: u16, policy: Option<&TrafficPolicy>) -> Rule {
+    let (timeouts, retry) = limits(policy);
     let itself = Backend {
         service: name.clone(),
         port,
@@ -151,9 +156,17 @@ fn implicit_rule(name: &ServiceName, port: u16, request_timeout: Option<Duration
         response_headers: HeaderEdit::default(),
         redirect: None,
         rewrite: Rewrite::default(),
-        timeouts: Timeouts { request: request_timeout, backend_request: None },
-        retry: Retry::default(),
+        timeouts,
+        retry,
     }
+}
+
+/// What holds of calls where no route says otherwise.
+pub(super) fn limits(policy: Option<&TrafficPolicy>) -> (Timeouts, Retry) {
+    let Some(policy) = policy else { return (Timeouts::default(), Retry::default()) };
+    let timeouts =
+        Timeouts { request: policy.request_timeout, backend_request: policy.try_timeout };
+    (timeouts, policy.retry.clone().unwrap_or_default())
 }
 
 /// `default/namespace/service`, the id of the implicit rule.

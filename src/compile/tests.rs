@@ -14,6 +14,7 @@ mod faults;
 mod kubernetes;
 mod precedence;
 mod references;
+mod retry;
 
 const REVIEWS: &str = "default/reviews";
 

@@ -21,6 +21,7 @@ pub(super) fn compile(snapshot: &Snapshot, proxy: &ProxyId) -> Option<Compiled> 
         proxy: proxy.clone(),
         identity: workload.identity.clone(),
         services: inbound.services,
+        zone: snapshot.zone_of(workload).as_deref().unwrap_or_default().to_owned(),
         mtls,
         ports: ports.map(|(port, protocol)| InboundPort { port, protocol, mtls }).collect(),
     };

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use crate::compile::{self, PolicyView, RouteView, RoutesInForce};
+use crate::compile::{self, PolicyView, RouteView, RoutesInForce, written};
 use crate::control::api::shapes::Section;
 use crate::control::conditions::Condition;
 use crate::mesh::{MeshConfig, ObjectRef, RouteMatch, RouteRule, Snapshot};
@@ -173,17 +173,29 @@ pub fn route(snapshot: &Snapshot, reference: &ObjectRef) -> Option<Vec<Section>>
                 format!("{}:{} weight {}{found}", backend.service, backend.port, backend.weight);
             ("backend".to_owned(), text)
         });
-        let limit = |limit: std::time::Duration| format!("{limit:?}");
-        let request = rule.request_timeout.map(|request| {
-            ("timeouts.request".to_owned(), request.map_or("none".to_owned(), limit))
-        });
-        let backend = rule.backend_request_timeout;
-        let backend = backend.map(|it| ("timeouts.backendRequest".to_owned(), limit(it)));
         let changes = targets(rule);
-        let lines = matches.chain(changes).chain(backends).chain(request).chain(backend);
+        let lines = matches.chain(changes).chain(backends).chain(limits(rule));
         sections.push(section(&format!("Rule {}", rule.id), lines));
     }
     Some(sections)
+}
+
+/// What the rule says of time and repetitions; of the rest the service's policy does.
+fn limits(rule: &RouteRule) -> Vec<Line> {
+    let limit = |limit: Option<std::time::Duration>| limit.map_or("none".to_owned(), written);
+    let retry = rule.retry.as_ref();
+    let codes = retry.and_then(|retry| retry.codes.as_ref()).map(|codes| {
+        let codes: Vec<_> = codes.iter().map(ToString::to_string).collect();
+        if codes.is_empty() { "none".to_owned() } else { codes.join(", ") }
+    });
+    let lines = [
+        ("timeouts.request", rule.request_timeout.map(limit)),
+        ("timeouts.backendRequest", rule.backend_request_timeout.map(limit)),
+        ("retry.attempts", retry.and_then(|retry| retry.attempts).map(|it| it.to_string())),
+        ("retry.codes", codes),
+        ("retry.backoff", retry.and_then(|retry| retry.backoff).map(written)),
+    ];
+    lines.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }
 
 /// What becomes of the request's target.
@@ -229,14 +241,7 @@ pub fn policy(snapshot: &Snapshot, reference: &ObjectRef) -> Option<Vec<Section>
         (target.service.to_string(), text)
     });
     let mut sections = vec![section("Targets", targets)];
-    let limit = |limit: std::time::Duration| format!("{limit:?}");
-    let settings = [
-        ("timeouts.connect", limit(policy.pool.connect_timeout)),
-        ("timeouts.request", policy.request_timeout.map_or("none".to_owned(), limit)),
-        ("timeouts.idle (HTTP)", limit(policy.pool.http_idle)),
-        ("timeouts.idle (TCP)", limit(policy.pool.tcp_idle)),
-        ("loadBalancer.algorithm", policy.pool.load_balancer.algorithm.as_str().to_owned()),
-    ];
+    let settings = compile::settings(Some(policy)).into_iter();
     sections.push(section("Settings", settings.map(|(key, value)| (key.to_owned(), value))));
     Some(sections)
 }

@@ -8,7 +8,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::mesh::{Workload, WorkloadPort};
+use crate::mesh::{Workload, WorkloadPort, endpoint_weight};
+use crate::names::sidecar::WEIGHT_LABEL;
 use crate::names::{
     Identity, Namespace, ObjectName, Protocol, ProxyId, ServiceAccount, ServiceLabel, ServiceName,
     TrustDomain,
@@ -146,6 +147,7 @@ impl Registration {
             ports: ports.collect(),
             sidecar: true,
             ready: self.ready,
+            node: None,
         }
     }
 }
@@ -187,6 +189,9 @@ pub fn check_label(key: &str, value: &str) -> Result<(), String> {
     let good =
         !key.is_empty() && key.len() <= 317 && value.len() <= 63 && plain(key) && plain(value);
     match good && !value.contains('/') {
+        true if key == WEIGHT_LABEL && endpoint_weight(value).is_none() => {
+            Err(format!("`{key}={value}` is no weight: it is a whole number from 1 to 100000"))
+        }
         true => Ok(()),
         false => Err(format!(
             "`{}={}` is not a label (letters, digits, `-`, `_`, `.`; values of at most 63)",

@@ -23,6 +23,8 @@ pub struct Endpoint {
     pub ports: Vec<(u16, u16)>,
     /// Who it is; `None` outside of the mesh.
     pub workload: Option<Arc<Workload>>,
+    /// The zone that it runs in, where that is known.
+    pub zone: Option<Arc<str>>,
 }
 
 /// How many endpoints a service has.
@@ -47,7 +49,7 @@ impl Snapshot {
             return Vec::new();
         }
         let taken = merged.into_iter().filter(|(_, merged)| merged.readiness == best);
-        taken.map(|(name, merged)| merged.into_endpoint(name)).collect()
+        taken.map(|(name, merged)| merged.into_endpoint(self, name)).collect()
     }
 
     /// All endpoints of a service, each with whether it takes requests now, by name.
@@ -55,9 +57,11 @@ impl Snapshot {
         let Some(service) = self.service(name) else { return Vec::new() };
         let all: Vec<Endpoint> = match self.index.sliced.count(name) {
             0 => self.behind(&service, |workload| !workload.ports.is_empty()),
-            _ => {
-                self.merged(&service).into_iter().map(|(name, it)| it.into_endpoint(name)).collect()
-            }
+            _ => self
+                .merged(&service)
+                .into_iter()
+                .map(|(name, it)| it.into_endpoint(self, name))
+                .collect(),
         };
         let ready = self.endpoints_of(name);
         let is_ready = |it: &Endpoint| ready.iter().any(|ready| ready.name == it.name);
@@ -96,6 +100,7 @@ impl Snapshot {
                 name: workload.proxy.name.clone(),
                 addresses: workload.addresses.clone(),
                 ports: ports.collect(),
+                zone: self.zone_of(&workload),
                 workload: Some(workload),
             }
         });
@@ -116,7 +121,7 @@ impl Snapshot {
                     let Some(workload) = self.workload_of(endpoint, address) else { continue };
                     let name = endpoint_name(service, workload.as_deref(), address);
                     let entry = merged.entry(name).or_insert_with(|| Merged::new(workload));
-                    entry.add(address, &ports, endpoint.readiness);
+                    entry.add(address, &ports, endpoint);
                 }
             }
         }
@@ -149,6 +154,7 @@ struct Merged {
     addresses: Vec<IpAddr>,
     ports: BTreeMap<u16, u16>,
     readiness: Readiness,
+    zone: Option<Arc<str>>,
 }
 
 impl Merged {
@@ -158,22 +164,31 @@ impl Merged {
             addresses: Vec::new(),
             ports: BTreeMap::new(),
             readiness: Readiness::NotReady,
+            zone: None,
         }
     }
 
-    fn add(&mut self, address: IpAddr, ports: &[(u16, u16)], readiness: Readiness) {
+    fn add(&mut self, address: IpAddr, ports: &[(u16, u16)], endpoint: &SliceEndpoint) {
         if let Err(place) = self.addresses.binary_search(&address) {
             self.addresses.insert(place, address);
         }
         for &(service, dialled) in ports {
             self.ports.entry(service).or_insert(dialled);
         }
-        self.readiness = self.readiness.max(readiness);
+        self.readiness = self.readiness.max(endpoint.readiness);
+        if self.zone.is_none() {
+            self.zone.clone_from(&endpoint.zone);
+        }
     }
 
-    fn into_endpoint(self, name: ObjectName) -> Endpoint {
+    /// What its own label says goes before what the slices do, and that before its node's.
+    fn into_endpoint(self, snapshot: &Snapshot, name: ObjectName) -> Endpoint {
+        let workload = self.workload.as_deref();
+        let labelled = workload.and_then(Workload::labelled_zone).cloned();
+        let of_node = || snapshot.zone_of(workload?);
         Endpoint {
             name,
+            zone: labelled.or(self.zone).or_else(of_node),
             addresses: self.addresses,
             ports: self.ports.into_iter().collect(),
             workload: self.workload,

@@ -10,7 +10,7 @@ use crate::mesh::{
 };
 use crate::names::{Identity, Protocol, RuleId, ServiceName};
 use crate::resource::{
-    AbortHow, ClusterPolicy, FaultAbort, HeaderEdit, PARTS_PER_MILLION, PathMatch, Retry, Rewrite,
+    AbortHow, ClusterPolicy, FaultAbort, HeaderEdit, PARTS_PER_MILLION, PathMatch, Rewrite,
 };
 
 pub(crate) fn empty() -> Snapshot {
@@ -46,6 +46,7 @@ pub(crate) fn workload(proxy: &str, service: &str, version: &str) -> Workload {
         ports: vec![port(9080, 41000, 80, Protocol::Http)],
         sidecar: true,
         ready: true,
+        node: None,
     }
 }
 
@@ -97,6 +98,7 @@ pub(crate) fn route(
         backends: vec![backend_ref(backend, 80)],
         request_timeout: None,
         backend_request_timeout: None,
+        retry: None,
     };
     HttpRoute {
         namespace: namespace.parse().expect("a namespace"),
@@ -139,7 +141,7 @@ pub(crate) fn policy(text: &str, target: &str, request_timeout: Duration) -> Tra
         pool: ClusterPolicy::default(),
         request_timeout: Some(request_timeout),
         try_timeout: None,
-        retry: Retry::default(),
+        retry: None,
     }
 }
 
@@ -211,6 +213,7 @@ pub(crate) fn endpoint(pod: Option<&str>, last: u8, readiness: Readiness) -> Sli
         addresses: vec![[10, 1, 0, last].into()],
         readiness,
         pod: pod.map(|pod| pod.parse().expect("a pod")),
+        zone: None,
     }
 }
 

@@ -82,6 +82,8 @@ pub(super) struct Index {
     pub(super) dialled: Multi<SocketAddr, ProxyId>,
     /// Workloads by each address that is theirs alone.
     pub(super) hosts: Multi<IpAddr, ProxyId>,
+    /// Workloads by the node that they run on.
+    pub(super) on_node: Multi<Arc<str>, ProxyId>,
     /// Declared services by each address of their own.
     pub(super) addressed: Multi<IpAddr, ServiceName>,
     /// Slices by the service that they are of.
@@ -108,6 +110,9 @@ impl Index {
         for (key, value) in &workload.labels {
             let label = (proxy.namespace.clone(), key.clone(), value.clone());
             self.labelled.change(presence, label, proxy.clone());
+        }
+        if let Some(node) = &workload.node {
+            self.on_node.change(presence, node.clone(), proxy.clone());
         }
         for address in workload.dialled() {
             self.dialled.change(presence, address, proxy.clone());

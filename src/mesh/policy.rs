@@ -26,8 +26,9 @@ pub struct TrafficPolicy {
     pub request_timeout: Option<Duration>,
     /// Of one try (`retry.perTryTimeout`), where no route says otherwise; default none.
     pub try_timeout: Option<Duration>,
-    /// What is tried again; of a route that says some of it (`HTTPRoute.retry`), the rest.
-    pub retry: Retry,
+    /// What is tried again, where no route says otherwise; `None` where the policy does not speak of
+    /// it.
+    pub retry: Option<Retry>,
 }
 
 impl TrafficPolicy {

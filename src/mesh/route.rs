@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::mesh::{ObjectKind, ObjectRef, ServicePort};
+use crate::mesh::{ObjectKind, ObjectRef, RouteRetry, ServicePort};
 use crate::names::{Namespace, ObjectName, RuleId, ServiceName};
 use crate::resource::{FieldMatch, HeaderEdit, PathMatch, Redirect, Rewrite};
 
@@ -85,8 +85,10 @@ pub struct RouteRule {
     /// `timeouts.request`: `None` was not said (the service's policy holds), `Some(None)` is "0s",
     /// no limit.
     pub request_timeout: Option<Option<Duration>>,
-    /// `timeouts.backendRequest`; `None` is no limit.
-    pub backend_request_timeout: Option<Duration>,
+    /// `timeouts.backendRequest`, likewise.
+    pub backend_request_timeout: Option<Option<Duration>>,
+    /// `retry`; `None` was not said (the service's policy holds).
+    pub retry: Option<RouteRetry>,
 }
 
 /// One conjunction of conditions.

@@ -50,6 +50,17 @@ impl Snapshot {
         self.resolve(self.index.hosts.get(&address))
     }
 
+    /// The workloads on a node, by name.
+    pub fn workloads_on(&self, node: &Arc<str>) -> Vec<Arc<Workload>> {
+        self.resolve(self.index.on_node.get(node))
+    }
+
+    /// The zone that a workload runs in: as its label says, else as its node's does.
+    pub fn zone_of(&self, workload: &Workload) -> Option<Arc<str>> {
+        let of_node = || workload.node.as_ref().and_then(|node| self.nodes.get(node));
+        workload.labelled_zone().or_else(of_node).cloned()
+    }
+
     /// The declared services that have `address` for their own, by name.
     pub fn services_at(&self, address: IpAddr) -> impl Iterator<Item = &Arc<Service>> {
         let names = self.index.addressed.get(&address);

@@ -4,6 +4,7 @@
 //! endpoints or so. While endpoints move from one to another they may stand in both.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::names::{ProxyId, ServiceName, SliceName};
 
@@ -38,6 +39,8 @@ pub struct SliceEndpoint {
     pub readiness: Readiness,
     /// The pod behind it, in the slice's own namespace. `None`: whoever has that address.
     pub pod: Option<ProxyId>,
+    /// The zone that it runs in, where that is told.
+    pub zone: Option<Arc<str>>,
 }
 
 /// Whether an endpoint takes requests.

@@ -37,6 +37,8 @@ pub struct Snapshot {
     pub workloads: Arc<BTreeMap<ProxyId, Arc<Workload>>>,
     /// Slices of endpoints (Kubernetes).
     pub slices: Arc<BTreeMap<SliceName, Arc<Slice>>>,
+    /// The zones of nodes by their names (Kubernetes); nodes without one are not here.
+    pub nodes: Arc<BTreeMap<Arc<str>, Arc<str>>>,
     pub(super) index: Index,
 }
 
@@ -49,6 +51,8 @@ pub enum Change {
     Workload(ProxyId, Option<Arc<Workload>>),
     /// A slice of a service's endpoints came, changed, or went.
     Slice(SliceName, Option<Arc<Slice>>),
+    /// A node came, changed its zone, or went.
+    Node(Arc<str>, Option<Arc<str>>),
     /// Other roots are trusted.
     Roots(Arc<Vec<Vec<u8>>>),
 }
@@ -67,6 +71,7 @@ impl Snapshot {
             faults: Arc::default(),
             workloads: Arc::default(),
             slices: Arc::default(),
+            nodes: Arc::default(),
             index: Index::default(),
         }
     }
@@ -81,6 +86,7 @@ impl Snapshot {
                 Change::Object(reference, None) => next.delete(reference),
                 Change::Workload(proxy, workload) => next.set_workload(proxy, workload.clone()),
                 Change::Slice(name, slice) => next.set_slice(name, slice.clone()),
+                Change::Node(name, zone) => set(&mut next.nodes, name, zone.clone()),
                 Change::Roots(roots) => next.roots = roots.clone(),
             }
         }

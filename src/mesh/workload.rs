@@ -1,8 +1,10 @@
 //! Workloads: what registered, or on Kubernetes the pods behind the services.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use crate::mesh::Labels;
+use crate::names::sidecar::{WEIGHT_LABEL, ZONE_LABEL};
 use crate::names::{Identity, Protocol, ProxyId, ServiceLabel, ServiceName};
 
 /// The port of a service where neither a declaration nor a workload says another.
@@ -35,6 +37,17 @@ pub struct Workload {
     pub sidecar: bool,
     /// Whether it takes requests now (local mode; of a pod its EndpointSlices tell).
     pub ready: bool,
+    /// The node that it runs on (Kubernetes).
+    pub node: Option<Arc<str>>,
+}
+
+/// The largest weight of an endpoint.
+const MAX_WEIGHT: u32 = 100_000;
+
+/// A weight as a label writes it: a whole number from 1 to 100 000.
+pub fn endpoint_weight(text: &str) -> Option<u32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|weight| digits && (1..=MAX_WEIGHT).contains(weight))
 }
 
 impl Workload {
@@ -49,6 +62,16 @@ impl Workload {
         let service = self.service.as_ref().filter(|_| !self.version.is_empty())?;
         let name = format!("{service}-{}", self.version).parse().ok()?;
         Some(ServiceName::new(self.proxy.namespace.clone(), name))
+    }
+
+    /// Its share of a service's calls against the others'; 1 where its label says none.
+    pub fn weight(&self) -> u32 {
+        self.labels.get(WEIGHT_LABEL).and_then(|text| endpoint_weight(text)).unwrap_or(1)
+    }
+
+    /// The zone that its own label says.
+    pub fn labelled_zone(&self) -> Option<&Arc<str>> {
+        self.labels.get(ZONE_LABEL).filter(|zone| !zone.is_empty())
     }
 
     /// Every service name that its registration makes.

@@ -43,6 +43,13 @@ pub const AUDIENCE: &str = "meshctl";
 /// On a namespace or pod: `enabled` or `disabled`.
 pub const INJECT_LABEL: &str = "meshctl.dev/inject";
 
+/// The label of a workload that says its share of a service's calls: 1 to 100 000, 1 where it is not
+/// there.
+pub const WEIGHT_LABEL: &str = "meshctl.dev/weight";
+
+/// The label of a workload or of a node that says its zone (Kubernetes, "Well-Known Labels").
+pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+
 /// What labels and annotations of ours begin with.
 pub const PREFIX: &str = "meshctl.dev/";
 

@@ -35,7 +35,7 @@ pub struct Tries<'r> {
     retry: &'r Retry,
     idempotent: bool,
     nested: bool,
-    tried: SmallVec<[u64; 3]>,
+    tried: SmallVec<[u64; 2]>,
 }
 
 /// How a try ended, and what is left to go on with.
@@ -165,12 +165,13 @@ impl<'r> Tries<'r> {
         // connection was about to end.
         let free = unseen && repetitions == 0 && ended.retry_after.is_none();
         if free && (ended.elsewhere || ended.verdict == Verdict::Failed(Reason::RefusedStream)) {
-            return Next::Again(Again { wait: Duration::ZERO, budgeted: false });
+            return Next::Again(Again { wait: self.retry.backoff_floor, budgeted: false });
         }
         if !ended.elsewhere && self.retry.backoff.max.is_zero() {
             return Next::Stand;
         }
-        let wait = asked + jittered(self.retry.backoff, repetitions, random);
+        let least = asked.max(self.retry.backoff_floor);
+        let wait = least + jittered(self.retry.backoff, repetitions, random);
         let late = ended.left.is_some_and(|left| left <= wait);
         match asked > MAX_RETRY_AFTER || late {
             true => Next::Stand,

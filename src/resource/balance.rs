@@ -45,6 +45,11 @@ impl Algorithm {
         Self::Maglev,
     ];
 
+    /// Whether it is a consistent one, which hashes something of each request.
+    pub fn hashes(self) -> bool {
+        matches!(self, Self::RingHash | Self::Maglev)
+    }
+
     /// The word that users write.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -19,6 +19,9 @@ pub struct Retry {
     /// The wait before a repetition: drawn evenly from zero to `base × 2^n`, at most `max`
     /// (full jitter). Both zero: none.
     pub backoff: RetryBackoff,
+    /// No repetition comes sooner than this, which is added to the draw (`HTTPRoute.retry.backoff`,
+    /// GEP-1731); zero where no route asks for it.
+    pub backoff_floor: Duration,
     /// How many repetitions there may be; `None`: unlimited. What cannot have reached the
     /// application is repeated once without asking it.
     pub budget: Option<RetryBudget>,
@@ -79,6 +82,7 @@ impl Retry {
         grpc_codes: Vec::new(),
         any_method: false,
         backoff: RetryBackoff { base: Duration::ZERO, max: Duration::ZERO },
+        backoff_floor: Duration::ZERO,
         budget: None,
         max_body: DEFAULT_MAX_BODY,
         hedge_after: None,

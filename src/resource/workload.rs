@@ -11,6 +11,8 @@ pub struct Workload {
     pub identity: Identity,
     /// The services that select the workload, most specific last; for reading, never for deciding.
     pub services: Vec<ServiceName>,
+    /// The zone that it runs in; empty where that is not known.
+    pub zone: String,
     /// What is demanded on ports that `ports` does not name.
     pub mtls: MtlsMode,
     /// The ports of the application, by port.

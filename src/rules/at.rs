@@ -178,6 +178,25 @@ impl<'a> At<'a> {
         None
     }
 
+    /// Checks that exactly one of the fields `keys` is there.
+    pub(super) fn only_one_of(
+        &self,
+        fields: &Fields<'_>,
+        keys: &[&'static str],
+        problems: &mut Problems<'_>,
+    ) -> Option<()> {
+        let mut there = keys.iter().filter_map(|key| fields.get(key));
+        let Some(_) = there.next() else {
+            let message = format!("expected one of {}", alternatives(keys.iter().copied()));
+            self.error(problems, codes::MISSING_FIELD, message);
+            return None;
+        };
+        let Some(second) = there.next() else { return Some(()) };
+        let message = format!("expected only one of {}", alternatives(keys.iter().copied()));
+        second.error_with(problems, codes::CONTRADICTION, message, "keep one of them");
+        None
+    }
+
     /// Reads a text of `least` to `most` bytes.
     pub(super) fn bounded_text(
         &self,

@@ -7,12 +7,13 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::mesh::{MeshConfig, Object, PolicyTarget, Service, TargetPort, TrafficPolicy};
+use crate::mesh::{MeshConfig, Object, PolicyTarget, Service, TargetPort};
 use crate::names::Protocol;
 use crate::resource::{MtlsMode, OutboundMode};
 use crate::rules::values::{self, show};
 
 mod fault;
+mod policy;
 mod route;
 
 /// The document of `object` with its defaults filled in.
@@ -20,7 +21,7 @@ pub fn resolved(document: &Json, object: &Object) -> Json {
     let spec = match object {
         Object::Service(service) => self::service(service),
         Object::HttpRoute(route) => route::spec(route),
-        Object::TrafficPolicy(policy) => self::policy(policy),
+        Object::TrafficPolicy(policy) => policy::spec(policy),
         Object::FaultPolicy(policy) => fault::spec(policy),
         Object::MeshConfig(config) => self::config(config),
     };
@@ -81,24 +82,6 @@ fn service(service: &Service) -> Map<String, Json> {
 fn target_refs(targets: &[PolicyTarget]) -> Vec<Json> {
     let target = |target: &PolicyTarget| json!({"group": "", "kind": "Service", "name": target.service.name.as_str()});
     targets.iter().map(target).collect()
-}
-
-fn policy(policy: &TrafficPolicy) -> Map<String, Json> {
-    let mut timeouts = Map::new();
-    put(&mut timeouts, "connect", show(policy.pool.connect_timeout));
-    if let Some(request) = policy.request_timeout {
-        put(&mut timeouts, "request", show(request));
-    }
-    // One field stands for both; the two defaults differ.
-    if policy.pool.http_idle == policy.pool.tcp_idle {
-        put(&mut timeouts, "idle", show(policy.pool.http_idle));
-    }
-    let pool = &policy.pool;
-    let mut spec = Map::new();
-    put(&mut spec, "targetRefs", target_refs(&policy.targets));
-    put(&mut spec, "timeouts", timeouts);
-    put(&mut spec, "loadBalancer", json!({"algorithm": pool.load_balancer.algorithm.as_str()}));
-    spec
 }
 
 fn config(config: &MeshConfig) -> Map<String, Json> {

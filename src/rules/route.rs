@@ -7,12 +7,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::mesh::{BackendRef, HttpRoute, Parent, RouteMatch, RouteRule};
+use crate::mesh::{BackendRef, HttpRoute, Parent, RouteMatch, RouteRetry, RouteRule};
 use crate::names::{Namespace, ObjectName, RuleId, ServiceLabel, ServiceName};
 use crate::resource::PathMatch;
 use crate::rules::at::{At, Fields, Shape};
 use crate::rules::codes;
 use crate::rules::document::Meta;
+use crate::rules::policy::retry as policy;
 use crate::rules::problems::Problems;
 use crate::rules::values;
 
@@ -34,13 +35,14 @@ const SPEC: Shape =
 const PARENT: Shape =
     Shape { known: &["group", "kind", "namespace", "name", "port", "sectionName"], later: &[] };
 const RULE: Shape = Shape {
-    known: &["name", "matches", "filters", "backendRefs", "timeouts"],
-    later: &["retry", "sessionPersistence"],
+    known: &["name", "matches", "filters", "backendRefs", "timeouts", "retry"],
+    later: &["sessionPersistence"],
 };
 const BACKEND: Shape = Shape {
     known: &["group", "kind", "namespace", "name", "port", "weight", "filters"],
     later: &[],
 };
+const RETRY: Shape = Shape { known: &["codes", "attempts", "backoff"], later: &[] };
 const TIMEOUTS: Shape = Shape { known: &["request", "backendRequest"], later: &[] };
 
 /// Reads the `spec` of a route.
@@ -198,6 +200,7 @@ fn rule(
         backends,
         request_timeout: timeouts.request,
         backend_request_timeout: timeouts.backend,
+        retry: fields.get("retry").and_then(|at| retry(&at, problems)),
     }
 }
 
@@ -251,7 +254,7 @@ fn backend<'a>(
 #[derive(Default)]
 struct Timeouts {
     request: Option<Option<Duration>>,
-    backend: Option<Duration>,
+    backend: Option<Option<Duration>>,
 }
 
 fn timeouts<'a>(at: &'a At<'a>, problems: &mut Problems<'_>) -> Timeouts {
@@ -271,5 +274,18 @@ fn timeouts<'a>(at: &'a At<'a>, problems: &mut Problems<'_>) -> Timeouts {
         );
         at.error(problems, codes::CONTRADICTION, message);
     }
-    Timeouts { request: request.map(some), backend: backend.and_then(some) }
+    Timeouts { request: request.map(some), backend: backend.map(some) }
+}
+
+/// `retry` (GEP-1731). Zero attempts are none, zero wait is none.
+fn retry<'a>(at: &'a At<'a>, problems: &mut Problems<'_>) -> Option<RouteRetry> {
+    let fields = at.fields(problems, &RETRY)?;
+    let attempts = fields.get("attempts").and_then(|at| {
+        values::whole(&at, problems, codes::BAD_NUMBER, 0, policy::MAX_ATTEMPTS.into())
+    });
+    Some(RouteRetry {
+        codes: fields.get("codes").map(|at| policy::status_codes(&at, true, problems)),
+        attempts: attempts.and_then(|attempts| u32::try_from(attempts).ok()),
+        backoff: fields.get("backoff").and_then(|at| values::duration(&at, problems)),
+    })
 }

@@ -12,6 +12,8 @@ use crate::mesh::{Object, TargetPort};
 use crate::names::{Namespace, Protocol};
 use crate::resource::{LoadBalancer, MtlsMode, PathMatch, ValueMatch};
 
+mod policy;
+
 fn read_as(text: &str, unknown_kinds: UnknownKinds) -> Parsed {
     let default_namespace: Namespace = "shop".parse().expect("a name");
     let document = Document { source: "rules.yaml".to_owned(), text: text.to_owned() };
@@ -54,7 +56,7 @@ fn routes_are_resolved() {
     assert_eq!(first.matches[0].headers[0].name, "x-team");
     assert_eq!(first.matches[0].headers[0].value, ValueMatch::Exact("a".to_owned()));
     assert_eq!(first.request_timeout, Some(None));
-    assert_eq!(first.backend_request_timeout, Some(Duration::from_secs(5)));
+    assert_eq!(first.backend_request_timeout, Some(Some(Duration::from_secs(5))));
     let weights: Vec<u32> = first.backends.iter().map(|b| b.weight).collect();
     assert_eq!(weights, [1, 0]);
     assert_eq!(first.backends[1].service.to_string(), "other/v2");
@@ -136,7 +138,8 @@ fn defaults_are_written_out_and_what_is_off_is_not() {
         json!({
             "targetRefs": [{"group": "", "kind": "Service", "name": "a"}],
             "timeouts": {"connect": "1s"},
-            "loadBalancer": {"algorithm": "least-request"},
+            "loadBalancer": {"algorithm": "least-request", "locality": "off"},
+            "mode": "Enforce",
         })
     );
     assert_eq!(

@@ -211,6 +211,78 @@ pub(super) fn show_percent(ppm: u32) -> String {
     }
 }
 
+/// A share in whole percent, from `least` to 100, in parts per million.
+pub(super) fn whole_percent(at: &At<'_>, problems: &mut Problems<'_>, least: u64) -> Option<u32> {
+    let percent = whole(at, problems, codes::BAD_NUMBER, least, 100)?;
+    u32::try_from(percent * 10_000).ok()
+}
+
+/// A number from `least` to `most` with a fraction, in thousandths.
+pub(super) fn thousandths(
+    at: &At<'_>,
+    problems: &mut Problems<'_>,
+    least: f64,
+    most: f64,
+) -> Option<u32> {
+    let number = match &at.node().value {
+        Value::Plain(text) => match scalar::resolve(text) {
+            Scalar::Int(_) | Scalar::Float(_) => text.parse::<f64>().ok(),
+            _ => None,
+        },
+        _ => None,
+    };
+    match number.filter(|number| (least..=most).contains(number)) {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
+        Some(number) => Some((number * 1_000.0).round() as u32),
+        None => {
+            let message = format!("expected a number from {least} to {most}, found {}", at.found());
+            at.error_with(problems, codes::BAD_NUMBER, message, "write it like `1.9`");
+            None
+        }
+    }
+}
+
+/// A size of up to 1 MiB: a whole number of `KiB` or `MiB`.
+pub(super) fn size(at: &At<'_>, problems: &mut Problems<'_>) -> Option<u32> {
+    let parsed = match &at.node().value {
+        Value::Plain(text) | Value::Text(text) => parse_size(text),
+        _ => None,
+    };
+    if parsed.is_none() {
+        let message =
+            format!("expected a size such as `64KiB`, up to `1MiB`, found {}", at.found());
+        at.error(problems, codes::BAD_SIZE, message);
+    }
+    parsed
+}
+
+fn parse_size(text: &str) -> Option<u32> {
+    let units = [("KiB", 1_u64 << 10), ("MiB", 1 << 20)];
+    let (number, unit) =
+        units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))?;
+    let bytes = scalar::whole(number)?.checked_mul(unit)?;
+    u32::try_from(bytes).ok().filter(|bytes| *bytes <= 1 << 20)
+}
+
+/// A size as rules write it, which is whole.
+pub(super) fn show_size(bytes: u32) -> String {
+    match bytes {
+        0 => "0KiB".to_owned(),
+        bytes if bytes.is_multiple_of(1 << 20) => format!("{}MiB", bytes >> 20),
+        bytes => format!("{}KiB", bytes >> 10),
+    }
+}
+
+/// A field that is either `true` or not there.
+pub(super) fn set(at: &At<'_>, problems: &mut Problems<'_>) -> Option<()> {
+    let plain = is_true(at);
+    if !plain {
+        let message = format!("expected `true`, found {}", at.found());
+        at.error_with(problems, codes::WRONG_TYPE, message, "leave the field out for no");
+    }
+    plain.then_some(())
+}
+
 /// A regular expression that compiles, matched as a whole later. It comes back as written.
 pub(super) fn regex(at: &At<'_>, problems: &mut Problems<'_>) -> Option<String> {
     let text = at.text(problems)?;
@@ -246,13 +318,17 @@ fn last_line(text: &str) -> String {
 /// The name of a header field: a token (RFC 9110 §5.1), in lower case.
 pub(super) fn header_name(at: &At<'_>, problems: &mut Problems<'_>) -> Option<String> {
     let text = at.bounded_text(problems, 1, 256)?;
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if text.bytes().all(token) {
+    if text.bytes().all(is_token) {
         return Some(text.to_ascii_lowercase());
     }
     let message = format!("{} is not a header name: it must be a token (RFC 9110)", quoted(text));
     at.error(problems, codes::BAD_HEADER, message);
     None
+}
+
+/// Whether a token may have it (RFC 9110 §5.6.2).
+pub(super) fn is_token(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
 }
 
 /// The value of a header field to send: visible characters, spaces and tabs inside.

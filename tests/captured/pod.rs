@@ -125,6 +125,7 @@ impl World {
             proxy: format!("shop/{account}-0").parse().expect("a name"),
             identity,
             services: Vec::new(),
+            zone: String::new(),
             mtls: MtlsMode::Strict,
             ports: ports.iter().map(inbound_port).collect(),
         };

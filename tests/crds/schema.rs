@@ -25,6 +25,8 @@ const KNOWN: &[&str] = &[
     "maxItems",
     "minimum",
     "maximum",
+    "minProperties",
+    "maxProperties",
     "format",
     "x-kubernetes-validations",
     "x-kubernetes-list-type",
@@ -39,13 +41,9 @@ fn check(schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
         (Some("object"), Value::Object(fields)) => object(words, fields, path, found),
         (Some("array"), Value::Array(items)) => array(schema, items, path, found),
         (Some("string"), Value::String(text)) => string(schema, text, path, found),
-        (Some("integer"), Value::Number(one)) if one.is_i64() => number(schema, one, path, found),
-        (Some("number"), Value::Number(one)) => number(schema, one, path, found),
-        (Some("boolean"), Value::Bool(_)) => {
-            if schema["enum"].as_array().is_some_and(|words| !words.contains(value)) {
-                found.push(format!("{path}: {value}"));
-            }
-        }
+        (Some("integer"), Value::Number(it)) if it.is_i64() => number(schema, it, path, found),
+        (Some("number"), Value::Number(it)) => number(schema, it, path, found),
+        (Some("boolean"), Value::Bool(_)) => word(schema, value, path, found),
         (kind, _) => found.push(format!("{path}: expected {kind:?}")),
     }
 }
@@ -63,6 +61,13 @@ fn object(
             found.push(format!("{path}: `{name}` is missing"));
         }
     }
+    let bound = |word: &str| schema.get(word).and_then(Value::as_u64);
+    let count = fields.len() as u64;
+    if bound("minProperties").is_some_and(|least| count < least)
+        || bound("maxProperties").is_some_and(|most| count > most)
+    {
+        found.push(format!("{path}: {count} fields"));
+    }
     for (name, value) in fields {
         let path = format!("{path}.{name}");
         match properties.get(name) {
@@ -72,31 +77,38 @@ fn object(
     }
 }
 
+fn number(schema: &Value, number: &Number, path: &str, found: &mut Vec<String>) {
+    let number = number.as_f64().expect("a number");
+    let few = schema["minimum"].as_f64().is_some_and(|least| number < least);
+    if few || schema["maximum"].as_f64().is_some_and(|most| number > most) {
+        found.push(format!("{path}: {number} is out of range"));
+    }
+}
+
+fn word(schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
+    let words = schema["enum"].as_array();
+    if words.is_some_and(|words| !words.contains(value)) {
+        found.push(format!("{path}: `{value}` is no word of it"));
+    }
+}
+
 fn array(schema: &Value, items: &[Value], path: &str, found: &mut Vec<String>) {
     let bound = |word: &str| schema[word].as_u64().map(|it| usize::try_from(it).expect("small"));
     let few = bound("minItems").is_some_and(|least| items.len() < least);
     if few || bound("maxItems").is_some_and(|most| items.len() > most) {
         found.push(format!("{path}: {} items", items.len()));
     }
+    let is_set = schema["x-kubernetes-list-type"] == "set";
     for (index, item) in items.iter().enumerate() {
+        if is_set && items[..index].contains(item) {
+            found.push(format!("{path}: `{item}` stands twice"));
+        }
         check(&schema["items"], item, &format!("{path}[{index}]"), found);
     }
 }
 
-fn number(schema: &Value, number: &Number, path: &str, found: &mut Vec<String>) {
-    let number = number.as_f64().expect("finite");
-    let bound = |word: &str| schema[word].as_f64();
-    let small = bound("minimum").is_some_and(|least| number < least);
-    if small || bound("maximum").is_some_and(|most| number > most) {
-        found.push(format!("{path}: {number}"));
-    }
-}
-
 fn string(schema: &Value, text: &str, path: &str, found: &mut Vec<String>) {
-    let words = schema["enum"].as_array();
-    if words.is_some_and(|words| words.iter().all(|word| word != text)) {
-        found.push(format!("{path}: `{text}` is no word of it"));
-    }
+    word(schema, &text.into(), path, found);
     let shortest = schema["minLength"].as_u64();
     if shortest.is_some_and(|shortest| (text.chars().count() as u64) < shortest) {
         found.push(format!("{path}: `{text}` is too short"));

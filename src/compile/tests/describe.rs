@@ -49,14 +49,28 @@ fn each_setting_says_which_policy_made_it() {
     let view = describe(&mesh, &name(REVIEWS), None).expect("a service").policy;
     assert_eq!(view.in_force.map(|it| it.to_string()).as_deref(), Some("TrafficPolicy/default/b"));
     assert_eq!(view.waiting.len(), 1);
-    let values: Vec<_> =
-        view.values.iter().map(|it| (it.field, it.value.as_str(), it.source.is_some())).collect();
-    let expected = [
-        ("timeouts.connect", "1s", false),
-        ("timeouts.request", "90s", true),
-        ("timeouts.idle", "5m", false),
-        ("timeouts.idle (tcp)", "1h", false),
-        ("loadBalancer.algorithm", "least-request", false),
+    let made: Vec<_> = view.values.iter().filter(|it| it.source.is_some()).collect();
+    let [request] = made.as_slice() else { panic!("{made:?}") };
+    assert_eq!((request.field, request.value.as_str()), ("timeouts.request", "90s"));
+    let value = |field| {
+        let value = view.values.iter().find(|it| it.field == field);
+        value.map(|it| it.value.as_str())
+    };
+    let defaults = [
+        ("circuitBreaker.maxRequests", "none"),
+        ("outlierDetection.consecutiveErrors", "none"),
+        ("outlierDetection.panicThreshold", "50%"),
+        ("mode", "Enforce"),
+        ("retry.attempts", "1"),
+        ("retry.on", "connect-failure, refused-stream"),
+        ("retry.budget", "none"),
+        ("timeouts.connect", "1s"),
+        ("timeouts.idle", "5m"),
+        ("timeouts.idle (tcp)", "1h"),
+        ("loadBalancer.algorithm", "least-request"),
+        ("healthCheck", "none"),
     ];
-    assert_eq!(values, expected);
+    for (field, default) in defaults {
+        assert_eq!(value(field), Some(default), "{field}");
+    }
 }

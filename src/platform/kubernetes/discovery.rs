@@ -1,6 +1,6 @@
 //! Discovery: what the API server knows, as changes of the mesh, in one stream.
 //!
-//! In go watches of Services, EndpointSlices, Pods, routes and our own kinds; out come a first
+//! In go watches of Services, EndpointSlices, Pods, Nodes, routes and our own kinds; out come a first
 //! complete state and then, in the order told, what became different. Only what a mesh reads is
 //! kept, from the moment it is parsed. Nothing is forgotten because something failed: an object
 //! goes when it is told to be deleted, or when a complete list lacks it; and where a list lacks more
@@ -24,6 +24,7 @@ use crate::names::TrustDomain;
 
 mod ledger;
 mod meta;
+mod node;
 mod object;
 mod pod;
 mod slice;
@@ -117,6 +118,16 @@ fn watch_all(
         read: slice::EndpointSlice::read,
         update: |id, slice| Update::Mesh(Change::Slice(id, slice)),
     });
+    starts.spawn(Watch {
+        kind: "Node",
+        api: Api::<node::Node>::all(client.clone()),
+        config: config(),
+        defined: None,
+        read: node::Node::read,
+        update: |name, zone| {
+            Update::Mesh(Change::Node(name, zone.map(|it: Arc<String>| it.as_str().into())))
+        },
+    });
     for kind in ObjectKind::ALL {
         let resource = resource(kind);
         starts.spawn(Watch {
@@ -128,7 +139,7 @@ fn watch_all(
             update: Update::Object,
         });
     }
-    2 + ObjectKind::ALL.len()
+    3 + ObjectKind::ALL.len()
 }
 
 struct Start<'a> {

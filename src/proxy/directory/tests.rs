@@ -11,6 +11,7 @@ use crate::resource::{
 };
 
 mod addresses;
+mod holding;
 mod hosts;
 
 const QUICK: Limits =
@@ -73,6 +74,7 @@ fn workload() -> Workload {
         proxy: "shop/web-0".parse().unwrap(),
         identity: identity("web"),
         services: Vec::new(),
+        zone: String::new(),
         mtls: MtlsMode::Strict,
         ports: Vec::new(),
     }

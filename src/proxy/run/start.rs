@@ -281,6 +281,7 @@ fn bare_workload(place: &Place, identity: Identity) -> Workload {
         proxy: place.proxy.clone(),
         identity,
         services: Vec::new(),
+        zone: String::new(),
         mtls: MtlsMode::Strict,
         ports: Vec::new(),
     }

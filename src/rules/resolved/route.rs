@@ -1,11 +1,9 @@
 //! The `spec` of an `HTTPRoute`, every reference with its kind and namespace, every match with its type.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value as Json, json};
 
 use super::put;
-use crate::mesh::{BackendRef, HttpRoute, Parent, RouteMatch, RouteRule};
+use crate::mesh::{BackendRef, HttpRoute, Parent, RouteMatch, RouteRetry, RouteRule};
 use crate::names::ServiceName;
 use crate::resource::{
     Field, FieldMatch, HeaderEdit, PathEdit, PathMatch, Redirect, Rewrite, ValueMatch,
@@ -60,10 +58,31 @@ fn rule(index: usize, rule: &RouteRule) -> Json {
     if let Some(request) = rule.request_timeout {
         put(&mut timeouts, "request", show(request.unwrap_or_default()));
     }
-    let one = rule.backend_request_timeout.unwrap_or(Duration::ZERO);
-    put(&mut timeouts, "backendRequest", show(one));
-    put(&mut fields, "timeouts", timeouts);
+    if let Some(one) = rule.backend_request_timeout {
+        put(&mut timeouts, "backendRequest", show(one.unwrap_or_default()));
+    }
+    if !timeouts.is_empty() {
+        put(&mut fields, "timeouts", timeouts);
+    }
+    if let Some(retry) = &rule.retry {
+        put(&mut fields, "retry", self::retry(retry));
+    }
     Json::Object(fields)
+}
+
+/// Left out the service's policy holds.
+fn retry(retry: &RouteRetry) -> Map<String, Json> {
+    let mut fields = Map::new();
+    if let Some(codes) = &retry.codes {
+        put(&mut fields, "codes", codes.clone());
+    }
+    if let Some(attempts) = retry.attempts {
+        put(&mut fields, "attempts", attempts);
+    }
+    if let Some(backoff) = retry.backoff {
+        put(&mut fields, "backoff", show(backoff));
+    }
+    fields
 }
 
 fn backend(backend: &BackendRef) -> Json {

@@ -40,6 +40,8 @@ pub(super) struct WireRetry {
     max_body: u32,
     #[prost(uint64, optional, tag = "10")]
     hedge_after_us: Option<u64>,
+    #[prost(uint64, tag = "11")]
+    backoff_floor_us: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -66,6 +68,7 @@ pub(super) fn encode(retry: &Retry) -> Option<WireRetry> {
         budget,
         max_body: retry.max_body,
         hedge_after_us: retry.hedge_after.map(field::micros),
+        backoff_floor_us: field::micros(retry.backoff_floor),
     })
 }
 
@@ -106,6 +109,7 @@ fn decode_fields(wire: WireRetry) -> Result<Retry, DecodeError> {
             base: Duration::from_micros(wire.backoff_base_us),
             max: Duration::from_micros(wire.backoff_max_us),
         },
+        backoff_floor: Duration::from_micros(wire.backoff_floor_us),
         budget: budget.transpose()?,
         max_body: field::within("max_body", wire.max_body, 0, BODY_BYTES)?,
         hedge_after: hedge_after.transpose()?,

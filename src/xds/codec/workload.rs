@@ -17,6 +17,9 @@ struct Wire {
     mtls: u32,
     #[prost(message, repeated, tag = "5")]
     ports: Vec<WirePort>,
+    /// Old proxies treat all zones alike, which is less and not wrong.
+    #[prost(string, tag = "6")]
+    zone: String,
     #[prost(uint32, tag = "15")]
     requires: u32,
 }
@@ -43,6 +46,7 @@ pub(super) fn encode(workload: &Workload) -> Vec<u8> {
         services: workload.services.iter().map(ToString::to_string).collect(),
         mtls: field::mtls::encode(workload.mtls),
         ports: ports.collect(),
+        zone: workload.zone.clone(),
         requires: 0,
     };
     wire.encode_to_vec()
@@ -64,6 +68,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Workload, DecodeError> {
         identity: field::parse("identity", &wire.identity)?,
         services: field::each("services", wire.services, |name| field::parse("", &name))?,
         mtls: field::mtls::decode("mtls", wire.mtls)?,
+        zone: field::text("zone", wire.zone)?,
         ports,
     })
 }

@@ -6,8 +6,10 @@
 use serde_json::{Map, Value, json};
 
 mod fault;
+mod policy;
 
 pub(super) use fault::fault_policy;
+pub(super) use policy::traffic_policy;
 
 /// A DNS-1123 label, as services are called.
 const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
@@ -43,27 +45,6 @@ fn target_refs(several: &str) -> Value {
             "a target stands twice; keep one of the two",
         ),
     )
-}
-
-pub(super) fn traffic_policy() -> Value {
-    let limit = |what: &str| duration(what, "1ms", "99999h");
-    let timeouts = json!({
-        "connect": limit("TCP connect and TLS handshake together. Default 1s."),
-        "request": limit("A whole request, where no route says otherwise. Default none."),
-        "idle": limit("Idle connections of HTTP (default 5m), silent ones of other protocols (default 1h)."),
-    });
-    let algorithms = ["least-request", "round-robin", "random"];
-    let balancer = json!({
-        "algorithm": words("How an endpoint is chosen. Default `least-request`.", &algorithms),
-    });
-    let spec = json!({
-        "targetRefs": target_refs("Of several policies about one service the oldest holds."),
-        "timeouts": object("How long callers wait.", timeouts, &[]),
-        "loadBalancer": object("How calls are spread over the endpoints.", balancer, &[]),
-    });
-    let spec =
-        object("What is wanted. Whatever is left out keeps its default.", spec, &["targetRefs"]);
-    root("How callers treat a service.", &spec, &["spec"])
 }
 
 pub(super) fn mesh_config() -> Value {
@@ -166,5 +147,12 @@ fn rule(rule: &str, message: &str) -> Value {
 /// `schema` and one rule in CEL.
 fn with(mut schema: Value, rule: &Value) -> Value {
     schema["x-kubernetes-validations"] = json!([rule]);
+    schema
+}
+
+/// `schema` and several rules in CEL, each with its message.
+fn when(mut schema: Value, rules: &[(&str, &str)]) -> Value {
+    let rules: Vec<Value> = rules.iter().map(|(cel, message)| rule(cel, message)).collect();
+    schema["x-kubernetes-validations"] = json!(rules);
     schema
 }

@@ -37,6 +37,7 @@ meta::partial!(Pod, "", "v1", "Pod", "pods");
 #[serde(rename_all = "camelCase", default)]
 struct Spec {
     service_account_name: Option<String>,
+    node_name: Option<String>,
     host_network: Option<bool>,
     init_containers: Vec<Container>,
     containers: Vec<Container>,
@@ -104,6 +105,7 @@ impl Pod {
             ports: ports(&spec, &metadata),
             sidecar: spec.init_containers.iter().any(|it| it.name == sidecar::SIDECAR_CONTAINER),
             ready: false,
+            node: spec.node_name.as_deref().filter(|name| !name.is_empty()).map(shared),
             labels: labels.iter().map(|(key, value)| (shared(key), shared(value))).collect(),
         };
         Some((proxy, Some(workload)))

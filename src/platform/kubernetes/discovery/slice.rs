@@ -40,6 +40,7 @@ struct Endpoint {
     #[serde(default)]
     conditions: Conditions,
     target_ref: Option<Target>,
+    zone: Option<String>,
 }
 
 /// What is not said counts as the API's reference has it.
@@ -100,7 +101,8 @@ fn endpoint(slice: &SliceName, endpoint: Endpoint) -> Option<SliceEndpoint> {
         (false, true) => Readiness::Draining,
         (false, false) => Readiness::NotReady,
     };
-    Some(SliceEndpoint { addresses, readiness, pod: pod(slice, endpoint.target_ref) })
+    let zone = endpoint.zone.filter(|zone| !zone.is_empty()).map(Into::into);
+    Some(SliceEndpoint { addresses, readiness, pod: pod(slice, endpoint.target_ref), zone })
 }
 
 /// The pod that an endpoint names; one of another namespace is none of a service's, so that there

@@ -10,8 +10,9 @@ use super::annotations::Wishes;
 use super::edit::escaped;
 use super::selectors::SYSTEM_NAMESPACES;
 use super::{Decision, Origin, Refusal, Settings, Skip, Warning};
+use crate::mesh::endpoint_weight;
 use crate::names::sidecar;
-use crate::rules::{nearest, quoted};
+use crate::rules::{alternatives, nearest, quoted};
 
 /// Ports of the sidecar that no application of its pod may listen on.
 const PORTS: &[u16] =
@@ -92,7 +93,7 @@ fn refused(at: impl Into<String>, message: String, help: impl Into<String>) -> R
 
 /// Whether somebody asks for a sidecar; true where the pod itself does.
 fn asked(labels: &Map<String, Json>, origin: &Origin<'_>) -> Result<bool, Decision> {
-    let mistakes: Vec<_> = labels.keys().filter_map(|key| misspelt(key)).collect();
+    let mistakes: Vec<_> = labels.iter().filter_map(|(key, value)| mistaken(key, value)).collect();
     if !mistakes.is_empty() {
         return Err(Decision::Refused(mistakes));
     }
@@ -120,9 +121,17 @@ fn asked(labels: &Map<String, Json>, origin: &Origin<'_>) -> Result<bool, Decisi
     }
 }
 
-/// A label of ours that does not exist.
-fn misspelt(key: &str) -> Option<Refusal> {
+/// A label of ours that does not exist, or a weight that is none.
+fn mistaken(key: &str, value: &Json) -> Option<Refusal> {
     let name = key.strip_prefix(sidecar::PREFIX).filter(|_| key != sidecar::INJECT_LABEL)?;
+    let at = format!("/metadata/labels/{}", escaped(key));
+    if key == sidecar::WEIGHT_LABEL {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let message = format!("the label `{key}` is {}", quoted(&text));
+        let help = "it is a whole number from 1 to 100000, in quotes".to_owned();
+        let good = value.as_str().and_then(endpoint_weight).is_some();
+        return (!good).then_some(Refusal { at, mark: true, message, help });
+    }
     let known = super::annotations::KNOWN;
     let (message, help) = match known.contains(&name) {
         true => {
@@ -131,14 +140,13 @@ fn misspelt(key: &str) -> Option<Refusal> {
         }
         false => {
             let message = format!("there is no label {}", quoted(key));
-            let label = sidecar::INJECT_LABEL;
-            match nearest(key, [label]) {
+            let labels = [sidecar::INJECT_LABEL, sidecar::WEIGHT_LABEL];
+            match nearest(key, labels) {
                 Some(near) => (message, format!("did you mean `{near}`?")),
-                None => (message, format!("the only label is `{label}`")),
+                None => (message, format!("the labels are {}", alternatives(labels))),
             }
         }
     };
-    let at = format!("/metadata/labels/{}", escaped(key));
     Some(Refusal { at, mark: true, message, help })
 }
 

@@ -48,6 +48,7 @@ pub fn control_plane_rules() -> Vec<Rule> {
             READ,
             "which services and workloads there are",
         ),
+        all("", &["nodes"], &["list", "watch"], "which zone a workload runs in"),
         all("discovery.k8s.io", &["endpointslices"], READ, "which endpoints a service has"),
         all(
             "meshctl.dev",

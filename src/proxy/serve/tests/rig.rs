@@ -148,6 +148,7 @@ pub(crate) fn worker(app: Option<SocketAddr>, listeners: Vec<SocketAddr>) -> Rc<
         proxy: "shop/web-0".parse().expect("valid"),
         identity,
         services: Vec::new(),
+        zone: String::new(),
         mtls: MtlsMode::Permissive,
         ports: Vec::new(),
     };

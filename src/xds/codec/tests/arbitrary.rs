@@ -77,11 +77,12 @@ fn workload() -> impl Strategy<Value = Workload> {
         let port = |(port, (protocol, mtls))| InboundPort { port, protocol, mtls };
         ports.into_iter().map(port).collect()
     });
-    (proxy, identity(), vec(service_name(), 0..3), mtls(), ports).prop_map(
-        |(proxy, identity, services, mtls, ports)| Workload {
+    (proxy, identity(), vec(service_name(), 0..3), mtls(), ports, "[a-z0-9-]{0,4}").prop_map(
+        |(proxy, identity, services, mtls, ports, zone)| Workload {
             proxy,
             identity,
             services,
+            zone,
             mtls,
             ports,
         },

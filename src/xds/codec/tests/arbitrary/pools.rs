@@ -175,18 +175,27 @@ fn retry_on() -> impl Strategy<Value = RetryOn> {
 
 pub(super) fn retry() -> impl Strategy<Value = Retry> {
     let codes = (btree_set(200..=599_u16, 0..4), btree_set(1..=16_u32, 0..4));
-    let backoff = (duration(), duration()).prop_map(|(base, max)| RetryBackoff { base, max });
+    let backoff = (duration(), duration(), duration())
+        .prop_map(|(base, max, floor)| (RetryBackoff { base, max }, floor));
     let budget =
         (ppm(), any::<u32>()).prop_map(|(ppm, min_per_second)| RetryBudget { ppm, min_per_second });
     let bounds = (option::of(budget), 0..=1_u32 << 20, option::of(period()));
     let retry = (0..=100_u32, retry_on(), codes, any::<bool>(), backoff, bounds).prop_map(
-        |(attempts, on, codes, any_method, backoff, (budget, max_body, hedge_after))| Retry {
+        |(
+            attempts,
+            on,
+            codes,
+            any_method,
+            (backoff, backoff_floor),
+            (budget, max_body, hedge_after),
+        )| Retry {
             attempts,
             on,
             status_codes: codes.0.into_iter().collect(),
             grpc_codes: codes.1.into_iter().collect(),
             any_method,
             backoff,
+            backoff_floor,
             budget,
             max_body,
             hedge_after,
