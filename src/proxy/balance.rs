@@ -20,7 +20,7 @@ mod shares;
 mod tests;
 mod tier;
 
-pub use affinity::Affinity;
+pub use affinity::{Affinity, Bond};
 pub(in crate::proxy) use choice::{Choice, Terms};
 pub use hash::of as hash_of;
 pub use latency::{Latency, Worth};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::names::{RuleId, ServiceName};
-use crate::proxy::balance::{self, Affinity, Wish};
+use crate::proxy::balance::{self, Bond, Wish};
 use crate::proxy::circuit::Circuit;
 use crate::proxy::cluster::{Cluster, Endpoint};
 use crate::proxy::fault::{self, Injected};
@@ -127,7 +127,7 @@ pub struct Decision {
     /// Who can answer.
     pub pool: Endpoints,
     /// What keeps the client at its endpoint.
-    pub affinity: Affinity,
+    pub affinity: Bond,
     /// What is put in on purpose before the request is sent.
     pub fault: Option<Box<Injected>>,
 }
@@ -167,7 +167,7 @@ impl Decision {
     pub fn response_edits(&self) -> ResponseEdits<'_> {
         let rule = self.rule.as_ref().map(|rule| &rule.response_headers);
         let backend = self.backend().map(|backend| &backend.response_headers);
-        [backend, rule, self.affinity.cookie.as_deref()]
+        [backend, rule, self.affinity.as_ref().and_then(|bond| bond.cookie.as_ref())]
     }
 
     /// What an endpoint is asked for instead of `path`: what the backend says, else the rule.
@@ -201,7 +201,7 @@ impl Decision {
     /// Chooses an endpoint, another than those of `avoid` (by id) where there is one. Each call is a
     /// choice of its own: the caller keeps what it got.
     pub fn pick(&self, avoid: &[u64]) -> Option<Arc<Endpoint>> {
-        self.pool.pick(&Wish { avoid, hash: self.affinity.hash })
+        self.pool.pick(&Wish { avoid, hash: self.affinity.as_ref().map(|bond| bond.hash) })
     }
 
     /// A refusal in the name of the rule that decided, or of the fault policy.

@@ -8,7 +8,7 @@
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::proxy::decide::ResponseEdits;
+use crate::proxy::decide::Decision;
 use crate::proxy::forward::Client;
 use crate::proxy::h1::{Framing, head_end, write};
 use crate::proxy::pool::Upstream;
@@ -30,8 +30,8 @@ pub struct Terms<'a> {
     pub keep_alive: bool,
     /// The client asked for another protocol.
     pub upgrade: bool,
-    /// Edits of the answer's header.
-    pub edits: ResponseEdits<'a>,
+    /// Who answers; edits the answer's header.
+    pub decision: &'a Decision,
     /// Answers that these could repeat are held back.
     pub held: Option<&'a Tries<'a>>,
 }
@@ -256,7 +256,7 @@ impl<'a> Exchange<'a> {
         // Interim answers are for those who know them (RFC 9110 §15.2).
         if !self.interim || self.terms.http11 {
             let plan = write::ResponsePlan {
-                edits: self.terms.edits,
+                edits: self.terms.decision.response_edits(),
                 framing,
                 http11: self.terms.http11,
                 keep_alive: self.kept,

@@ -326,7 +326,7 @@ impl Forward<'_> {
             http11: outgoing.http11,
             keep_alive: outgoing.keep_alive,
             upgrade: outgoing.upgrade,
-            edits: plan.decision.response_edits(),
+            decision: plan.decision,
             held: Some(&plan.tries),
         };
         let mut exchange = Exchange::new(&mut outgoing.upload, upstream, client, terms);

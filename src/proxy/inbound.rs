@@ -18,7 +18,6 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::certs::tls::{self, peer_identity};
 use crate::names::{Identity, Protocol};
-use crate::proxy::balance::Affinity;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::connect::{Alpn, tls_reason};
 use crate::proxy::decide::{Decision, Endpoints, Refusal};
@@ -54,7 +53,7 @@ pub fn decide(worker: &Worker, caller: &Caller) -> Result<Decision, Refusal> {
         rule: None,
         backend: 0,
         pool: Endpoints::App(Arc::clone(app)),
-        affinity: Affinity::default(),
+        affinity: None,
         fault: None,
     })
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::names::{Namespace, Protocol, ServiceName};
-use crate::proxy::balance::Affinity;
+use crate::proxy::balance::{Affinity, Bond};
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::decide::{Decision, Endpoints, Refusal};
 use crate::proxy::detect::{self, Kind};
@@ -263,7 +263,7 @@ pub fn protocol(worker: &Worker, called: &Called) -> Protocol {
 fn in_mesh(
     table: &ServiceTable,
     rule: &Arc<Rule>,
-    affinity: impl FnOnce(&LoadBalancer) -> Affinity,
+    affinity: impl FnOnce(&LoadBalancer) -> Bond,
 ) -> Result<Decision, Refusal> {
     let refuse = |reason: Reason| Refusal { rule: Some(rule.id.clone()), ..reason.into() };
     let backend = rule.choose(fastrand::u64(..)).ok_or_else(|| refuse(Reason::NoBackend))?;
@@ -308,7 +308,7 @@ fn beyond(worker: &Worker, destination: &str, endpoints: Arc<[Arc<Endpoint>]>) -
         rule: None,
         backend: 0,
         pool: Endpoints::Outside(endpoints),
-        affinity: Affinity::default(),
+        affinity: None,
         fault: None,
     }
 }
@@ -326,7 +326,7 @@ fn host(worker: &Worker, cell: &HostCell, endpoint: &Arc<Endpoint>) -> Result<De
         rule: None,
         backend: 0,
         pool: Endpoints::Host(Arc::clone(endpoint)),
-        affinity: Affinity::default(),
+        affinity: None,
         fault: None,
     })
 }

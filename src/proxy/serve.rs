@@ -234,22 +234,22 @@ impl Connection {
             },
         };
         match decision {
-            Ok(decision) => self.forward(decision, started).await,
+            Ok(decision) => self.forward(&decision, started).await,
             Err(refusal) => Box::pin(self.refuse(refusal, started)).await,
         }
     }
 
-    async fn forward(&mut self, decision: Decision, started: Instant) -> Next {
-        let (mut outgoing, trace) = self.prepare(&decision);
+    async fn forward(&mut self, decision: &Decision, started: Instant) -> Next {
+        let (mut outgoing, trace) = self.prepare(decision);
         let failed = match decision.fault {
             None => None,
-            Some(_) => Box::pin(self.fault(&decision)).await,
+            Some(_) => Box::pin(self.fault(decision)).await,
         };
         let sent = match failed {
-            None => forward::send(&self.worker, &mut self.client, &decision, &mut outgoing).await,
+            None => forward::send(&self.worker, &mut self.client, decision, &mut outgoing).await,
             Some(failure) => Sent { result: Err(failure), tunnel: None },
         };
-        let next = self.settle(&decision, &outgoing, sent, (trace, started)).await;
+        let next = self.settle(decision, &outgoing, sent, (trace, started)).await;
         self.upload_room = outgoing.upload.into_room();
         next
     }

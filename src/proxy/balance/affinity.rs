@@ -11,53 +11,58 @@ use crate::resource::{Algorithm, Field, HashCookie, HashOn, HeaderEdit, LoadBala
 #[cfg(test)]
 mod tests;
 
-/// See the head of this file; nothing but where the algorithm is a consistent one.
-#[derive(Debug, Clone, Default)]
+/// See the head of this file.
+#[derive(Debug, Clone)]
 pub struct Affinity {
-    /// The hash that leads to the endpoint; `None` is at random.
-    pub hash: Option<u64>,
+    /// The hash that leads to the endpoint.
+    pub hash: u64,
     /// The `set-cookie` that the answer carries, where the request had no such cookie.
-    pub cookie: Option<Box<HeaderEdit>>,
+    pub cookie: Option<HeaderEdit>,
 }
+
+/// What a decision carries of it: nothing but where the algorithm is a consistent one and there is
+/// something to hash.
+pub type Bond = Option<Box<Affinity>>;
 
 impl Affinity {
     /// What `balancer` hashes of a request that `source` sends.
-    pub fn of(balancer: &LoadBalancer, head: &impl Head, source: &ProxyId) -> Self {
+    pub fn of(balancer: &LoadBalancer, head: &impl Head, source: &ProxyId) -> Bond {
         match balancer.algorithm {
-            Algorithm::RingHash | Algorithm::Maglev => {
-                let of = |bytes: &[u8]| Self { hash: Some(hash::of(bytes)), cookie: None };
-                match &balancer.hash_on {
-                    None | Some(HashOn::SourceIp) => Self::unread(balancer, source),
-                    Some(HashOn::Header(name)) => {
-                        head.header_joined(name).map(|value| of(&value)).unwrap_or_default()
-                    }
-                    Some(HashOn::Cookie(cookie)) => {
-                        let sent = head.header_joined("cookie");
-                        let own = sent.as_deref().and_then(|sent| value(sent, &cookie.name));
-                        own.map_or_else(|| Self::made(cookie), of)
-                    }
+            Algorithm::RingHash | Algorithm::Maglev => match &balancer.hash_on {
+                None | Some(HashOn::SourceIp) => Self::unread(balancer, source),
+                Some(HashOn::Header(name)) => {
+                    head.header_joined(name).map(|value| Self::by(hash::of(&value)))
                 }
-            }
-            _ => Self::default(),
+                Some(HashOn::Cookie(cookie)) => {
+                    let sent = head.header_joined("cookie");
+                    let own = sent.as_deref().and_then(|sent| value(sent, &cookie.name));
+                    Some(own.map_or_else(|| Self::made(cookie), |own| Self::by(hash::of(own))))
+                }
+            },
+            _ => None,
         }
     }
 
     /// What it hashes of bytes that are not read.
-    pub fn unread(balancer: &LoadBalancer, source: &ProxyId) -> Self {
+    pub fn unread(balancer: &LoadBalancer, source: &ProxyId) -> Bond {
         match (balancer.algorithm, &balancer.hash_on) {
             (Algorithm::RingHash | Algorithm::Maglev, None | Some(HashOn::SourceIp)) => {
                 let (namespace, name) = (source.namespace.as_str(), source.name.as_str());
                 let namespace = hash::of(namespace.as_bytes());
-                Self { hash: Some(hash::nth(namespace, hash::of(name.as_bytes()))), cookie: None }
+                Some(Self::by(hash::nth(namespace, hash::of(name.as_bytes()))))
             }
-            _ => Self::default(),
+            _ => None,
         }
     }
 
+    fn by(hash: u64) -> Box<Self> {
+        Box::new(Self { hash, cookie: None })
+    }
+
     /// A new cookie, and the hash that it will have when it comes back.
-    fn made(cookie: &HashCookie) -> Self {
+    fn made(cookie: &HashCookie) -> Box<Self> {
         let value = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
-        let hash = Some(hash::of(value.as_bytes()));
+        let hash = hash::of(value.as_bytes());
         let mut value = format!("{}={value}", cookie.name);
         if !cookie.path.is_empty() {
             value.push_str("; Path=");
@@ -69,7 +74,7 @@ impl Affinity {
         }
         value.push_str("; HttpOnly");
         let add = vec![Field { name: "set-cookie".into(), value }];
-        Self { hash, cookie: Some(Box::new(HeaderEdit { add, ..HeaderEdit::default() })) }
+        Box::new(Self { hash, cookie: Some(HeaderEdit { add, ..HeaderEdit::default() }) })
     }
 }
 

@@ -11,6 +11,8 @@ use crate::proxy::cluster::Cluster;
 use crate::proxy::cluster::tests::{cell, wire};
 use crate::resource::Algorithm;
 
+mod cookie;
+
 const CONSISTENT: [Algorithm; 2] = [Algorithm::RingHash, Algorithm::Maglev];
 
 fn cluster(algorithm: Algorithm, weights: &[u32]) -> Arc<Cluster> {

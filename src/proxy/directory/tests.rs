@@ -11,6 +11,7 @@ use crate::resource::{
 };
 
 mod addresses;
+mod holding;
 mod hosts;
 
 const QUICK: Limits =

@@ -6,7 +6,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::proxy::balance::Affinity;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::decide::{Decision, Endpoints};
 use crate::proxy::serve::tests::rig::{Rig, pair, read_until, run, soon};
@@ -70,7 +69,7 @@ fn the_only_endpoint_is_tried_once() {
             rule: None,
             backend: 0,
             pool: Endpoints::App(Arc::new(endpoint)),
-            affinity: Affinity::default(),
+            affinity: None,
             fault: None,
         };
         assert_eq!(soon(open(&worker, &decision)).await.err(), Some(Reason::ConnectTimeout));

@@ -15,12 +15,14 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use tokio::net::TcpListener;
 
 use crate::names::{Protocol, RuleId};
+use crate::proxy::clock;
 use crate::proxy::directory::{Loader, Lookup};
 use crate::proxy::h2::serve;
 use crate::proxy::outbound::Called;
 use crate::proxy::serve::Origin;
 use crate::proxy::serve::tests::rig::{pair, soon, worker};
 use crate::proxy::stream::{Side, Stream};
+use crate::proxy::vitals::Standing;
 use crate::proxy::worker::Worker;
 use crate::resource::{
     Algorithm, Backend, Cluster, ClusterPolicy, ClusterPort, Endpoint, HeaderEdit, Mesh,
@@ -194,7 +196,10 @@ async fn answer(
     respond.send_response(response, true).map(drop)
 }
 
-/// A retry policy: what a rule with all conditions says, without wait or bound.
+/// The longest wait before a repetition.
+const WAIT: Duration = Duration::from_millis(1);
+
+/// A retry policy: what a rule with all conditions says.
 pub(super) fn everything() -> Retry {
     Retry {
         attempts: 2,
@@ -206,7 +211,7 @@ pub(super) fn everything() -> Retry {
             reset: true,
         },
         grpc_codes: vec![14],
-        backoff: RetryBackoff::default(),
+        backoff: RetryBackoff { base: WAIT, max: WAIT },
         budget: Some(RetryBudget { ppm: 1_000_000, min_per_second: 100 }),
         ..Retry::DEFAULT
     }
@@ -262,6 +267,14 @@ impl Net {
             panic!("the service is there");
         };
         Self { worker, called: Called::Service(cell, 80), _loader: loader }
+    }
+
+    /// Whether the first application takes part.
+    pub(super) fn is_in(&self) -> bool {
+        let cluster = self.worker.shared.directory.cluster(&"shop/app".parse().unwrap());
+        let port = cluster.load().unwrap();
+        let endpoint = port.port(80).unwrap().endpoints.first().unwrap();
+        endpoint.vitals.standing(clock::now_ms()) != Standing::Out
     }
 
     /// A connection of the application.

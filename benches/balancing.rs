@@ -1,0 +1,139 @@
+//! One service with 5,000 endpoints: how long a choice takes for each algorithm, and how long an
+//! update in which one endpoint comes, goes or weighs another.
+//!
+//! Prints a table; it judges nothing. Apply alone is what the control thread does with a resource
+//! in hand, decode what it does with the bytes before.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use meshctl::names::Protocol;
+use meshctl::proxy::balance::{Wish, pick};
+use meshctl::proxy::cluster::ClusterCell;
+use meshctl::resource::{
+    Algorithm, Cluster, ClusterPolicy, ClusterPort, Endpoint, Locality, PortMapping, Resource,
+};
+use meshctl::xds::codec;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const ENDPOINTS: usize = 5_000;
+const PICKS: u64 = 2_000_000;
+const UPDATES: usize = 200;
+
+fn main() -> anyhow::Result<()> {
+    row(&["algorithm", "weights", "choice ns", "zone ns", "retry ns", "apply µs p50", "max"]);
+    row(&["---"; 7]);
+    for algorithm in Algorithm::ALL {
+        for weighted in [false, true] {
+            let [choice, zone, retry] = choices(algorithm, weighted)?;
+            let (p50, max) = updates(algorithm, weighted)?;
+            let weights = if weighted { "1 to 10" } else { "equal" };
+            let [choice, zone, retry, p50, max] =
+                [choice, zone, retry, p50, max].map(|value| format!("{value:.0}"));
+            row(&[algorithm.as_str(), weights, &choice, &zone, &retry, &p50, &max]);
+        }
+    }
+    decoding()
+}
+
+#[expect(clippy::print_stdout, reason = "this is what it is for")]
+fn row(cells: &[&str]) {
+    println!("| {} |", cells.join(" | "));
+}
+
+fn wire(algorithm: Algorithm, weighted: bool, numbers: impl Iterator<Item = usize>) -> Cluster {
+    let endpoint = |number: usize| {
+        Some(Endpoint {
+            workload: format!("checkout-7c9d8b6f5-{number:05}").parse().ok()?,
+            addresses: vec![format!("10.{}.{}.7", number / 250, number % 250).parse().ok()?],
+            ports: vec![PortMapping { service_port: 80, target_port: 8080 }],
+            identity: "spiffe://cluster.local/ns/shop/sa/checkout".parse().ok(),
+            version: "v1".into(),
+            weight: if weighted { 1 + number as u32 % 10 } else { 1 },
+            zone: format!("europe-{}", number % 3),
+        })
+    };
+    let mut policy = ClusterPolicy::default();
+    policy.load_balancer.algorithm = algorithm;
+    Cluster {
+        name: "shop/checkout".parse().expect("a constant name"),
+        ports: vec![ClusterPort { port: 80, protocol: Protocol::Http }],
+        policy,
+        endpoints: numbers.filter_map(endpoint).collect(),
+    }
+}
+
+/// Nanoseconds of a choice: plain, with zones, and of the second try.
+fn choices(algorithm: Algorithm, weighted: bool) -> anyhow::Result<[f64; 3]> {
+    let cell = ClusterCell::new("shop/checkout".parse()?);
+    let mut wire = wire(algorithm, weighted, 0..ENDPOINTS);
+    let mut rng = fastrand::Rng::with_seed(1);
+    let mut measure = |cell: &ClusterCell, tries: u32| -> anyhow::Result<f64> {
+        let cluster = cell.load().ok_or_else(|| anyhow::anyhow!("applied"))?;
+        let port = cluster.port(80).ok_or_else(|| anyhow::anyhow!("there is one"))?;
+        let mut tried = [0];
+        let begun = Instant::now();
+        for _ in 0..PICKS {
+            let avoid = tried.get(..tries as usize).unwrap_or_default();
+            let wish = Wish { avoid, hash: Some(rng.u64(..)) };
+            let found = black_box(pick(port, &wish, rng.u64(..)));
+            tried = [found.map_or(0, |endpoint| endpoint.id)];
+        }
+        Ok(begun.elapsed().as_nanos() as f64 / PICKS as f64)
+    };
+    cell.apply(&wire, "", 0)?;
+    let (plain, retry) = (measure(&cell, 0)?, measure(&cell, 1)?);
+    wire.policy.load_balancer.locality = Locality::Prefer;
+    cell.apply(&wire, "europe-1", 0)?;
+    Ok([plain, measure(&cell, 0)?, retry])
+}
+
+/// Microseconds of an update of one endpoint: median and longest.
+fn updates(algorithm: Algorithm, weighted: bool) -> anyhow::Result<(f64, f64)> {
+    let cell = ClusterCell::new("shop/checkout".parse()?);
+    let all = wire(algorithm, weighted, 0..ENDPOINTS);
+    cell.apply(&all, "", 0)?;
+    let mut times = Vec::new();
+    for round in 0..UPDATES {
+        // What comes from the wire shares no memory with what is known.
+        let victim = (round * 37) % ENDPOINTS;
+        let mut next = wire(algorithm, weighted, 0..ENDPOINTS);
+        match round % 4 {
+            0 => drop(next.endpoints.remove(victim)),
+            2 => next.endpoints.get_mut(victim).into_iter().for_each(|e| e.weight += 1),
+            _ => {}
+        }
+        let begun = Instant::now();
+        cell.apply(&next, "", 0)?;
+        times.push(begun.elapsed().as_secs_f64() * 1e6);
+    }
+    Ok(quantiles(&mut times))
+}
+
+/// Bytes to a resource, and back, as they are compared and kept.
+fn decoding() -> anyhow::Result<()> {
+    let cluster = wire(Algorithm::LeastRequest, false, 0..ENDPOINTS);
+    let encoded = codec::encode(&Resource::Cluster(cluster));
+    let (mut decode, mut encode) = (Vec::new(), Vec::new());
+    for _ in 0..UPDATES {
+        let begun = Instant::now();
+        let decoded = codec::decode(encoded.key.kind, &encoded.key.name, &encoded.body)?;
+        decode.push(begun.elapsed().as_secs_f64() * 1e6);
+        let begun = Instant::now();
+        black_box(codec::encode(&decoded));
+        encode.push(begun.elapsed().as_secs_f64() * 1e6);
+    }
+    for (what, times) in [("decode", &mut decode), ("encode", &mut encode)] {
+        let (p50, max) = quantiles(times);
+        row(&[what, &format!("{p50:.0} µs, at most {max:.0}")]);
+    }
+    Ok(())
+}
+
+fn quantiles(times: &mut [f64]) -> (f64, f64) {
+    times.sort_by(f64::total_cmp);
+    let at = |index: usize| times.get(index).copied().unwrap_or_default();
+    (at(times.len() / 2), at(times.len() - 1))
+}
