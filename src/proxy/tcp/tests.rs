@@ -6,7 +6,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::proxy::balance::Affinity;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::decide::{Decision, Endpoints};
 use crate::proxy::serve::tests::rig::{Rig, pair, read_until, run, soon};
