@@ -8,6 +8,10 @@
 //! Beside that way lies what feeds it, on a thread of its own: `directory` (the configuration, a
 //! cell per service), `control` (discovery and agent streams), `join`, `last_good`, `admin`,
 //! `command`, `ready`, `probes`; `run` ties all of it into one process.
+//!
+//! What goes on at a service is counted in its `circuit` (`budget`, `adaptive`), what its endpoints
+//! answer in their `vitals`; `ward` brings that before the machine in `ejection`, and `warden` looks
+//! at the time and asks endpoints how they are (`health`).
 
 pub mod adaptive;
 pub mod admin;
@@ -33,6 +37,7 @@ pub mod forward;
 pub mod h1;
 pub mod h2;
 pub mod head;
+pub mod health;
 pub mod inbound;
 pub mod join;
 pub mod last_good;
@@ -56,4 +61,5 @@ pub mod tries;
 pub mod view;
 pub mod vitals;
 pub mod ward;
+pub mod warden;
 pub mod worker;

@@ -18,6 +18,7 @@ use tonic_prost::ProstCodec;
 
 mod echo;
 pub(crate) mod raw;
+mod resilience;
 mod rig;
 
 use echo::Message;

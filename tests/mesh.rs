@@ -3,6 +3,7 @@
 mod faults;
 mod http1;
 mod neighbours;
+mod pools;
 mod resilience;
 mod routing;
 mod security;

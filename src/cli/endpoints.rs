@@ -22,7 +22,8 @@ mod tests;
 ///
 /// Each caller's proxy decides for itself which endpoints get requests, by what it has seen of
 /// them. Taking one out by hand holds in the proxies that were told, until the time is over, it is
-/// put back, or they end; proxies that connect or call the service later are not told.
+/// put back, or they end or have not called the service for ten minutes. Proxies that connect or
+/// call the service later are not told.
 #[derive(Debug, Args)]
 #[command(
     subcommand_required = true,

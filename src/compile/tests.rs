@@ -15,6 +15,7 @@ mod kubernetes;
 mod precedence;
 mod references;
 mod retry;
+mod zones;
 
 const REVIEWS: &str = "default/reviews";
 

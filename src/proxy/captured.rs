@@ -46,6 +46,11 @@ pub async fn serve_inbound(worker: Rc<Worker>, tcp: TcpStream) {
     inbound::serve(worker, tcp, Some(app)).await;
 }
 
+/// Whether an address is this machine's: only to those can a socket be bound.
+pub fn is_local(ip: IpAddr) -> bool {
+    std::net::UdpSocket::bind((ip, 0)).is_ok()
+}
+
 /// Where a redirected connection was going; `None` where it was not redirected.
 fn original(tcp: &TcpStream) -> Option<SocketAddr> {
     let local = plain(tcp.local_addr().ok()?);

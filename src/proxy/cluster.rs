@@ -163,25 +163,36 @@ impl Cluster {
 
     /// Whether anything learns from what tries come to.
     pub fn learns(&self) -> bool {
-        self.policy.outlier_detection.is_some()
-            || self.policy.load_balancer.algorithm == Algorithm::Ewma
+        self.policy.outlier_detection.is_some() || self.is_timed()
+    }
+
+    /// Whether it matters how long a try takes.
+    pub fn is_timed(&self) -> bool {
+        self.policy.load_balancer.algorithm == Algorithm::Ewma
             || self.policy.circuit_breaker.adaptive.is_some()
     }
 
-    /// A try at `endpoint`, begun at `began`, came to an end.
-    pub fn learn(&self, endpoint: &Endpoint, verdict: Verdict, began: Instant) {
+    /// A try at `endpoint`, begun at `began` where that matters, came to an end.
+    pub fn learn(&self, endpoint: &Endpoint, verdict: Verdict, began: Option<Instant>) {
+        if let Some(began) = began {
+            self.time(endpoint, verdict, began, Instant::now());
+        }
+        self.judge(endpoint, verdict);
+    }
+
+    fn time(&self, endpoint: &Endpoint, verdict: Verdict, began: Instant, now: Instant) {
+        let took = now.saturating_duration_since(began);
+        self.measure(verdict, took, now);
         if self.policy.load_balancer.algorithm == Algorithm::Ewma
             && let Some(worth) = Worth::of(verdict)
         {
-            let took = began.elapsed();
             // Who does not answer is not fast: it counts as if it had taken all the time it had.
             let took = match verdict {
                 Verdict::Failed(_) => took.max(self.policy.connect_timeout),
                 _ => took,
             };
-            endpoint.latency.observe(took.as_secs_f32() * 1000.0, worth, clock::now_ms());
+            endpoint.latency.observe(took.as_secs_f32() * 1000.0, worth, clock::ms(now));
         }
-        self.judge(endpoint, verdict, began);
     }
 
     /// The standing of an endpoint has changed, or time has passed while some warm up: what is

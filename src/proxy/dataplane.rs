@@ -150,6 +150,7 @@ impl DataPlane {
             own_pod: self.captured.inbound.map(|_| Arc::new(OwnPod::new(inbound))),
             server: shared.tls.server_config(&alpn, ClientAuth::Required),
         };
+        let own_pod = duties.own_pod.clone();
         let (phase, _) = watch::channel(Phase::Serving);
         let mut workers = Vec::new();
         let mut seats = Vec::new();
@@ -167,7 +168,7 @@ impl DataPlane {
         let listeners = self.listeners;
         let accept = move || acceptor::run(listeners, seats, phases);
         let acceptor = acceptor::thread("acceptor", accept)?;
-        Ok(Running { phase, workers, acceptor, load })
+        Ok(Running { phase, workers, acceptor, load, own_pod })
     }
 }
 
@@ -206,9 +207,15 @@ pub struct Running {
     workers: Vec<JoinHandle<()>>,
     acceptor: JoinHandle<()>,
     load: Vec<Arc<AtomicUsize>>,
+    own_pod: Option<Arc<OwnPod>>,
 }
 
 impl Running {
+    /// How calls of the own pod come in, where inbound is captured.
+    pub fn own_pod(&self) -> Option<Arc<OwnPod>> {
+        self.own_pod.clone()
+    }
+
     /// How many connections there are.
     pub fn connections(&self) -> usize {
         self.load.iter().map(|load| load.load(Ordering::Relaxed)).sum()

@@ -27,9 +27,11 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Flight {
     endpoint: Arc<Endpoint>,
-    /// The cluster that wants to hear the verdict, and when the try began; `None` where nothing
-    /// learns from it.
-    learner: Option<(Arc<Cluster>, Instant)>,
+    /// The cluster that wants to hear the verdict, and when the try began where that matters;
+    /// `None` where nothing learns from it.
+    learner: Option<(Arc<Cluster>, Option<Instant>)>,
+    /// When the head of an answer came that may go on for as long as its reader likes.
+    answered: Option<Instant>,
 }
 
 impl Flight {
@@ -38,16 +40,23 @@ impl Flight {
         endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
         let learner = match pool {
             Endpoints::Mesh(cluster, _) if cluster.learns() => {
-                Some((Arc::clone(cluster), Instant::now()))
+                Some((Arc::clone(cluster), cluster.is_timed().then(Instant::now)))
             }
             _ => None,
         };
-        Self { endpoint, learner }
+        Self { endpoint, learner, answered: None }
     }
 
     /// The endpoint.
     pub fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
+    }
+
+    /// The head of an answer has come: where answers are streams, as in HTTP/2, what follows says
+    /// nothing of how fast the endpoint is.
+    pub fn answered(&mut self) {
+        let timed = self.learner.as_ref().is_some_and(|(_, began)| began.is_some());
+        self.answered = timed.then(Instant::now);
     }
 
     /// Ends it.
@@ -58,7 +67,8 @@ impl Flight {
     /// Says what it came to, once, although it goes on: an opaque connection that was made.
     pub fn tell(&mut self, verdict: Verdict) {
         if let Some((cluster, began)) = self.learner.take() {
-            cluster.learn(&self.endpoint, verdict, began);
+            let after = self.answered.map(|answered| answered.elapsed()).unwrap_or_default();
+            cluster.learn(&self.endpoint, verdict, began.map(|began| began + after));
         }
     }
 }

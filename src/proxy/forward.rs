@@ -94,6 +94,11 @@ impl Outgoing {
         }
     }
 
+    /// Whether it may be out twice at once, as far as its form goes.
+    fn is_hedgeable(&self) -> bool {
+        self.framing.is_empty() && !self.upgrade
+    }
+
     /// Says the number of the try in the head.
     fn say(&mut self, number: u32) {
         let line = numbered(number);
@@ -137,6 +142,11 @@ impl Client {
         Self { side, slot, head, out, tried: None, attempts: 0 }
     }
 
+    /// Forgets the endpoints of the request before.
+    pub fn begin(&mut self) {
+        (self.tried, self.attempts) = (None, 0);
+    }
+
     /// Whether the client has closed; what it sends ahead is kept for the next request.
     pub fn is_gone(&mut self, cx: &mut Context<'_>) -> bool {
         while self.side.buffer.len() < MAX_AHEAD {
@@ -176,14 +186,14 @@ pub async fn send(
     decision: &Decision,
     outgoing: &mut Outgoing,
 ) -> Sent {
-    (client.tried, client.attempts) = (None, 0);
     let plan = Plan::new(decision, outgoing.idempotent, outgoing.attempt);
-    let permit = match plan.admit() {
+    let mut forward = Forward { worker, client, outgoing, plan, flight: None };
+    let permit = match forward.plan.admit() {
         Ok(permit) => permit,
         Err(reason) => return Sent::failed(reason),
     };
-    outgoing.keep(plan.tries.keeps(false));
-    let mut sent = Forward { worker, client, outgoing, plan, flight: None }.run().await;
+    forward.outgoing.keep(forward.plan.tries.keeps(false));
+    let mut sent = forward.run().await;
     if let Some(tunnel) = &mut sent.tunnel {
         // What follows an upgrade is still this request.
         tunnel.hold(permit);
@@ -216,7 +226,7 @@ struct Dropped {
 }
 
 impl Forward<'_> {
-    async fn run(mut self) -> Sent {
+    async fn run(&mut self) -> Sent {
         let Some(mut endpoint) = self.plan.decision.pick(&[]) else {
             return Sent::failed(Reason::NoEndpoints);
         };
@@ -276,7 +286,7 @@ impl Forward<'_> {
     async fn attempt(&mut self) -> Ended {
         let mut fresh = false;
         loop {
-            let mut upstream = match self.plan.tries.hedge_after(self.outgoing.framing.is_empty()) {
+            let mut upstream = match self.plan.tries.hedge_after(self.outgoing.is_hedgeable()) {
                 None => match self.acquire(fresh).await {
                     Ok(upstream) => upstream,
                     Err(reason) => return Ended::Over(Err(Failure::BeforeAnswer(reason)), None),

@@ -240,6 +240,22 @@ impl Connection {
     }
 
     async fn forward(&mut self, decision: &Decision, started: Instant) -> Next {
+        let (mut outgoing, trace) = self.prepare(decision);
+        let failed = match decision.fault {
+            None => None,
+            Some(_) => Box::pin(self.fault(decision)).await,
+        };
+        let sent = match failed {
+            None => forward::send(&self.worker, &mut self.client, decision, &mut outgoing).await,
+            Some(failure) => Sent { result: Err(failure), tunnel: None },
+        };
+        let next = self.settle(decision, &outgoing, sent, (trace, started)).await;
+        self.upload_room = outgoing.upload.into_room();
+        next
+    }
+
+    /// Writes the head that goes out, and takes the one that came in out of the buffer.
+    fn prepare(&mut self, decision: &Decision) -> (Outgoing, Trace) {
         let view = self.head.view(self.client.side.buffer.filled());
         let (server, caller) = match &self.origin {
             Origin::Inbound(caller) => (true, Some(caller)),
@@ -256,24 +272,17 @@ impl Connection {
         };
         let keep = self.may_stay();
         let room = std::mem::take(&mut self.upload_room);
-        let mut outgoing = Outgoing::new(&view, &plan, keep, room);
+        let outgoing = Outgoing::new(&view, &plan, keep, room);
         self.client.side.buffer.consume(self.head.length);
-        let failed = match decision.fault {
-            None => None,
-            Some(_) => Box::pin(self.fault(decision)).await,
-        };
-        let sent = match failed {
-            None => forward::send(&self.worker, &mut self.client, decision, &mut outgoing).await,
-            Some(failure) => Sent { result: Err(failure), tunnel: None },
-        };
-        self.settle(decision, outgoing, sent, (trace, started)).await
+        self.client.begin();
+        (outgoing, trace)
     }
 
     /// Ends a request: the proxy's own answer where there was none, counters, what comes next.
     async fn settle(
         &mut self,
         decision: &Decision,
-        outgoing: Outgoing,
+        outgoing: &Outgoing,
         sent: Sent,
         record: (Trace, Instant),
     ) -> Next {
@@ -295,7 +304,8 @@ impl Connection {
                 let keep = outgoing.keep_alive && outgoing.upload.is_complete();
                 match refusal.is_reset() {
                     true => Next::Abort,
-                    false => self.answer(&refusal, outgoing.is_head, keep).await,
+                    // Boxed: what is rare must not make every idle connection larger.
+                    false => Box::pin(self.answer(&refusal, outgoing.is_head, keep)).await,
                 }
             }
             Err(Failure::Client(Reason::ClientGone)) => {
@@ -304,14 +314,13 @@ impl Connection {
             }
             Err(Failure::Client(reason)) => {
                 outcome = Outcome { request_bytes, attempts, ..Outcome::own(reason) };
-                self.answer(&reason.into(), outgoing.is_head, false).await
+                Box::pin(self.answer(&reason.into(), outgoing.is_head, false)).await
             }
             Err(Failure::MidAnswer { status, reason }) => {
                 outcome = Outcome { status, reason: Some(reason), ..outcome };
                 if outgoing.http11 { Next::Close } else { Next::Abort }
             }
         };
-        self.upload_room = outgoing.upload.into_room();
         let endpoint = self.client.tried.as_deref();
         match &self.origin {
             Origin::Inbound(caller) => record::inbound(&self.worker, caller, &outcome, record),

@@ -35,7 +35,7 @@ pub struct Tries<'r> {
     retry: &'r Retry,
     idempotent: bool,
     nested: bool,
-    tried: SmallVec<[u64; 3]>,
+    tried: SmallVec<[u64; 2]>,
 }
 
 /// How a try ended, and what is left to go on with.

@@ -24,6 +24,7 @@ use crate::xds::codec::{self, Encoded};
 use super::directory::Directory;
 
 mod json;
+mod policy;
 mod pools;
 
 /// How a proxy is.

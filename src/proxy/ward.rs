@@ -69,8 +69,9 @@ impl Ward {
 
     /// Lets time pass; when there is something to do next.
     pub fn tick(&self, now: u64) -> Option<u64> {
-        self.with_cluster(|ejections, cluster| {
-            ejections.tick(&cluster.groups(), cluster.rules(), now)
+        self.with_cluster(|ejections, cluster| match cluster.rules() {
+            Rules { outliers: None, .. } if ejections.is_empty() => Vec::new(),
+            rules => ejections.tick(&cluster.groups(), rules, now),
         });
         let state = self.state.lock();
         let cluster = state.current.upgrade()?;
@@ -194,17 +195,20 @@ impl ClusterCell {
 }
 
 impl Cluster {
-    /// A try at `endpoint` came to an end: breaker and ejection are told, where they learn from it.
-    pub(super) fn judge(&self, endpoint: &Endpoint, verdict: Verdict, began: Instant) {
-        let now = Instant::now();
+    /// A try took so long: adaptive concurrency is told, where that says how busy the service is.
+    pub(super) fn measure(&self, verdict: Verdict, took: Duration, now: Instant) {
         if is_measured(verdict) {
-            self.circuit.sample(now.duration_since(began), now);
+            self.circuit.sample(took, now);
         }
+    }
+
+    /// A try at `endpoint` came to an end: who judges outliers is told.
+    pub(super) fn judge(&self, endpoint: &Endpoint, verdict: Verdict) {
         if let Some(outliers) = &self.policy.outlier_detection
             && let Some(sign) = Sign::of(verdict)
             && let Some(crossing) = endpoint.vitals.note(sign, outliers)
         {
-            self.ward.crossed(endpoint, crossing, verdict, clock::ms(now));
+            self.ward.crossed(endpoint, crossing, verdict, clock::now_ms());
         }
     }
 

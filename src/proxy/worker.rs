@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::certs::tls::Tls;
 use crate::names::{ProxyId, ServiceName};
-use crate::proxy::captured::OwnPod;
+use crate::proxy::captured::{self, OwnPod};
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::directory::{Directory, HostCell, ServiceCell};
 use crate::proxy::h1::Buffer;
@@ -237,7 +237,7 @@ impl Worker {
         if self.local.borrow().contains(&ip) {
             return true;
         }
-        let found = std::net::UdpSocket::bind((ip, 0)).is_ok();
+        let found = captured::is_local(ip);
         let mut local = self.local.borrow_mut();
         if found && local.len() < MAX_LOCAL {
             local.push(ip);

@@ -232,7 +232,7 @@ pub(super) fn thousandths(
         _ => None,
     };
     match number.filter(|number| (least..=most).contains(number)) {
-        // Between the bounds nothing is cut off.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
         Some(number) => Some((number * 1_000.0).round() as u32),
         None => {
             let message = format!("expected a number from {least} to {most}, found {}", at.found());
@@ -275,8 +275,7 @@ pub(super) fn show_size(bytes: u32) -> String {
 
 /// A field that is either `true` or not there.
 pub(super) fn set(at: &At<'_>, problems: &mut Problems<'_>) -> Option<()> {
-    let plain = matches!(&at.node().value, Value::Plain(text)
-        if scalar::resolve(text) == Scalar::Bool(true));
+    let plain = is_true(at);
     if !plain {
         let message = format!("expected `true`, found {}", at.found());
         at.error_with(problems, codes::WRONG_TYPE, message, "leave the field out for no");

@@ -187,6 +187,57 @@ fn a_proxy_is_asked_and_its_certificate_renewed() {
 }
 
 #[test]
+fn an_endpoint_is_taken_out_seen_and_put_back() {
+    let mesh = Mesh::install();
+    let app = application().to_string();
+    let _reviews = Proxy::start(&mesh, "reviews", &["--app", &app]);
+    let web = Proxy::start(&mesh, "web", &[]);
+    let early = mesh.run("endpoints eject reviews/reviews-0");
+    early.is(
+        1,
+        "",
+        "error: no connected proxy calls the endpoints of `default/reviews`\n\
+         help: a proxy calls a service once its application did\n",
+    );
+    assert_eq!(request(web.address("outbound"), TRACE), "HTTP/1.1 200 OK");
+    let out = "ENDPOINT            CALLER   RESULT\nreviews/reviews-0   web-0    taken out\n";
+    mesh.run("endpoints eject reviews/reviews-0 --for 5m --from web").is(0, out, "");
+    let status = mesh.run("status").stdout;
+    assert!(status.contains("1/1 (1 ejected)"), "{status}");
+    let below = status.split("\nPOOL").nth(1).expect("a table of what is out");
+    assert!(below.contains("reviews-0") && below.contains("ByHand"), "{status}");
+    let list = mesh.json("endpoints list reviews -o json");
+    assert_eq!(
+        (&list["apiVersion"], &list["kind"]),
+        (&"meshctl.dev/v1alpha1".into(), &"EndpointList".into())
+    );
+    assert_eq!(list["endpoints"][0]["pool"][0]["state"], "ByHand", "{list:#}");
+    assert!(mesh.run("describe service reviews").stdout.contains("ByHand at default/web-0 since "));
+    let described = mesh.json("endpoints restore default/reviews/reviews-0 -o json");
+    assert_eq!(
+        (&described["kind"], &described["action"]),
+        (&"EndpointReport".into(), &"Restore".into())
+    );
+    assert!(!mesh.run("status").stdout.contains("POOL"));
+    mesh.run("endpoints list -o name").is(0, "endpoint/default/reviews/reviews-0\n", "");
+
+    let offered = |words: &[&str]| offered_in(&mesh.home(), words);
+    assert_eq!(offered(&["endpoints", "eject", "rev"]), ["reviews/reviews-0"]);
+    assert_eq!(offered(&["endpoints", "eject", "x/y", "--from", "web-"]), ["web-0"]);
+    mesh.run("endpoints eject reviews").is(
+        2,
+        "",
+        "error: `reviews` does not name an endpoint\n\
+         help: write SERVICE/ENDPOINT; see which there are with `meshctl endpoints list`\n",
+    );
+    mesh.run("endpoints eject reviews/other").is(
+        1,
+        "",
+        "error: `default/reviews` has no endpoint `other`\nhelp: it has `reviews-0`\n",
+    );
+}
+
+#[test]
 fn who_is_not_taken_says_why_once_and_ends() {
     let mesh = Mesh::install();
     let app = application().to_string();

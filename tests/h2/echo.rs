@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::{Stream, StreamExt as _, future, stream};
@@ -34,6 +34,10 @@ pub(super) struct Seen {
     pub(super) hanging: AtomicUsize,
     /// Calls of `Hang` that were cancelled.
     pub(super) cancelled: AtomicUsize,
+    /// Calls of `Frail` and `Break`.
+    pub(super) calls: AtomicUsize,
+    /// Those two end with `unavailable`, `Break` after its first message.
+    pub(super) sick: AtomicBool,
 }
 
 /// Starts the application.
@@ -103,6 +107,20 @@ impl StreamingService<Message> for Call {
                     seen.drops.fetch_add(1, Ordering::Relaxed);
                     Ok(vec![7; DROP_BYTES])
                 })),
+                "Frail" => {
+                    seen.calls.fetch_add(1, Ordering::Relaxed);
+                    if seen.sick.load(Ordering::Relaxed) {
+                        return Err(Status::unavailable("sick"));
+                    }
+                    let message = messages.message().await?.unwrap_or_default();
+                    one(message.len().to_string().into_bytes())
+                }
+                "Break" => {
+                    seen.calls.fetch_add(1, Ordering::Relaxed);
+                    let end = seen.sick.load(Ordering::Relaxed);
+                    let end = end.then(|| Err(Status::unavailable("sick")));
+                    Box::pin(stream::iter([Ok(b"first".to_vec())].into_iter().chain(end)))
+                }
                 "Hang" => {
                     seen.hanging.fetch_add(1, Ordering::Relaxed);
                     let _guard = Cancelled(seen);

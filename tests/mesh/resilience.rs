@@ -11,6 +11,7 @@ mod churn;
 mod crash;
 mod down;
 mod endpoints;
+mod retries;
 mod soak;
 mod storm;
 

@@ -33,7 +33,7 @@ pub(super) struct Target {
 /// Take an endpoint out: its callers send it nothing.
 ///
 /// It holds in the proxies that call the service now, until the time is over, the endpoint is put
-/// back, or those proxies end.
+/// back, or those proxies end or have not called the service for ten minutes.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

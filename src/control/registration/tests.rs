@@ -50,13 +50,16 @@ fn a_service_port_of_zero_was_not_said() {
 #[test]
 fn what_is_no_name_port_or_address_is_refused_with_its_field() {
     type Case = (&'static str, fn(&mut Hello));
-    let cases: [Case; 7] = [
+    let cases: [Case; 8] = [
         ("name", |hello| hello.name = "../x".to_owned()),
         ("service", |hello| hello.service = "Reviews".to_owned()),
         ("addresses", |hello| hello.addresses = vec!["localhost".to_owned()]),
         ("addresses", |hello| hello.addresses.clear()),
         ("app port", |hello| hello.ports[0].app_port = 70_000),
         ("service port", |hello| hello.ports[0].service_port = 70_000),
+        ("labels", |hello| {
+            drop(hello.labels.insert("meshctl.dev/weight".to_owned(), "0".to_owned()))
+        }),
         ("labels", |hello| drop(hello.labels.insert("a\n".to_owned(), "b".to_owned()))),
     ];
     for (field, change) in cases {

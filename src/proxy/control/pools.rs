@@ -12,6 +12,9 @@ use crate::xds::agent::{EndpointOrder, Pools, up};
 /// Between two messages.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// Milliseconds by which one moment may be told differently.
+const JITTER: u64 = 20;
+
 /// What was told on this link; nothing at first, which the control plane takes for all being well.
 #[derive(Debug, Default)]
 pub(super) struct Said {
@@ -26,12 +29,36 @@ impl Said {
     }
 
     /// The message, where it differs from the one before.
-    pub(super) fn news(&mut self, pools: Pools, now: Instant) -> Option<Pools> {
+    pub(super) fn news(&mut self, mut pools: Pools, now: Instant) -> Option<Pools> {
+        steady(&self.pools, &mut pools);
         if pools == self.pools {
             return None;
         }
         (self.pools, self.at) = (pools.clone(), Some(now));
         Some(pools)
+    }
+}
+
+/// Times come from two clocks, so that one moment is not told alike each time: what is nearly as
+/// before is as before.
+fn steady(before: &Pools, pools: &mut Pools) {
+    let nearly = |was: u64, is: &mut u64| {
+        if was > 0 && *is > 0 && was.abs_diff(*is) < JITTER {
+            *is = was;
+        }
+    };
+    for pool in &mut pools.pools {
+        let Some(was) = before.pools.iter().find(|was| was.service == pool.service) else {
+            continue;
+        };
+        if let (Some(was), Some(is)) = (&was.breaker, &mut pool.breaker) {
+            nearly(was.last_ms, &mut is.last_ms);
+        }
+        // In the same order, as long as nothing has changed.
+        for (was, is) in was.endpoints.iter().zip(&mut pool.endpoints) {
+            nearly(was.since_ms, &mut is.since_ms);
+            nearly(was.until_ms, &mut is.until_ms);
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::names::{Identity, TrustDomain};
 use crate::proxy::directory::Fault;
 use crate::resource::{Address, Kind, Resource};
 use crate::telemetry::span::{Span, SpanQueue};
-use crate::xds::agent::{Pool, Pools};
+use crate::xds::agent::{Pool, PoolEndpoint, Pools};
 use crate::xds::codec::{self, Encoded};
 use crate::xds::discovery::{DeltaResponse, Node};
 use crate::xds::subscription::Subscription;
@@ -167,4 +167,19 @@ fn pools_are_told_when_they_change_and_at_most_every_second() {
     assert_eq!(said.news(pools(1), later), None, "said before");
     assert!(said.is_due(later), "nothing was said");
     assert_eq!(said.news(Pools::default(), later), Some(Pools::default()), "all is well again");
+}
+
+#[test]
+fn a_moment_that_two_clocks_tell_a_little_differently_is_no_news() {
+    let (mut said, start) = (Said::default(), Instant::now());
+    let pools = |since_ms, until_ms| {
+        let endpoint = PoolEndpoint { since_ms, until_ms, ..PoolEndpoint::default() };
+        Pools { pools: vec![Pool { endpoints: vec![endpoint], ..Pool::default() }] }
+    };
+    assert!(said.news(pools(5_000, 0), start).is_some());
+    assert_eq!(said.news(pools(5_001, 0), start), None);
+    assert_eq!(said.news(pools(4_999, 0), start), None);
+    let ends = said.news(pools(5_001, 9_000), start);
+    assert_eq!(ends, Some(pools(5_000, 9_000)), "an end is news, and its beginning stays");
+    assert!(said.news(pools(6_000, 9_000), start).is_some(), "out once more");
 }

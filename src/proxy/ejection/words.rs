@@ -2,7 +2,7 @@
 
 use super::{Ejections, Endpoint, Record, Rules, Verdict};
 use crate::proxy::clock::Wall;
-use crate::xds::agent::PoolEndpoint;
+use crate::xds::agent::{PoolEndpoint, state};
 
 /// A verdict, for people.
 pub(super) fn verdict(verdict: Verdict) -> String {
@@ -57,28 +57,34 @@ impl Ejections {
         if let Some(word) = self.by_hand.get(&endpoint.workload) {
             let (since, until) = (word.since, word.until);
             let why = "taken out by hand";
-            return Some(Say { state: "by-hand", why, since, until, spared: false });
+            return Some(Say { state: state::BY_HAND, why, since, until, spared: false });
         }
         if let Some((since, why)) = record.and_then(|record| record.unhealthy.as_ref()) {
             let since = *since;
-            return Some(Say { state: "unhealthy", why, since, until: None, spared: shadow });
+            return Some(Say { state: state::UNHEALTHY, why, since, until: None, spared: shadow });
         }
         if let Some(ejected) = record.and_then(|record| record.ejected.as_ref()) {
             let (since, until) = (ejected.since, Some(ejected.until));
-            return Some(Say { state: "ejected", why: &ejected.why, since, until, spared: shadow });
+            return Some(Say {
+                state: state::EJECTED,
+                why: &ejected.why,
+                since,
+                until,
+                spared: shadow,
+            });
         }
         if let Some(since) = record.and_then(|record| record.probation) {
             let why = "back after its ejection, with a tenth of its share";
-            return Some(Say { state: "probation", why, since, until: None, spared: shadow });
+            return Some(Say { state: state::PROBATION, why, since, until: None, spared: shadow });
         }
         if let Some((since, why)) = record.and_then(|record| record.spared.as_ref()) {
             let since = *since;
-            return Some(Say { state: "ejected", why, since, until: None, spared: true });
+            return Some(Say { state: state::EJECTED, why, since, until: None, spared: true });
         }
         let until = endpoint.vitals.warm_at(now)?;
         let since = endpoint.vitals.warms_since();
         let why = "new or back, its share grows";
-        Some(Say { state: "warming", why, since, until: Some(until), spared: false })
+        Some(Say { state: state::WARMING, why, since, until: Some(until), spared: false })
     }
 
     /// Ejections of all endpoints so far.

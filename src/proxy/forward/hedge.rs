@@ -3,6 +3,7 @@
 //! Only for requests that are idempotent and have no body: what is sent is the head, and until one
 //! answers nothing of the client is needed but to know that it is still there.
 
+use std::cell::Cell;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -136,8 +137,9 @@ async fn ask(
     message: Vec<u8>,
 ) -> Result<Upstream, Reason> {
     let mut fresh = false;
+    let in_line = Cell::new(false);
     loop {
-        let mut upstream = lease::acquire(worker, decision, &endpoint, fresh).await?;
+        let mut upstream = lease::acquire(worker, decision, &endpoint, fresh, &in_line).await?;
         match head_of(&mut upstream, &message).await {
             Ok(()) => return Ok(upstream),
             // It was about to end; a request of this kind is harmless.

@@ -1,5 +1,6 @@
 //! A connection to the endpoint for one try: from the pool or new, and where it goes afterwards.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::plan::Repetition;
+use super::plan::{Plan, Repetition};
 use super::{Dropped, Ended, Forward};
 use crate::proxy::circuit::{Circuit, Grant, Permit, Place};
 use crate::proxy::cluster::Endpoint;
@@ -29,7 +30,8 @@ impl Forward<'_> {
     /// A connection for the try that has begun; a `fresh` one where it is not to be from the pool.
     pub(super) async fn acquire(&self, fresh: bool) -> Result<Upstream, Reason> {
         let Some(flight) = &self.flight else { return Err(Reason::Internal) };
-        acquire(self.worker, self.plan.decision, flight.endpoint(), fresh).await
+        let Plan { decision, in_line, .. } = &self.plan;
+        acquire(self.worker, decision, flight.endpoint(), fresh, in_line).await
     }
 
     /// A try that must be over at `end`, for `reason` where it is not.
@@ -38,7 +40,7 @@ impl Forward<'_> {
             Ok(ended) => ended,
             Err(_) => {
                 let failure = match self.client.head.status {
-                    0 => Failure::BeforeAnswer(reason),
+                    0 => Failure::BeforeAnswer(self.plan.late(reason)),
                     status => Failure::MidAnswer { status, reason },
                 };
                 Ended::Over(Err(failure), None)
@@ -90,20 +92,21 @@ impl Forward<'_> {
     }
 }
 
-/// A connection to `endpoint`.
+/// A connection to `endpoint`; `in_line` says whether it is waited for just now.
 pub(super) async fn acquire(
     worker: &Rc<Worker>,
     decision: &Decision,
     endpoint: &Endpoint,
     fresh: bool,
+    in_line: &Cell<bool>,
 ) -> Result<Upstream, Reason> {
     match fresh {
         false => match pooled(worker, endpoint) {
             Some(upstream) => Ok(upstream),
             // Boxed: what is rare must not make every idle connection larger.
-            None => Box::pin(open(worker, decision, endpoint)).await,
+            None => Box::pin(open(worker, decision, endpoint, in_line)).await,
         },
-        true => Box::pin(open(worker, decision, endpoint)).await,
+        true => Box::pin(open(worker, decision, endpoint, in_line)).await,
     }
 }
 
@@ -117,12 +120,16 @@ async fn open(
     worker: &Rc<Worker>,
     decision: &Decision,
     endpoint: &Endpoint,
+    in_line: &Cell<bool>,
 ) -> Result<Upstream, Reason> {
     let permit = match decision.pool.circuit() {
         None => None,
         Some(circuit) => {
             let turn = turn(worker, circuit, endpoint);
-            match timeout(decision.pool.connect_timeout(), turn).await {
+            in_line.set(true);
+            let turn = timeout(decision.pool.connect_timeout(), turn).await;
+            in_line.set(false);
+            match turn {
                 Err(_) => return Err(circuit.gave_up()),
                 Ok(Err(reason)) => return Err(reason),
                 Ok(Ok(Turn::Pooled(upstream))) => return Ok(*upstream),

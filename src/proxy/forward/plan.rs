@@ -1,5 +1,6 @@
 //! What a request may do: how often, how long, and whether the circuit lets it.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -24,6 +25,8 @@ pub(super) struct Plan<'a> {
     end: Option<Instant>,
     /// Counts its repetitions, of which one is out at a time.
     permit: Option<Permit>,
+    /// It waits in line for a connection.
+    pub(super) in_line: Cell<bool>,
 }
 
 /// A try more.
@@ -49,7 +52,7 @@ impl<'a> Plan<'a> {
     pub(super) fn new(decision: &'a Decision, idempotent: bool, attempt: u32) -> Self {
         let end = decision.timeouts().request.map(|limit| Instant::now() + limit);
         let tries = Tries::of_kind(retry_of(decision), idempotent, attempt);
-        Self { decision, tries, end, permit: None }
+        Self { decision, tries, end, permit: None, in_line: Cell::new(false) }
     }
 
     /// Carries out a repetition: where, and after which wait.
@@ -82,8 +85,20 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// Why a try is over that had to be over now, for `reason` unless it waited in line: that is
+    /// nothing that the endpoint did.
+    pub(super) fn late(&self, reason: Reason) -> Reason {
+        match self.decision.pool.circuit() {
+            Some(circuit) if self.in_line.get() => circuit.gave_up(),
+            _ => reason,
+        }
+    }
+
     /// The repetition that follows the try that began last, where one does.
     pub(super) fn after(&self, verdict: Verdict, left: Left) -> Option<Repetition> {
+        if self.tries.count() > self.tries.retry().attempts {
+            return None;
+        }
         let endpoint = self.decision.pick(self.tries.tried())?;
         let ended = Ended {
             verdict,

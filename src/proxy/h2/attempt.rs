@@ -236,6 +236,11 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    /// Its answer has begun.
+    pub(super) fn answered(&mut self) {
+        self.flight.answered();
+    }
+
     /// Ends with an answer.
     pub(super) fn end(self, verdict: Verdict) {
         self.flight.end(verdict);

@@ -126,6 +126,7 @@ impl Exchange {
             self.near.intake.keep(room);
         }
         let (mut attempt, response) = self.answered(call, tries).await?;
+        attempt.answered();
         self.tried = Some(Arc::clone(attempt.endpoint()));
         match self.pass_on(call, &mut attempt, response).await {
             Ok(()) => {

@@ -24,6 +24,7 @@ use crate::proxy::last_good::{self, LastGood};
 use crate::proxy::probes::Probes;
 use crate::proxy::ready::Ready;
 use crate::proxy::view::{Status, View};
+use crate::proxy::warden::Warden;
 use crate::resource::{MtlsMode, Workload};
 use crate::telemetry::collector::Collector;
 use crate::telemetry::logging::LogLevel;
@@ -45,6 +46,7 @@ pub(super) struct Started {
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) control: JoinHandle<()>,
     pub(super) admin: AbortOnDropHandle<std::io::Result<()>>,
+    pub(super) warden: AbortOnDropHandle<()>,
     pub(super) probes: Option<AbortOnDropHandle<std::io::Result<Infallible>>>,
     pub(super) status: watch::Receiver<Status>,
     /// Last, so that the directory stays locked until all else is gone.
@@ -113,11 +115,14 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
     let (orders, receiver) = mpsc::channel(ORDERS);
     let control = tokio::spawn(control.run(receiver));
     let admin = AbortOnDropHandle::new(tokio::spawn(bound.admin.serve(view.clone())));
+    let (watched, tls) = (Arc::clone(&view.directory), Arc::clone(&view.tls));
+    let warden = Warden::new(watched, tls, running.own_pod());
+    let warden = AbortOnDropHandle::new(tokio::spawn(warden.run()));
     let mut status = view.status.clone();
     configured(config, &mut status, &refused).await?;
     announced(&orders, status.clone()).await;
     let ready = ready(config, &place, &identity, &addresses, bound.ready_admin);
-    Ok(Started { ready, running, orders, control, admin, probes, status, place })
+    Ok(Started { ready, running, orders, control, admin, warden, probes, status, place })
 }
 
 /// What the workers share.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::policy::{of_pool, of_retry};
 use crate::names::ServiceName;
 use crate::resource::{
     Address, Backend, Cluster, Endpoint, Field, FieldMatch, HeaderEdit, Host, Mesh, MtlsMode,
@@ -152,6 +153,7 @@ fn of_rule(rule: &Rule) -> Value {
         "rewrite": of_rewrite(&rule.rewrite),
         "requestTimeoutMs": millis(rule.timeouts.request),
         "backendRequestTimeoutMs": millis(rule.timeouts.backend_request),
+        "retry": of_retry(&rule.retry),
     })
 }
 
@@ -205,7 +207,7 @@ fn of_cluster(cluster: &Cluster) -> Value {
         "connectTimeoutMs": policy.connect_timeout.as_secs_f64() * 1e3,
         "httpIdleMs": policy.http_idle.as_secs_f64() * 1e3,
         "tcpIdleMs": policy.tcp_idle.as_secs_f64() * 1e3,
-        "loadBalancer": policy.load_balancer.algorithm.as_str(),
+        "policy": of_pool(policy),
         "endpoints": list(&cluster.endpoints, of_endpoint),
     })
 }
@@ -219,5 +221,7 @@ fn of_endpoint(endpoint: &Endpoint) -> Value {
         })),
         "identity": endpoint.identity.as_ref().map(ToString::to_string),
         "version": endpoint.version,
+        "weight": endpoint.weight,
+        "zone": endpoint.zone,
     })
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::node::Node;
 use super::object::{self, Seen};
 use super::pod::Pod;
 use super::slice::EndpointSlice;
@@ -26,6 +27,7 @@ fn web(change: impl FnOnce(&mut Value)) -> Option<Workload> {
         },
         "spec": {
             "serviceAccountName": "buyer",
+            "nodeName": "n1",
             "initContainers": [
                 {"name": "meshctl-capture", "image": "m"},
                 {"name": "meshctl-proxy", "image": "m", "ports": [{"containerPort": 14706}]},
@@ -55,6 +57,7 @@ fn a_pod_is_a_workload() {
     let ports: Vec<_> = web.ports.iter().map(|it| (it.name.as_str(), it.app_port)).collect();
     assert_eq!(ports, [("http", 8080)], "TCP, and not the sidecar's own");
     assert!(web.sidecar && web.own_address && web.service.is_none());
+    assert_eq!((web.node.as_deref(), web.weight()), (Some("n1"), 1));
 }
 
 #[test]
@@ -139,7 +142,10 @@ fn a_slice_tells_where_each_endpoint_is_and_whether_it_takes_requests() {
             endpoint(2, json!({"ready": false, "serving": true, "terminating": true})),
             endpoint(3, json!({"ready": false, "serving": false, "terminating": true})),
             endpoint(4, json!({})),
-            {"addresses": ["10.1.0.5"], "conditions": {"ready": true, "terminating": true}},
+            {
+                "addresses": ["10.1.0.5"], "zone": "west",
+                "conditions": {"ready": true, "terminating": true},
+            },
             elsewhere,
         ],
     }));
@@ -161,6 +167,24 @@ fn a_slice_tells_where_each_endpoint_is_and_whether_it_takes_requests() {
         (Readiness::Ready, None),
     ];
     assert_eq!(told, expected);
+    let zones: Vec<_> = slice.endpoints.iter().filter_map(|it| it.zone.as_deref()).collect();
+    assert_eq!(zones, ["west"]);
+}
+
+#[test]
+fn a_node_is_its_zone() {
+    let node = |labels: Value| {
+        let document = json!({
+            "metadata": {"name": "n1", "labels": labels},
+            "spec": {"podCIDR": "10.1.0.0/24"}, "status": {"images": [{"names": ["a"]}]},
+        });
+        let node: Node = serde_json::from_value(document).expect("a node");
+        node.read().expect("a name")
+    };
+    let zone = node(json!({"topology.kubernetes.io/zone": "west", "a": "b"}));
+    assert_eq!(zone, ("n1".into(), Some("west".to_owned())));
+    assert_eq!(node(json!({"a": "b"})).1, None);
+    assert_eq!(node(json!({"topology.kubernetes.io/zone": ""})).1, None);
 }
 
 #[test]

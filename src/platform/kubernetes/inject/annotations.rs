@@ -105,7 +105,7 @@ impl Reader<'_> {
         let annotations = self.annotations;
         for key in annotations.keys() {
             let Some(name) = key.strip_prefix(sidecar::PREFIX) else { continue };
-            if key == sidecar::INJECT_LABEL {
+            if [sidecar::INJECT_LABEL, sidecar::WEIGHT_LABEL].contains(&key.as_str()) {
                 let message = format!("`{key}` is a label, not an annotation");
                 self.refuse(key, message, "move it to `metadata.labels`".to_owned());
             } else if !KNOWN.contains(&name) && !OURS.contains(&key.as_str()) {

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use super::rig::{Client, Reply, Rig, Rules, answer, get, ok};
 use super::{eager, with};
 use crate::proxy::serve::tests::rig::run;
-use crate::resource::{CircuitBreaker, ClusterPolicy};
+use crate::resource::{CircuitBreaker, ClusterPolicy, Timeouts};
 
 fn limited(circuit_breaker: CircuitBreaker) -> Rules {
     Rules {
@@ -84,15 +84,30 @@ fn who_waits_for_a_connection_gets_it_and_too_many_do_not_wait() {
 #[test]
 fn nobody_waits_for_a_connection_without_end() {
     run(async {
-        let circuit_breaker =
-            CircuitBreaker { max_connections: Some(1), ..CircuitBreaker::default() };
-        let connect_timeout = Duration::from_millis(50);
-        let policy = ClusterPolicy { circuit_breaker, connect_timeout, ..ClusterPolicy::default() };
-        let (rig, _told) = told(1, Rules { policy, ..with(eager()) }).await;
-        let _first = asking(&rig).await;
-        rig.has_seen(1).await;
-        let (status, text) = rig.ask(&get("/")).await;
-        assert!(status == 503 && text.contains("meshctl-reason: max_connections"), "{text}");
+        let moment = Duration::from_millis(50);
+        let long = Duration::from_secs(60);
+        let each = Timeouts { request: None, backend_request: Some(moment) };
+        for (connect_timeout, timeouts) in [(moment, Timeouts::default()), (long, each)] {
+            let circuit_breaker =
+                CircuitBreaker { max_connections: Some(1), ..CircuitBreaker::default() };
+            let policy =
+                ClusterPolicy { circuit_breaker, connect_timeout, ..ClusterPolicy::default() };
+            // The one connection is an upgraded one, so that no time of a try ends it.
+            let rules = Rules { policy, timeouts, ..with(eager()) };
+            let rig = Rig::new(1, rules, |before, _| match before {
+                0 => Reply::Text(
+                    "HTTP/1.1 101 X\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n".to_owned(),
+                ),
+                _ => ok(),
+            });
+            let rig = rig.await;
+            let mut first = rig.client().await;
+            let upgrade = "\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
+            assert_eq!(first.ask(&get("/").replace("\r\n\r\n", upgrade)).await.0, 101);
+            let (status, text) = rig.ask(&get("/")).await;
+            assert!(status == 503 && text.contains("meshctl-reason: max_connections"), "{text}");
+            assert_eq!(rig.seen().len(), 1);
+        }
     });
 }
 

@@ -72,6 +72,7 @@ pub(in crate::platform::kubernetes::crds) fn traffic_policy() -> Value {
     );
     root("How callers treat a service.", &spec, &["spec"])
 }
+
 fn breaker() -> Value {
     let bounds = json!({
         "minConcurrency": number("It never falls below this. Default 3.", 1, 1_000_000),

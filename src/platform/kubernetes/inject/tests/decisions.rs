@@ -38,6 +38,22 @@ fn the_label_of_the_pod_decides_before_that_of_its_namespace() {
 }
 
 #[test]
+fn a_weight_is_a_whole_number_above_zero() {
+    let with = |weight: Json| {
+        let labels = json!({"meshctl.dev/inject": "enabled", "meshctl.dev/weight": weight});
+        decide(&pod(&json!({"metadata": {"labels": labels}})), None)
+    };
+    for good in ["1", "7", "100000"] {
+        assert_eq!(with(json!(good)), Decision::Injected, "{good}");
+    }
+    for bad in [json!(""), json!("0"), json!("+1"), json!("100001"), json!("1.5"), json!(3)] {
+        assert_eq!(refused(with(bad.clone())).len(), 1, "{bad}");
+    }
+    let annotated = json!({"metadata": {"annotations": {"meshctl.dev/weight": "2"}}});
+    assert_eq!(refused(decide(&pod(&annotated), Some("enabled"))).len(), 1, "it is a label");
+}
+
+#[test]
 fn what_cannot_be_meshed_is_left_alone_and_refused_where_it_asks_itself() {
     let cases = [
         (json!({"spec": {"hostNetwork": true}}), Skip::HostNetwork),
