@@ -4,7 +4,7 @@
 use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use h2::RecvStream;
@@ -13,7 +13,7 @@ use http::header::RETRY_AFTER;
 use smallvec::{SmallVec, smallvec};
 use tokio::time::Sleep;
 
-use super::attempt::{Attempt, Call, Failure, verdict_of};
+use super::attempt::{Attempt, Call, Failure};
 use super::exchange::Exchange;
 use super::{grpc, seat};
 use crate::proxy::circuit::Permit;
@@ -63,7 +63,7 @@ impl Exchange {
             let event = std::future::poll_fn(|cx| self.poll_race(cx, &mut out, hedge.as_mut()));
             match event.await {
                 Event::Over(failure) => {
-                    out.into_iter().for_each(|attempt| attempt.fail(failure, &self.near.intake));
+                    out.into_iter().for_each(|attempt| attempt.fail(failure));
                     return Err(failure);
                 }
                 Event::Hedge => {
@@ -74,14 +74,14 @@ impl Exchange {
                 }
                 Event::Ended(index, result) => {
                     let attempt = out.remove(index);
-                    let verdict = self.verdict(call, &result);
+                    let verdict = verdict(call, &attempt, &result);
                     let judged = self.judge(call, tries, (verdict, &result), !out.is_empty());
                     if let Judged::Stands = judged {
                         // Tries that are still out end here; nothing is known of them.
                         return match result {
                             Ok(response) => Ok((attempt, response)),
                             Err(failure) => {
-                                attempt.fail(failure, &self.near.intake);
+                                attempt.fail(failure);
                                 Err(failure)
                             }
                         };
@@ -133,7 +133,13 @@ impl Exchange {
             return Poll::Ready(Event::Over(failure));
         }
         match hedge {
-            Some(hedge) => hedge.as_mut().poll(cx).map(|()| Event::Hedge),
+            Some(hedge) => {
+                if !hedge.is_elapsed() {
+                    ready!(hedge.as_mut().poll(cx));
+                }
+                // The first try may not have come to send the body yet.
+                self.near.intake.poll_ahead(cx).map(|()| Event::Hedge)
+            }
             None => Poll::Pending,
         }
     }
@@ -156,17 +162,6 @@ impl Exchange {
         .await
     }
 
-    /// What a try came to, as far as its answer's head says.
-    fn verdict(&self, call: Call<'_>, result: &Answered) -> Verdict {
-        match result {
-            Ok(response) => {
-                let code = call.is_grpc.then(|| grpc::code(response.headers())).flatten();
-                Verdict::Answered(response.status().as_u16(), code)
-            }
-            Err(failure) => verdict_of(*failure, &self.near.intake),
-        }
-    }
-
     fn judge(
         &self,
         call: Call<'_>,
@@ -186,18 +181,24 @@ impl Exchange {
         if matches!(call.decision.pool, Endpoints::App(_)) {
             return Judged::Stands;
         }
-        let Some(next) = call.decision.pick(tries.tried()) else { return Judged::Stands };
         let asked = result.as_ref().ok().and_then(|response| response.headers().get(RETRY_AFTER));
-        let ended = Ended {
+        let mut ended = Ended {
             verdict,
             passed_on: self.near.begun,
             unseen: false,
             whole: self.near.intake.is_whole(),
-            elsewhere: !tries.tried().contains(&next.id),
-            retry_after: asked.and_then(|value| retry_after(value.as_bytes(), SystemTime::now())),
+            elsewhere: true,
+            retry_after: asked.and_then(|it| retry_after(it.as_bytes(), SystemTime::now())),
             left: self.left(),
         };
-        match tries.after(&ended, fastrand::u64(..)) {
+        let random = fastrand::u64(..);
+        // A choice that nobody follows would be missed by the others: first whether it is needed.
+        if tries.after(&ended, random) == Next::Stand {
+            return Judged::Stands;
+        }
+        let Some(next) = call.decision.pick(tries.tried()) else { return Judged::Stands };
+        ended.elsewhere = !tries.tried().contains(&next.id);
+        match tries.after(&ended, random) {
             Next::Again(again) => match permit(call, tries, again.budgeted) {
                 Some(permit) => Judged::Again(next, again.wait, permit),
                 None => Judged::Stands,
@@ -215,6 +216,17 @@ impl Exchange {
         let next =
             call.decision.pick(tries.tried()).filter(|next| !tries.tried().contains(&next.id))?;
         Some((next, permit(call, tries, true)?))
+    }
+}
+
+/// What a try came to, as far as the head of its answer says.
+fn verdict(call: Call<'_>, attempt: &Attempt<'_>, result: &Answered) -> Verdict {
+    match result {
+        Ok(response) => {
+            let code = call.is_grpc.then(|| grpc::code(response.headers())).flatten();
+            Verdict::Answered(response.status().as_u16(), code)
+        }
+        Err(failure) => attempt.verdict(*failure),
     }
 }
 
