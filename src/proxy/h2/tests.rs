@@ -15,7 +15,6 @@ use crate::proxy::head::Head;
 use crate::resource::{Field, HeaderEdit};
 use crate::telemetry::reason::Reason;
 
-mod app;
 mod limits;
 mod retries;
 mod rig;

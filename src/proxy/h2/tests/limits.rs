@@ -1,7 +1,6 @@
 //! What the circuit breaker says of streams that share connections.
 
-use super::app::{App, Does};
-use super::rig::{Begun, Client, Net, get, grpc};
+use super::rig::{App, Begun, Client, Does, Net, get, grpc};
 use crate::proxy::serve::tests::rig::{run, soon};
 use crate::resource::{CircuitBreaker, ClusterPolicy, Retry, Timeouts};
 

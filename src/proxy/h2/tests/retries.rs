@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::app::{App, Does};
-use super::rig::{Answer, Net, everything, get, grpc, post};
+use super::rig::{Answer, App, Does, Net, everything, get, grpc, post};
 use crate::proxy::serve::tests::rig::{run, soon};
 use crate::resource::{ClusterPolicy, Retry, RetryBudget, Timeouts};
 

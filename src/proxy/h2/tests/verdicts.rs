@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::app::{App, Does};
-use super::rig::{Net, get, grpc};
+use super::rig::{App, Does, Net, get, grpc};
 use crate::proxy::serve::tests::rig::{run, soon};
 use crate::resource::{ClusterPolicy, OutlierDetection, PARTS_PER_MILLION, Retry, Timeouts};
 
