@@ -8,6 +8,10 @@
 //! Beside that way lies what feeds it, on a thread of its own: `directory` (the configuration, a
 //! cell per service), `control` (discovery and agent streams), `join`, `last_good`, `admin`,
 //! `command`, `ready`, `probes`; `run` ties all of it into one process.
+//!
+//! What goes on at a service is counted in its `circuit` (`budget`, `adaptive`), what its endpoints
+//! answer in their `vitals`; `ward` brings that before the machine in `ejection`, and `warden` looks
+//! at the time and asks endpoints how they are (`health`).
 
 pub mod adaptive;
 pub mod admin;

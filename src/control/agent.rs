@@ -273,7 +273,7 @@ impl Stream<'_> {
                 plane.intake.lock().metrics(metrics, plane.second());
             }
             up::Message::Spans(spans) => plane.intake.lock().spans(spans, &id),
-            up::Message::Pools(pools) => self.pools(pools::bounded(pools)),
+            up::Message::Pools(pools) => self.pools(&pools::bounded(pools)),
             up::Message::Reply(reply) => {
                 if let Some(answer) = self.asked.remove(&reply.id) {
                     let result = match reply.error.is_empty() {
@@ -299,7 +299,7 @@ impl Stream<'_> {
     }
 
     /// Takes how the proxy has the pools of the services that it calls.
-    fn pools(&self, said: Pools) {
+    fn pools(&self, said: &Pools) {
         let Connected { plane, registration, stream } = &self.connected;
         let id = registration.proxy();
         let before = plane.board.lock().proxies.update(&id, Timestamp::now(), |proxy| {
@@ -308,7 +308,7 @@ impl Stream<'_> {
             ours.then(|| std::mem::replace(&mut proxy.pools, said.clone()))
         });
         if let Some(Some(before)) = before {
-            changes::log(&id, &changes::changes(&before, &said));
+            changes::log(&id, &changes::changes(&before, said));
         }
     }
 

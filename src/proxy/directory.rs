@@ -254,11 +254,6 @@ impl Directory {
         self.mesh.load_full()
     }
 
-    /// The zone that this proxy runs in; empty where that is not known.
-    pub(super) fn zone(&self) -> Arc<str> {
-        "".into()
-    }
-
     /// How this proxy receives.
     pub fn workload(&self) -> Arc<resource::Workload> {
         self.workload.load_full()

@@ -99,7 +99,7 @@ async fn answer(
         HealthProbe::Tcp => Ok(()),
         HealthProbe::Http { path, host } => {
             let host = if host.is_empty() { own_name() } else { host.clone() };
-            well(http(stream, alpn, &host, path).await?)
+            well(&http(stream, alpn, &host, path).await?)
         }
         HealthProbe::Grpc { service } => grpc(stream, &own_name(), service).await,
     }
@@ -157,7 +157,7 @@ async fn exchange(
     }
 }
 
-fn well(response: Response<Incoming>) -> Result<(), String> {
+fn well(response: &Response<Incoming>) -> Result<(), String> {
     match response.status() {
         status if status.is_success() => Ok(()),
         status => Err(format!("status {}", status.as_u16())),
@@ -179,7 +179,7 @@ async fn grpc(stream: Stream, host: &str, service: &str) -> Result<(), String> {
         .map_err(broken)?;
     let response = exchange(stream, Alpn::Http2, request).await?;
     if response.status() != StatusCode::OK {
-        return well(response).and(Err("no gRPC".to_owned()));
+        return well(&response).and(Err("no gRPC".to_owned()));
     }
     let (head, body) = response.into_parts();
     let body = http_body_util::Limited::new(body, MAX_ANSWER).collect().await;

@@ -74,7 +74,7 @@ const ENTRY: &str = r#"{"endpoint": "reviews-v1-0", "address": "127.0.0.1:9080",
 #[test]
 fn what_is_out_and_what_is_open_stands_below() {
     let mut status: MeshStatus = serde_json::from_str(STATUS).expect("the shape of CLI.md");
-    assert!(!shown(false).contains("POOL") && !shown(false).contains("CALLER"));
+    assert!(!shown(false).contains("POOL") && !shown(false).contains("CALLER "));
     let entry: PoolEntry = serde_json::from_str(ENTRY).expect("the shape of the API");
     let probation = PoolEntry { state: EndpointState::Probation, until: None, ..entry.clone() };
     let spared = PoolEntry { spared: true, endpoint: "reviews-v2-0".into(), ..entry.clone() };

@@ -109,20 +109,20 @@ pub(super) async fn eject(
     if request.seconds > LONGEST {
         return Err(Refusal::wrong("an endpoint is taken out for at most a year"));
     }
-    order(&plane, request, Action::Eject).await
+    order(&plane, request, ("eject", Action::Eject)).await
 }
 
 pub(super) async fn restore(
     State(plane): State<Arc<Plane>>,
     request: Result<Json<EndpointRequest>, JsonRejection>,
 ) -> Result<Json<EndpointResult>, Refusal> {
-    order(&plane, EndpointRequest { seconds: 0, ..request?.0 }, Action::Restore).await
+    order(&plane, EndpointRequest { seconds: 0, ..request?.0 }, ("restore", Action::Restore)).await
 }
 
 async fn order(
     plane: &Plane,
     request: EndpointRequest,
-    action: fn(EndpointOrder) -> Action,
+    (what, action): (&str, fn(EndpointOrder) -> Action),
 ) -> Result<Json<EndpointResult>, Refusal> {
     let EndpointRequest { service, endpoint, from, seconds } = request;
     let view = plane.view.load_full();
@@ -142,8 +142,9 @@ async fn order(
         });
     }
     let order = EndpointOrder { service: service.to_string(), workload: endpoint, seconds };
+    let (proxies, endpoint) = (callers.len(), &order.workload);
+    tracing::info!(target: "audit", what, %service, endpoint, seconds, proxies, "endpoint ordered by the admin API");
     let action = action(order);
-    tracing::info!(target: "audit", ?action, proxies = callers.len(), "endpoint ordered by the admin API");
     let told = callers.into_iter().map(|id| tell(plane, id, action.clone()));
     let mut callers: Vec<_> = stream::iter(told).buffer_unordered(AT_ONCE).collect().await;
     callers.sort_by(|a: &CallerResult, b| a.proxy.cmp(&b.proxy));

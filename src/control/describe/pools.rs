@@ -31,10 +31,10 @@ fn caller(caller: &CallerStatus) -> Line {
     }
     words.extend(caller.concurrency.map(|limit| format!("adapted to {limit} in flight")));
     if caller.ejections > 0 {
-        words.push(format!("{} ejections", caller.ejections));
+        words.push(format!("ejections so far: {}", caller.ejections));
     }
     if caller.retries_over_budget > 0 {
-        words.push(format!("{} retries over budget", caller.retries_over_budget));
+        words.push(format!("retries over budget: {}", caller.retries_over_budget));
     }
     if caller.panic {
         words.push("too few endpoints are left, so all are used".to_owned());

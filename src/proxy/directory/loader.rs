@@ -112,7 +112,7 @@ impl Loader {
     pub fn offer(&mut self, resource: Resource, ticket: Option<Ticket>, now: Instant) {
         match resource {
             Resource::Mesh(mesh) => self.offer_mesh(&mesh, ticket),
-            Resource::Workload(workload) => self.offer_workload(workload, ticket),
+            Resource::Workload(workload) => self.offer_workload(workload, ticket, now),
             Resource::Cluster(cluster) => self.offer_cluster(&cluster, ticket, now),
             Resource::Service(service) => self.offer_service(service, ticket, now),
             Resource::Address(address) => self.offer_address(address, ticket, now),
@@ -180,7 +180,12 @@ impl Loader {
         self.answer(ticket, Ok(()));
     }
 
-    fn offer_workload(&mut self, workload: resource::Workload, ticket: Option<Ticket>) {
+    fn offer_workload(
+        &mut self,
+        workload: resource::Workload,
+        ticket: Option<Ticket>,
+        now: Instant,
+    ) {
         let ours = self.directory.workload();
         if (&workload.proxy, &workload.identity) != (&ours.proxy, &ours.identity) {
             let reason = format!(
@@ -190,6 +195,7 @@ impl Loader {
             return self.answer(ticket, Err(Fault::new("identity", reason)));
         }
         self.directory.workload.store(Arc::new(workload));
+        self.pools.relocate(&self.directory, now);
         self.answer(ticket, Ok(()));
     }
 

@@ -189,10 +189,10 @@ fn a_storm_does_not_go_over_the_budget() {
         let rig = Rig::new(2, with(Retry { budget, ..eager() }), failing(999, 503)).await;
         let began = Instant::now();
         assert_eq!(rig.gets(200).await, [503; 200]);
-        // One a second is free; 20 % of 200 is 40.
+        // One a second is free, and 20 % of 200 are 40 at most.
         let free = 10 + began.elapsed().as_secs() as usize;
         let repeated = rig.seen().len() - 200;
-        assert!((30..=40 + free).contains(&repeated), "{repeated}");
+        assert!((5..=40 + free).contains(&repeated), "{repeated}");
     });
 }
 

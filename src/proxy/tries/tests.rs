@@ -1,3 +1,5 @@
+//! What follows a try: tables of what each condition asks for, and properties that always hold.
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proptest::prelude::*;

@@ -116,6 +116,13 @@ impl Pools {
         take(&mut pool.waiting)
     }
 
+    /// This proxy's zone may be another one now: it decides who is near.
+    pub(super) fn relocate(&self, directory: &Directory, now: Instant) {
+        for name in self.pools.keys() {
+            directory.cluster(name).relocate(&directory.workload().zone, clock::ms(now));
+        }
+    }
+
     /// Whether all of `needs` are there; the reason where one cannot be.
     pub(super) fn settled(&self, needs: &BTreeSet<ServiceName>) -> Result<bool, String> {
         let mut all = true;
@@ -143,7 +150,7 @@ impl Pools {
 /// The time on the proxy's clock, which is what endpoints keep.
 fn apply(cluster: &Cluster, directory: &Directory, now: Instant) -> Result<(), BuildError> {
     let cell = directory.cluster(&cluster.name);
-    cell.apply(cluster, &directory.zone(), clock::ms(now))
+    cell.apply(cluster, &directory.workload().zone, clock::ms(now))
 }
 
 fn take(waiting: &mut BTreeSet<ServiceName>) -> Vec<ServiceName> {

@@ -60,3 +60,30 @@ fn of_a_hundred_thousand_endpoints_it_asks_for_and_holds_those_it_calls() {
     }
     assert_eq!(held(&rig).len(), EACH);
 }
+
+#[test]
+fn the_zone_of_this_proxy_decides_who_is_near_also_when_it_comes_late() {
+    let mut rig = Rig::new(QUICK);
+    rig.want("a");
+    rig.offer(Resource::Service(service("a", &["a"])), 1);
+    let Resource::Cluster(mut cluster) = full("a") else { panic!("a cluster") };
+    cluster.policy.load_balancer.locality = crate::resource::Locality::Prefer;
+    for (number, endpoint) in cluster.endpoints.iter_mut().enumerate() {
+        endpoint.zone = if number % 2 == 0 { "here" } else { "there" }.into();
+    }
+    rig.offer(Resource::Cluster(cluster), 2);
+    let zones = |rig: &Rig| -> Vec<String> {
+        let cluster = rig.directory.cluster(&named("a")).load().unwrap();
+        let port = cluster.port(80).unwrap();
+        let pick = |seed| crate::proxy::balance::pick(port, &Default::default(), seed).unwrap();
+        let mut zones: Vec<String> = (0..100).map(|seed| pick(seed).zone.clone()).collect();
+        zones.sort();
+        zones.dedup();
+        zones
+    };
+    assert_eq!(zones(&rig), ["here", "there"], "nobody knows yet where we are");
+    rig.offer(Resource::Workload(Workload { zone: "here".into(), ..workload() }), 3);
+    assert_eq!(zones(&rig), ["here"]);
+    rig.offer(Resource::Workload(Workload { zone: "there".into(), ..workload() }), 4);
+    assert_eq!(zones(&rig), ["there"]);
+}

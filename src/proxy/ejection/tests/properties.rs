@@ -1,4 +1,4 @@
-//! What holds whatever happens.
+//! Properties of ejection: what holds whatever endpoints answer, and whenever.
 
 use proptest::prelude::*;
 

@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use h2::client::SendRequest;
 use h2::server::SendResponse;
-use h2::{RecvStream, SendStream};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use h2::RecvStream;
+use http::{HeaderMap, HeaderValue, Request, Response};
 use tokio::net::TcpListener;
 
 use crate::names::{Protocol, RuleId};
@@ -20,7 +19,7 @@ use crate::proxy::directory::{Loader, Lookup};
 use crate::proxy::h2::serve;
 use crate::proxy::outbound::Called;
 use crate::proxy::serve::Origin;
-use crate::proxy::serve::tests::rig::{pair, soon, worker};
+use crate::proxy::serve::tests::rig::{pair, worker};
 use crate::proxy::stream::{Side, Stream};
 use crate::proxy::vitals::Standing;
 use crate::proxy::worker::Worker;
@@ -29,6 +28,10 @@ use crate::resource::{
     OutboundMode, PathMatch, PortMapping, Resource, Retry, RetryBackoff, RetryBudget, RetryOn,
     Rewrite, RouteMatch, Rule, Service, ServicePort, Timeouts,
 };
+
+mod client;
+
+pub(super) use client::{Answer, Begun, Client, get, grpc, post};
 
 /// More than any connection lives.
 const LONG: Duration = Duration::from_secs(100_000);
@@ -296,104 +299,6 @@ impl Net {
         let edges = self.worker.shared.metrics.totals();
         let requests = edges.into_iter().flat_map(|edge| edge.requests);
         requests.map(|it| (it.status, it.grpc, it.reason.into_owned(), it.count)).collect()
-    }
-}
-
-/// The application's connection to its proxy.
-#[derive(Clone)]
-pub(super) struct Client(SendRequest<Bytes>);
-
-/// A request that was begun, and what it is answered with.
-pub(super) struct Begun {
-    pub(super) answer: h2::client::ResponseFuture,
-    pub(super) body: SendStream<Bytes>,
-}
-
-/// An answer as a client sees it.
-#[derive(Debug, PartialEq)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) reason: Option<String>,
-    pub(super) code: Option<u32>,
-    pub(super) body: Vec<u8>,
-}
-
-impl Answer {
-    /// One of the application.
-    pub(super) fn app(status: u16, code: Option<u32>, body: &str) -> Self {
-        Self { status, reason: None, code, body: body.into() }
-    }
-}
-
-/// What is asked.
-pub(super) fn get() -> Request<()> {
-    Request::get("http://app/").body(()).unwrap()
-}
-
-pub(super) fn post() -> Request<()> {
-    let mut request = get();
-    *request.method_mut() = Method::POST;
-    request
-}
-
-pub(super) fn grpc() -> Request<()> {
-    let mut request = post();
-    request.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
-    request
-}
-
-impl Client {
-    pub(super) async fn begin(&self, request: Request<()>, ended: bool) -> Begun {
-        let mut send = soon(self.0.clone().ready()).await.unwrap();
-        let (answer, body) = send.send_request(request, ended).unwrap();
-        Begun { answer, body }
-    }
-
-    /// Sends a request with a body (of GET none) and reads its answer.
-    pub(super) async fn ask(
-        &self,
-        request: Request<()>,
-        body: &[&[u8]],
-    ) -> Result<Answer, h2::Error> {
-        let mut begun = self.begin(request, body.is_empty()).await;
-        for (index, part) in body.iter().enumerate() {
-            begun.send(part, index + 1 == body.len()).await;
-        }
-        begun.end().await
-    }
-}
-
-impl Begun {
-    /// Sends a part of the body, when there is room for it.
-    pub(super) async fn send(&mut self, mut part: &[u8], last: bool) {
-        while !part.is_empty() {
-            self.body.reserve_capacity(part.len());
-            let room = soon(std::future::poll_fn(|cx| self.body.poll_capacity(cx))).await;
-            let (now, rest) = part.split_at(room.unwrap().unwrap().min(part.len()));
-            part = rest;
-            let last = last && part.is_empty();
-            self.body.send_data(Bytes::copy_from_slice(now), last).unwrap();
-        }
-    }
-
-    /// Reads the answer to its end.
-    pub(super) async fn end(self) -> Result<Answer, h2::Error> {
-        let (head, mut body) = soon(self.answer).await?.into_parts();
-        let mut all = Vec::new();
-        while let Some(data) = soon(body.data()).await {
-            let data = data?;
-            let _ = body.flow_control().release_capacity(data.len());
-            all.extend_from_slice(&data);
-        }
-        let trailers = soon(body.trailers()).await?.unwrap_or_default();
-        let code = trailers.get("grpc-status").or(head.headers.get("grpc-status"));
-        let reason = head.headers.get("meshctl-reason");
-        Ok(Answer {
-            status: head.status.as_u16(),
-            reason: reason.map(|reason| reason.to_str().unwrap().to_owned()),
-            code: code.map(|code| code.to_str().unwrap().parse().unwrap()),
-            body: all,
-        })
     }
 }
 
