@@ -54,6 +54,7 @@ pub mod run;
 pub mod serve;
 pub mod service;
 pub mod slots;
+pub mod spent;
 pub mod stream;
 pub mod tcp;
 pub mod trace;

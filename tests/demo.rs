@@ -108,11 +108,12 @@ fn the_script_sees_every_step_and_leaves_nothing_behind() {
     let code = demo.wait();
     let said = demo.said();
     assert_eq!(code, Some(0), "{said}");
-    for step in 1..=5 {
-        assert!(said.contains(&format!("step {step} of 5")), "{said}");
+    for step in 1..=7 {
+        assert!(said.contains(&format!("step {step} of 7")), "{said}");
     }
     assert!(said.contains("web calls reviews over mutual TLS"), "{said}");
     assert!(said.contains("  0 pages by v1"), "{said}");
+    assert!(said.contains("  reviews-v2-0: Ejected, "), "{said}");
     demo.assert_nothing_is_left();
 }
 
@@ -120,7 +121,7 @@ fn the_script_sees_every_step_and_leaves_nothing_behind() {
 fn a_demo_that_is_broken_off_leaves_nothing_behind() {
     let mut demo = Demo::start();
     let deadline = Instant::now() + PATIENCE;
-    while !demo.said().contains("step 1 of 5") {
+    while !demo.said().contains("step 1 of 7") {
         assert!(demo.child.try_wait().expect("it is our child").is_none(), "{}", demo.said());
         assert!(Instant::now() < deadline, "{}", demo.said());
         std::thread::sleep(Duration::from_millis(50));

@@ -27,6 +27,12 @@ const FIRST_MESH: Guide = Guide {
     ],
 };
 
+const MAKE_IT_SURVIVE: Guide = Guide {
+    page: "docs/guides/make-it-survive.md",
+    ports: &["9101", "9102", "9103", "9180"],
+    says: &["30 200", "3/3 (1 ejected)", "ByHand", "Unhealthy", "max_requests", "rehearsal"],
+};
+
 /// Ends everything that the page started, however far it came.
 const BEFORE: &str = "set -euo pipefail\n\
     trap 'kill $(jobs -p) 2>/dev/null || :; wait; meshctl uninstall --purge --yes >&2 || :' EXIT\n";
@@ -93,6 +99,11 @@ fn follow(guide: &Guide) {
 #[test]
 fn the_first_mesh_comes_to_life_as_its_guide_says() {
     follow(&FIRST_MESH);
+}
+
+#[test]
+fn a_service_survives_as_its_guide_says() {
+    follow(&MAKE_IT_SURVIVE);
 }
 
 #[test]

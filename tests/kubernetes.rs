@@ -10,6 +10,7 @@ mod figures;
 mod guide;
 mod install;
 mod join;
+mod resilience;
 mod rules;
 mod support;
 mod testbed;

@@ -25,7 +25,7 @@ mod traffic;
 
 use seen::Seen;
 use stage::Stage;
-use steps::Step;
+use steps::{Change, Step};
 
 /// How often the control plane is asked and the screen drawn.
 const BEAT: Duration = Duration::from_millis(500);
@@ -179,13 +179,8 @@ impl Play<'_> {
         if self.stop.is_told() {
             return Ok(());
         }
-        if let Some(weights) = step.weights {
-            stage::write_rules(&self.stage.rules(), weights)?;
-            let rules = self.stage.rules();
-            let apply = ["apply", "-f", &rules.to_string_lossy(), "--wait", "--timeout", "30s"];
-            let (out, said) = self.stage.meshctl(&apply)?;
-            let lines = out.lines().chain(said.lines().filter(|line| !line.starts_with("waiting")));
-            self.seen.lock().applied = lines.map(str::to_owned).collect();
+        if let Some(change) = step.change {
+            self.change(change)?;
         }
         self.seen.lock().begin(at);
         let mut since = Instant::now();
@@ -210,6 +205,26 @@ impl Play<'_> {
                 );
             }
         }
+        Ok(())
+    }
+
+    /// Applies the rules of a change, and does what belongs to it.
+    fn change(&mut self, change: Change) -> Result<(), Failure> {
+        let mut applied = Vec::new();
+        if let Some(text) = change.rules() {
+            let rules = self.stage.rules();
+            stage::write_rules(&rules, &text)?;
+            let apply = ["apply", "-f", &rules.to_string_lossy(), "--wait", "--timeout", "30s"];
+            let (out, said) = self.stage.meshctl(&apply)?;
+            let lines = out.lines().chain(said.lines().filter(|line| !line.starts_with("waiting")));
+            applied = lines.map(str::to_owned).collect();
+        }
+        match change {
+            Change::Split(..) => {}
+            Change::Break => self.stage.set_sick(true)?,
+            Change::Mend => self.stage.set_sick(false)?,
+        }
+        self.seen.lock().applied = applied;
         Ok(())
     }
 

@@ -2,6 +2,11 @@
 //! seconds no more than a share of the requests, or a floor, whichever is more (Finagle's
 //! `RetryBudget`, where the floor comes on top).
 //!
+//! A request whose failure asks for a repetition lends nothing: while a service is down altogether
+//! repetitions stop but for the floor, so that callers in a chain do not multiply each other's
+//! shares (gRPC's retry throttling, proposal A6, has the same effect). A failure of seconds still
+//! lives on what succeeded before it.
+//!
 //! Time is cut into slots of half a second, of which a window covers the current one and the twenty
 //! before, for requests and repetitions alike: a request lends its share to one window and no more,
 //! so that over any time repetitions stay below the share of the requests plus the floor. The
@@ -29,6 +34,7 @@ const SECONDS: u64 = 10;
 #[derive(Debug, Default)]
 pub struct Budget {
     requests: Window,
+    failures: Window,
     repetitions: Window,
     /// Held while it is decided about a repetition.
     gate: Mutex<()>,
@@ -44,8 +50,9 @@ impl Budget {
     /// Whether there may be one repetition more, which is counted then.
     pub fn may_repeat(&self, budget: &RetryBudget, now_ms: u64) -> bool {
         let _gate = self.gate.lock();
-        let share =
-            self.requests.sum(now_ms) * u64::from(budget.ppm) / u64::from(PARTS_PER_MILLION);
+        self.failures.add(now_ms);
+        let well = self.requests.sum(now_ms).saturating_sub(self.failures.sum(now_ms));
+        let share = well * u64::from(budget.ppm) / u64::from(PARTS_PER_MILLION);
         let floor = u64::from(budget.min_per_second) * SECONDS;
         let may = self.repetitions.sum(now_ms) < share.max(floor);
         match may {

@@ -24,6 +24,7 @@ use crate::resource::{self, OutboundMode};
 use super::bell::Bell;
 use super::cluster::ClusterCell;
 use super::service::ServiceTable;
+use super::spent::Spent;
 use book::Book;
 use waiting::{Bounds, Waiter, Waiting};
 
@@ -142,6 +143,7 @@ pub struct Directory {
     hosts: Book<IpAddr, Arc<HostCell>>,
     wanted: Notify,
     bell: Arc<Bell>,
+    spent: Spent,
     /// Whole seconds since the control thread began; coarse on purpose.
     clock: AtomicU32,
     generation: AtomicU64,
@@ -167,6 +169,7 @@ impl Directory {
             hosts: Book::default(),
             wanted: Notify::new(),
             bell: Arc::default(),
+            spent: Spent::default(),
             clock: AtomicU32::new(0),
             generation: AtomicU64::new(0),
         }
@@ -237,6 +240,11 @@ impl Directory {
         let mut clusters = self.clusters.lock();
         let fresh = || Arc::new(ClusterCell::with_bell(service.clone(), Arc::clone(&self.bell)));
         Arc::clone(clusters.entry(service.clone()).or_insert_with(fresh))
+    }
+
+    /// When repetitions were last in vain.
+    pub fn spent(&self) -> &Spent {
+        &self.spent
     }
 
     /// By which pools call other threads.

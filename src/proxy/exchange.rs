@@ -13,6 +13,7 @@ use crate::proxy::forward::Client;
 use crate::proxy::h1::{Framing, head_end, write};
 use crate::proxy::pool::Upstream;
 use crate::proxy::pump::{Pump, PumpError};
+use crate::proxy::spent::Spent;
 use crate::proxy::tries::Tries;
 use crate::telemetry::reason::Reason;
 
@@ -32,6 +33,8 @@ pub struct Terms<'a> {
     pub upgrade: bool,
     /// Who answers; edits the answer's header.
     pub decision: &'a Decision,
+    /// Whether to warn the caller of repeating a failure.
+    pub spent: &'a Spent,
     /// Answers that these could repeat are held back.
     pub held: Option<&'a Tries<'a>>,
 }
@@ -255,8 +258,14 @@ impl<'a> Exchange<'a> {
         self.kept = self.client_may_stay(framing);
         // Interim answers are for those who know them (RFC 9110 §15.2).
         if !self.interim || self.terms.http11 {
+            let decision = self.terms.decision;
+            let mut edits = decision.response_edits();
+            let warning = self.terms.spent.warning(&decision.pool, self.client.head.status, None);
+            if warning.is_some() {
+                edits[0] = warning;
+            }
             let plan = write::ResponsePlan {
-                edits: self.terms.decision.response_edits(),
+                edits,
                 framing,
                 http11: self.terms.http11,
                 keep_alive: self.kept,

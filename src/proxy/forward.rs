@@ -320,7 +320,7 @@ impl Forward<'_> {
         &mut self,
         upstream: &mut Upstream,
     ) -> Result<Result<Answered, Failure>, Box<Repetition>> {
-        let Self { client, outgoing, plan, .. } = self;
+        let Self { worker, client, outgoing, plan, .. } = self;
         let terms = Terms {
             method: if outgoing.is_head { "HEAD" } else { "" },
             http11: outgoing.http11,
@@ -328,6 +328,7 @@ impl Forward<'_> {
             upgrade: outgoing.upgrade,
             decision: plan.decision,
             held: Some(&plan.tries),
+            spent: worker.shared.directory.spent(),
         };
         let mut exchange = Exchange::new(&mut outgoing.upload, upstream, client, terms);
         loop {
@@ -344,7 +345,10 @@ impl Forward<'_> {
             };
             match plan.after(Verdict::Answered(head.status, None), left) {
                 Some(repetition) => return Err(Box::new(repetition)),
-                None => exchange.release(),
+                None => {
+                    worker.shared.directory.spent().mark();
+                    exchange.release();
+                }
             }
         }
     }
@@ -355,7 +359,11 @@ impl Forward<'_> {
         let upload = &self.outgoing.upload;
         let left =
             Left { untouched: upload.is_untouched(), whole: upload.is_whole(), retry_after: None };
-        self.plan.after(verdict, left)
+        let again = self.plan.after(verdict, left);
+        if again.is_none() && self.plan.tries.retry().budget.is_some() {
+            self.worker.shared.directory.spent().mark();
+        }
+        again
     }
 
     /// Keeps, or closes, the connection of a try that is over.

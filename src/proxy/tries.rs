@@ -161,6 +161,9 @@ impl<'r> Tries<'r> {
             return Next::Stand;
         }
         let asked = ended.retry_after.unwrap_or_default();
+        if asked > MAX_RETRY_AFTER {
+            return Next::Stand;
+        }
         // The default repetition: at once, but elsewhere, unless all that was wrong is that the
         // connection was about to end.
         let free = unseen && repetitions == 0 && ended.retry_after.is_none();
@@ -173,7 +176,7 @@ impl<'r> Tries<'r> {
         let least = asked.max(self.retry.backoff_floor);
         let wait = least + jittered(self.retry.backoff, repetitions, random);
         let late = ended.left.is_some_and(|left| left <= wait);
-        match asked > MAX_RETRY_AFTER || late {
+        match late {
             true => Next::Stand,
             false => Next::Again(Again { wait, budgeted: true }),
         }

@@ -58,7 +58,7 @@ pub struct RetryBackoff {
 /// Repetitions as a share of requests, per calling proxy and service (Finagle, gRPC A6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryBudget {
-    /// Of the requests of the last ten seconds, parts per million.
+    /// Of the requests of the last ten seconds that wanted no repetition, parts per million.
     pub ppm: u32,
     /// But so many per second in any case.
     pub min_per_second: u32,

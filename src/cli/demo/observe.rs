@@ -23,6 +23,10 @@ pub(super) fn look(stage: &Stage, seen: &Mutex<Seen>, traced: bool) -> anyhow::R
     let trace = if wanted { whole_trace(stage)? } else { None };
     let mut seen = seen.lock();
     seen.synced = (synced, status.proxies.len());
+    let reviews = status.services.iter().filter(|service| service.name == "reviews");
+    let out = reviews.flat_map(|service| service.pool.iter().filter(|entry| entry.is_out()));
+    seen.out =
+        out.map(|it| format!("{}: {}, {}", it.endpoint, it.state.as_str(), it.why)).collect();
     seen.edges = status.edges;
     if trace.is_some() {
         seen.trace = trace;

@@ -135,9 +135,10 @@ impl Frame<'_> {
         let Some((_, step)) = self.step else { return Vec::new() };
         let mut lines =
             vec![format!("{BOLD}▸ {}{BOLD:#}", step.title), format!("  {}", step.story)];
-        if step.weights.is_some() {
+        if step.change.is_some() {
             lines.extend(self.seen.applied.iter().map(|line| format!("  {GOOD}{line}{GOOD:#}")));
         }
+        lines.extend(self.seen.out.iter().map(|line| format!("  {BAD}{line}{BAD:#}")));
         lines.push(match step.missing(self.seen) {
             Some(missing) => format!("  {DIM}{missing}{DIM:#}"),
             None => format!("  {GOOD}✔ seen{GOOD:#}"),

@@ -73,6 +73,8 @@ pub(super) struct Seen {
     pub(super) edges: Vec<EdgeStatus>,
     /// How many proxies have all that was sent to them, of how many.
     pub(super) synced: (usize, usize),
+    /// Endpoints of reviews that a caller leaves out, and why.
+    pub(super) out: Vec<String>,
     /// What `apply --wait` said last.
     pub(super) applied: Vec<String>,
     /// A trace over all services.

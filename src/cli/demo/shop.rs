@@ -7,6 +7,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +55,9 @@ pub(crate) struct ShopArgs {
     /// Where `ratings` is.
     #[arg(long, default_value = "http://ratings")]
     pub(crate) ratings: String,
+    /// While this file is there, version 2 of reviews answers with 503.
+    #[arg(long)]
+    pub(crate) sick: Option<PathBuf>,
 }
 
 /// Serves until the process is told to end.
@@ -74,7 +78,8 @@ async fn serve(
     args: ShopArgs,
     end: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let app = Arc::new(App { role: args.role, caller: Caller::new(args.reviews, args.ratings)? });
+    let caller = Caller::new(args.reviews, args.ratings)?;
+    let app = Arc::new(App { role: args.role, caller, sick: args.sick });
     let graceful = GracefulShutdown::new();
     let mut end = std::pin::pin!(end);
     loop {
@@ -122,9 +127,14 @@ async fn told_to_end() {
 struct App {
     role: Role,
     caller: Caller,
+    sick: Option<PathBuf>,
 }
 
 impl App {
+    fn is_sick(&self) -> bool {
+        self.sick.as_ref().is_some_and(|file| file.exists())
+    }
+
     async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return answer::plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
@@ -138,6 +148,9 @@ impl App {
                 Some(id) => answer::reviews(id, "v1", None),
                 None => answer::not_found(),
             },
+            (Role::ReviewsV2, _) if self.is_sick() => {
+                answer::plain(StatusCode::SERVICE_UNAVAILABLE, "version 2 is broken\n")
+            }
             (Role::ReviewsV2, path) => match article(path, "/reviews/") {
                 Some(id) => answer::reviews(id, "v2", Some(self.caller.ratings(id, headers).await)),
                 None => answer::not_found(),

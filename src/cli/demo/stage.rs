@@ -76,6 +76,20 @@ impl Stage {
         self.directory.path().join("rules.yaml")
     }
 
+    /// While this file is there, version 2 of reviews answers with errors.
+    fn sick(&self) -> PathBuf {
+        self.directory.path().join("reviews-v2.sick")
+    }
+
+    /// Breaks version 2 of reviews, or mends it.
+    pub(super) fn set_sick(&self, sick: bool) -> anyhow::Result<()> {
+        let changed = match sick {
+            true => File::create(self.sick()).map(drop),
+            false => std::fs::remove_file(self.sick()),
+        };
+        changed.with_context(|| format!("cannot change {}", self.sick().display()))
+    }
+
     /// What a user types for this program: its name where `PATH` leads to it, else its file.
     pub(super) fn typed(&self) -> String {
         let paths = std::env::var_os("PATH").unwrap_or_default();
@@ -138,7 +152,7 @@ impl Stage {
             let port = free_port()?;
             let address = format!("127.0.0.1:{port}");
             command.args(["--app", &address, "--"]).arg(&self.program);
-            command.args(["demo", "shop", role, "--listen", &address]);
+            command.args(["demo", "shop", role, "--listen", &address, "--sick"]).arg(self.sick());
             app = Some(port);
         }
         use std::os::unix::process::CommandExt as _;
@@ -269,7 +283,7 @@ fn free_port() -> anyhow::Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
-/// Writes the rule for these weights where the user can read and change it.
-pub(super) fn write_rules(path: &Path, weights: (u32, u32)) -> anyhow::Result<()> {
-    std::fs::write(path, steps::rules(weights)).context("cannot write the rules")
+/// Writes rules where the user can read and change them.
+pub(super) fn write_rules(path: &Path, rules: &str) -> anyhow::Result<()> {
+    std::fs::write(path, rules).context("cannot write the rules")
 }

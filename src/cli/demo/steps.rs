@@ -20,6 +20,21 @@ pub(super) enum Proof {
     Split { pages: u64, share: RangeInclusive<f64> },
     /// A trace goes through every service.
     Traced,
+    /// Version 2 of reviews is out, and at least so many pages came, none of them by it.
+    LeftOut { pages: u64 },
+    /// Nobody is out, and version 2 made at least so many pages.
+    Back { pages: u64 },
+}
+
+/// What a step changes at its beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// The weights of version 1 and 2.
+    Split(u32, u32),
+    /// Version 2 answers with errors from now on; before, the rules that are made for it.
+    Break,
+    /// Version 2 works again.
+    Mend,
 }
 
 /// One step.
@@ -29,8 +44,8 @@ pub(super) struct Step {
     pub(super) title: &'static str,
     /// What to look at.
     pub(super) story: &'static str,
-    /// Weights of version 1 and 2 that are applied at its beginning.
-    pub(super) weights: Option<(u32, u32)>,
+    /// What happens at its beginning.
+    pub(super) change: Option<Change>,
     /// What shows the same by hand, after `meshctl`.
     pub(super) commands: &'static [&'static str],
     /// What must be seen.
@@ -40,10 +55,11 @@ pub(super) struct Step {
 /// The whole story.
 pub(super) fn steps() -> Vec<Step> {
     const APPLY: &[&str] = &["apply -f $MESHCTL_HOME/../rules.yaml --wait", "status --edges"];
-    let split = |title, story, weights, pages, share| Step {
+    const POOL: &[&str] = &["status", "endpoints list reviews", "describe service reviews"];
+    let split = |title, story, (v1, v2), pages, share| Step {
         title,
         story,
-        weights: Some(weights),
+        change: Some(Change::Split(v1, v2)),
         commands: APPLY,
         proof: Proof::Split { pages, share },
     };
@@ -51,7 +67,7 @@ pub(super) fn steps() -> Vec<Step> {
         Step {
             title: "the shop is open",
             story: "Five applications call each other by plain HTTP. Their proxies make it mutual TLS.",
-            weights: None,
+            change: None,
             commands: &["status", "status --edges", "certs list"],
             proof: Proof::Wired,
         },
@@ -79,9 +95,23 @@ pub(super) fn steps() -> Vec<Step> {
         Step {
             title: "one page, from end to end",
             story: "A trace: the applications only pass its headers on, the proxies measure.",
-            weights: None,
+            change: None,
             commands: &["trace", "trace ID"],
             proof: Proof::Traced,
+        },
+        Step {
+            title: "version 2 breaks, and no visitor notices",
+            story: "Both versions are asked; one answers 503. It is tried elsewhere, then left out.",
+            change: Some(Change::Break),
+            commands: POOL,
+            proof: Proof::LeftOut { pages: 100 },
+        },
+        Step {
+            title: "version 2 works again, and is asked again",
+            story: "After its time it gets a trickle first, and its share when that goes well.",
+            change: Some(Change::Mend),
+            commands: POOL,
+            proof: Proof::Back { pages: 50 },
         },
     ]
 }
@@ -109,9 +139,28 @@ impl Step {
                 None => Some("no trace through web, reviews and ratings yet".to_owned()),
                 Some(_) => None,
             },
+            Proof::LeftOut { pages } => {
+                let (total, by_v2) = (seen.pages.total(), seen.pages.by("v2"));
+                if by_v2 > 0 {
+                    return Some(format!("{by_v2} pages by v2, which is broken"));
+                }
+                let out = seen.out.iter().any(|line| line.starts_with(BROKEN));
+                (!out).then(|| format!("{BROKEN} is not left out yet")).or_else(|| {
+                    (total < *pages).then(|| format!("{total} of {pages} pages so far"))
+                })
+            }
+            Proof::Back { pages } => {
+                let by_v2 = seen.pages.by("v2");
+                let few =
+                    (by_v2 < *pages).then(|| format!("{by_v2} of {pages} pages by v2 so far"));
+                seen.out.first().cloned().or(few)
+            }
         }
     }
 }
+
+/// The endpoint that breaks.
+const BROKEN: &str = "reviews-v2-0";
 
 fn missing_call(seen: &Seen, from: &str, to: &str) -> Option<String> {
     let edges = seen.edges_between(from, to);
@@ -136,8 +185,50 @@ spec:
     sampling: 100%
 ";
 
-/// The rule that the demo applies, as a user would write it.
-pub(super) fn rules((v1, v2): (u32, u32)) -> String {
+impl Change {
+    /// The rules that the demo applies, as a user would write them; none for what needs none.
+    pub(super) fn rules(self) -> Option<String> {
+        match self {
+            Self::Split(v1, v2) => Some(split_rules(v1, v2)),
+            Self::Break => Some(SAFE_RULES.to_owned()),
+            Self::Mend => None,
+        }
+    }
+}
+
+/// For the end of the story. The times are short, so that nobody has to wait.
+const SAFE_RULES: &str = "\
+# Whoever calls reviews asks both versions. What fails is tried once more, elsewhere; who fails five
+# times in a row is left out for a while.
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata:
+  name: reviews
+spec:
+  parentRefs:
+  - {group: \"\", kind: Service, name: reviews}
+  rules:
+  - backendRefs:
+    - {name: reviews, port: 80}
+---
+apiVersion: meshctl.dev/v1alpha1
+kind: TrafficPolicy
+metadata:
+  name: reviews
+spec:
+  targetRefs:
+  - {kind: Service, name: reviews}
+  retry:
+    attempts: 1
+    on: [gateway-error]
+  outlierDetection:
+    consecutiveErrors: 5
+    interval: 1s
+    baseEjectionTime: 3s
+    maxEjectionTime: 6s
+";
+
+fn split_rules(v1: u32, v2: u32) -> String {
     format!(
         "\
 # Splits what calls reviews between its two versions. Change the weights and apply it again.
@@ -166,6 +257,14 @@ pub(super) fn evidence(step: &Step, seen: &Seen) -> Vec<String> {
             let pages = &seen.pages;
             let line = format!("{} pages by v1, {} by v2", pages.by("v1"), pages.by("v2"));
             seen.applied.iter().cloned().chain([line]).collect()
+        }
+        Proof::LeftOut { .. } => {
+            let line =
+                format!("{} pages by v1, {} by v2", seen.pages.by("v1"), seen.pages.by("v2"));
+            seen.applied.iter().chain(&seen.out).cloned().chain([line]).collect()
+        }
+        Proof::Back { .. } => {
+            vec![format!("{} pages by v1, {} by v2", seen.pages.by("v1"), seen.pages.by("v2"))]
         }
         Proof::Traced => {
             let Some(trace) = &seen.trace else { return Vec::new() };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::screen::{Frame, cut};
 use super::seen::{Page, Seen, Waterfall};
-use super::steps::{self, Proof, Step};
+use super::steps::{self, Change, Proof, Step};
 use super::traffic::version;
 use crate::control::api::shapes::{EdgeStatus, Latency};
 
@@ -101,15 +101,47 @@ fn the_version_is_read_from_the_page() {
 #[test]
 fn the_rules_of_every_step_are_valid_and_name_both_versions() {
     for step in steps::steps() {
-        let Some(weights) = step.weights else { continue };
-        assert_eq!(weights.0 + weights.1, 100, "{}", step.title);
-        let value: serde_json::Value =
-            serde_yaml::from_str(&steps::rules(weights)).expect("the rules are YAML");
+        let Some(change @ Change::Split(v1, v2)) = step.change else { continue };
+        assert_eq!(v1 + v2, 100, "{}", step.title);
+        let rules = change.rules().expect("a split is a rule");
+        let value: serde_json::Value = serde_yaml::from_str(&rules).expect("the rules are YAML");
         let backends = value.pointer("/spec/rules/0/backendRefs").expect("the rule has backends");
         let weight = |at: &str| backends.pointer(at).and_then(serde_json::Value::as_u64);
-        assert_eq!(weight("/0/weight"), Some(u64::from(weights.0)));
-        assert_eq!(weight("/1/weight"), Some(u64::from(weights.1)));
+        assert_eq!(weight("/0/weight"), Some(u64::from(v1)));
+        assert_eq!(weight("/1/weight"), Some(u64::from(v2)));
     }
+}
+
+#[test]
+fn a_broken_version_is_left_out_only_when_the_callers_say_so_and_no_page_is_by_it() {
+    let all = steps::steps();
+    let step = all.get(5).expect("the story has this step");
+    let mut seen = Seen::default();
+    seen.begin(5);
+    for _ in 0..100 {
+        seen.record(5, by("v1"));
+    }
+    assert!(step.missing(&seen).is_some_and(|missing| missing.contains("reviews-v2-0")));
+    seen.out = vec!["reviews-v2-0: Ejected, five errors in a row".to_owned()];
+    assert_eq!(step.missing(&seen), None);
+    seen.record(5, by("v2"));
+    assert!(step.missing(&seen).is_some());
+}
+
+#[test]
+fn a_version_is_back_when_nobody_leaves_it_out_and_it_made_pages() {
+    let all = steps::steps();
+    let step = all.get(6).expect("the story has this step");
+    let mut seen = Seen::default();
+    seen.begin(6);
+    seen.out = vec!["reviews-v2-0: Ejected, five errors in a row".to_owned()];
+    for _ in 0..50 {
+        assert!(step.missing(&seen).is_some());
+        seen.record(6, by("v2"));
+    }
+    assert!(step.missing(&seen).is_some());
+    seen.out.clear();
+    assert_eq!(step.missing(&seen), None);
 }
 
 #[test]
@@ -129,7 +161,7 @@ fn a_frame_fits_the_terminal_and_says_what_is_going_on() {
     };
     let plain = anstream::adapter::strip_str(&frame.render(100, 50)).to_string();
     for said in [
-        "step 2 of 5",
+        "step 2 of 7",
         "01:15",
         "══mTLS══▶ ratings",
         "web → reviews",
@@ -162,7 +194,7 @@ fn the_trace_is_shown_with_its_own_step_and_its_id_in_the_command() {
         Frame { step, steps: steps.len(), seen: &seen, elapsed, program, home }.render(80, 50)
     };
     assert!(!text(steps.first().map(|step| (0, step))).contains("reviews ██"));
-    let shown = text(steps.last().map(|step| (4, step)));
+    let shown = text(steps.get(4).map(|step| (4, step)));
     assert!(shown.contains("reviews ██") && shown.contains("meshctl trace 0af7"), "{shown}");
     assert!(text(None).contains("the story is over"));
 }

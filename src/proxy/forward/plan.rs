@@ -11,6 +11,7 @@ use crate::proxy::cluster::Endpoint;
 use crate::proxy::decide::Decision;
 use crate::proxy::flight::Verdict;
 use crate::proxy::h1::ResponseHead;
+use crate::proxy::spent;
 use crate::proxy::tries::{Again, Ended, Next, Tries, retry_after, retry_of};
 use crate::telemetry::reason::Reason;
 
@@ -146,5 +147,8 @@ impl<'a> Plan<'a> {
 
 /// How long an answer asks to wait; `bytes` is what its head was parsed from.
 pub(super) fn asked_wait(head: &ResponseHead, bytes: &[u8]) -> Option<Duration> {
+    if spent::forbids(head.header(bytes, spent::RETRY_HEADER)) {
+        return Some(Duration::MAX);
+    }
     retry_after(head.header(bytes, "retry-after")?, SystemTime::now())
 }

@@ -246,7 +246,7 @@ fn nothing_is_repeated_once_the_answer_has_begun() {
         let rig = Rig::new(2, Rules { timeouts, ..with(eager()) }, cut).await;
         let mut client = rig.client().await;
         client.send(&get("/")).await;
-        let text = client.to_the_end().await;
+        let text = client.rest().await;
         assert!(text.starts_with("HTTP/1.1 200") && !text.ends_with("0\r\n\r\n"), "{text}");
         assert_eq!(rig.seen().len(), 1);
     });

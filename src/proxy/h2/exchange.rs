@@ -148,7 +148,13 @@ impl Exchange {
     ) -> Result<(), Failure> {
         let (mut head, mut answer) = response.into_parts();
         let of_head = grpc::code(&head.headers);
-        edit_response(&mut head.headers, &call.decision.response_edits());
+        let mut edits = call.decision.response_edits();
+        let spent = call.worker.shared.directory.spent();
+        let warning = spent.warning(&call.decision.pool, head.status.as_u16(), of_head);
+        if warning.is_some() {
+            edits[0] = warning;
+        }
+        edit_response(&mut head.headers, &edits);
         self.near.begun = true;
         let status = head.status;
         self.status = status.as_u16();

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use h2::RecvStream;
 use http::Response;
-use http::header::RETRY_AFTER;
+use http::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use smallvec::{SmallVec, smallvec};
 use tokio::time::Sleep;
 
@@ -20,6 +20,7 @@ use crate::proxy::circuit::Permit;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::decide::Endpoints;
 use crate::proxy::flight::Verdict;
+use crate::proxy::spent;
 use crate::proxy::tries::{Ended, Next, Tries, retry_after};
 use crate::telemetry::reason::Reason;
 
@@ -187,23 +188,24 @@ impl Exchange {
             return Judged::Stands;
         }
         let Some(next) = call.decision.pick(tries.tried()) else { return Judged::Stands };
-        let asked = result.as_ref().ok().and_then(|response| response.headers().get(RETRY_AFTER));
         let ended = Ended {
             verdict,
             passed_on: self.near.begun,
             unseen: false,
             whole: self.near.intake.is_whole(),
             elsewhere: !tries.tried().contains(&next.id),
-            retry_after: asked.and_then(|value| retry_after(value.as_bytes(), SystemTime::now())),
+            retry_after: result.as_ref().ok().and_then(|response| asked_wait(response.headers())),
             left: self.left(),
         };
-        match tries.after(&ended, fastrand::u64(..)) {
-            Next::Again(again) => match permit(call, tries, again.budgeted) {
-                Some(permit) => Judged::Again(next, again.wait, permit),
-                None => Judged::Stands,
-            },
-            Next::Stand => Judged::Stands,
+        if let Next::Again(again) = tries.after(&ended, fastrand::u64(..))
+            && let Some(permit) = permit(call, tries, again.budgeted)
+        {
+            return Judged::Again(next, again.wait, permit);
         }
+        if tries.retry().budget.is_some() {
+            call.worker.shared.directory.spent().mark();
+        }
+        Judged::Stands
     }
 
     /// Where a second try goes, if it may.
@@ -216,6 +218,14 @@ impl Exchange {
             call.decision.pick(tries.tried()).filter(|next| !tries.tried().contains(&next.id))?;
         Some((next, permit(call, tries, true)?))
     }
+}
+
+/// How long an answer asks to wait; for ever where it is not to be repeated.
+fn asked_wait(fields: &HeaderMap) -> Option<Duration> {
+    if spent::forbids(fields.get(spent::RETRY_HEADER).map(HeaderValue::as_bytes)) {
+        return Some(Duration::MAX);
+    }
+    retry_after(fields.get(RETRY_AFTER)?.as_bytes(), SystemTime::now())
 }
 
 /// What a repetition takes with it, as far as it is `budgeted`; `None`: there may be none.

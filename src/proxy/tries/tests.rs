@@ -182,7 +182,7 @@ fn a_body_is_kept_only_where_a_repetition_could_need_it() {
     let keeps = |retry: &Retry, method, streams| Tries::new(retry, method, 1).keeps(streams);
     assert_eq!(keeps(&gateway, "PUT", false), 64 * 1024);
     assert_eq!(keeps(&gateway, "POST", false), 0);
-    let all = Retry { any_method: true, max_body: 9, ..gateway.clone() };
+    let all = Retry { any_method: true, max_body: 9, ..gateway };
     assert_eq!(keeps(&all, "POST", false), 9);
     assert_eq!(keeps(&Retry { attempts: 0, ..all }, "POST", false), 0);
     assert_eq!(keeps(&Retry::DEFAULT, "PUT", true), 0);

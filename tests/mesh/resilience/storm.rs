@@ -8,7 +8,7 @@ use crate::support::{Answer, Conn, Mesh, Origin, ok};
 /// What each caller does by itself, beside its sidecar.
 #[derive(Clone, Copy)]
 enum Application {
-    /// Passes on what it is told, as it does with `traceparent`.
+    /// Nothing: it knows of no mesh, and passes nothing on.
     Plain,
     /// Tries three times more, whatever happened.
     Naive,
@@ -17,12 +17,8 @@ enum Application {
 const DOWN: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
 
 /// One call of the next service, as the application makes it.
-fn call(application: Application, outbound: SocketAddr, host: &str, attempt: &str) -> Answer {
-    let field = match application {
-        Application::Plain if !attempt.is_empty() => format!("x-meshctl-attempt: {attempt}\r\n"),
-        _ => String::new(),
-    };
-    let request = format!("GET / HTTP/1.1\r\nhost: {host}\r\n{field}\r\n");
+fn call(application: Application, outbound: SocketAddr, host: &str) -> Answer {
+    let request = format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n");
     let tries = match application {
         Application::Plain => 1,
         Application::Naive => 4,
@@ -42,10 +38,9 @@ fn call(application: Application, outbound: SocketAddr, host: &str, attempt: &st
 fn arrivals(application: Application, rules: &str, sent: u32) -> f64 {
     let outbound = Arc::new(OnceLock::<SocketAddr>::new());
     let known = Arc::clone(&outbound);
-    let second = Origin::http(move |request| {
+    let second = Origin::http(move |_| {
         let outbound = *known.get().expect("it is said before the first request");
-        let attempt = request.field("x-meshctl-attempt").unwrap_or_default();
-        match call(application, outbound, "third", &attempt).status {
+        match call(application, outbound, "third").status {
             200 => ok("fine"),
             _ => DOWN.into(),
         }
@@ -56,7 +51,7 @@ fn arrivals(application: Application, rules: &str, sent: u32) -> f64 {
     outbound.set(mesh.proxy("second").addresses().outbound).expect("it is said once");
     let first = mesh.proxy("first").addresses().outbound;
     for _ in 0..sent {
-        let answer = call(application, first, "second", "");
+        let answer = call(application, first, "second");
         assert_eq!(answer.status, 503, "{}", answer.head);
     }
     third.requests().len() as f64 / f64::from(sent)

@@ -8,10 +8,21 @@ async fn start(
     reviews: &str,
     ratings: &str,
 ) -> (String, tokio::sync::oneshot::Sender<()>) {
+    start_sick(role, reviews, ratings, None).await
+}
+
+/// As [`start`], with the file that makes it fail.
+async fn start_sick(
+    role: Role,
+    reviews: &str,
+    ratings: &str,
+    sick: Option<PathBuf>,
+) -> (String, tokio::sync::oneshot::Sender<()>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback has ports");
     let listen = listener.local_addr().expect("it is bound");
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
-    let args = ShopArgs { role, listen, reviews: reviews.to_owned(), ratings: ratings.to_owned() };
+    let (reviews, ratings) = (reviews.to_owned(), ratings.to_owned());
+    let args = ShopArgs { role, listen, reviews, ratings, sick };
     tokio::spawn(async move {
         let ended = async {
             let _ = ended.await;
@@ -41,6 +52,21 @@ async fn version_1_has_no_stars_and_version_2_gets_them_from_ratings() {
         assert!(page.contains(&format!("<p class=\"version\">{version}</p>")), "{page}");
         assert_eq!(page.contains('★'), stars, "{page}");
     }
+}
+
+#[tokio::test]
+async fn version_2_fails_while_it_is_told_to() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let sick = directory.path().join("sick");
+    let (ratings, _ratings) = start(Role::Ratings, "", "").await;
+    let (v2, _v2) = start_sick(Role::ReviewsV2, "", &ratings, Some(sick.clone())).await;
+    let url = format!("{v2}/reviews/1");
+    assert_eq!(get(&url).await.0, 200);
+    std::fs::write(&sick, "").expect("the directory is ours");
+    assert_eq!(get(&url).await, (503, "version 2 is broken\n".to_owned()));
+    std::fs::remove_file(&sick).expect("it is there");
+    assert_eq!(get(&url).await.0, 200);
 }
 
 #[tokio::test]

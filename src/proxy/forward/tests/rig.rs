@@ -174,7 +174,7 @@ impl Client {
     }
 
     /// Everything until the end.
-    pub(super) async fn to_the_end(&mut self) -> String {
+    pub(super) async fn rest(&mut self) -> String {
         let mut read = std::mem::take(&mut self.ahead);
         soon(async { while self.stream.read_buf(&mut read).await.unwrap_or(0) > 0 {} }).await;
         String::from_utf8(read).expect("text")

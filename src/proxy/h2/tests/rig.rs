@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use h2::server::SendResponse;
 use h2::RecvStream;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use h2::server::SendResponse;
+use http::{HeaderMap, HeaderValue, Response};
 use tokio::net::TcpListener;
 
 use crate::names::{Protocol, RuleId};
