@@ -137,7 +137,7 @@ fn services(services: &[ServiceStatus]) -> Table {
 
 /// Faults that are put in on purpose: shown, so that nobody forgets them.
 fn faults(faults: &[FaultStatus], now: Timestamp) -> Table {
-    let mut table = Table::new(&["FAULT", "SERVICE", "WHAT", "CALLERS", ">ENDS"]);
+    let mut table = Table::new(&["FAULT", "SERVICE", "WHAT", "FROM", ">ENDS"]);
     for it in faults {
         table.row([
             scoped(&it.namespace, &it.policy).into(),

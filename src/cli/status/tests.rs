@@ -50,7 +50,7 @@ shop/web-0     web       -         Rejected     10s             -   bad path
 SERVICE         ENDPOINTS   BREAKER    RPS   SUCCESS     P50     P95   P99
 reviews   1/2 (1 ejected)   Closed    12.5     99.8%   0.8ms   2.1ms     -
 
-FAULT       SERVICE    WHAT             CALLERS       ENDS
+FAULT       SERVICE    WHAT             FROM          ENDS
 slow        reviews    delay 2s (10%)   all            30m
 shop/gone   shop/web   reset (1%)       ns/default   never
 
