@@ -95,8 +95,8 @@ pub(super) fn decode(wire: WireFault) -> Result<Fault, DecodeError> {
             decoded if decoded.rule == 0 => Ok(decoded),
             _ => Err(DecodeError::new("rule", "a fault leads to no rule")),
         })?,
-        delay: inside("delay", wire.delay, decode_delay)?,
-        abort: inside("abort", wire.abort, decode_abort)?,
+        delay: inside("delay", wire.delay.as_ref(), decode_delay)?,
+        abort: inside("abort", wire.abort.as_ref(), decode_abort)?,
         expires: wire.expires,
         shadow: wire.shadow,
     })
@@ -104,8 +104,8 @@ pub(super) fn decode(wire: WireFault) -> Result<Fault, DecodeError> {
 
 fn inside<W, T>(
     name: &str,
-    wire: Option<W>,
-    decode: impl Fn(W) -> Result<T, DecodeError>,
+    wire: Option<&W>,
+    decode: impl Fn(&W) -> Result<T, DecodeError>,
 ) -> Result<Option<T>, DecodeError> {
     wire.map(decode).transpose().map_err(|error| error.inside(name))
 }
@@ -118,7 +118,7 @@ fn decode_source(wire: &WireSource) -> Result<FaultSource, DecodeError> {
     })
 }
 
-fn decode_delay(wire: WireDelay) -> Result<FaultDelay, DecodeError> {
+fn decode_delay(wire: &WireDelay) -> Result<FaultDelay, DecodeError> {
     let duration = Duration::from_micros(wire.duration_us);
     if duration > MAX_FAULT_DELAY {
         return Err(DecodeError::new("duration_us", "is longer than any delay may be"));
@@ -126,7 +126,7 @@ fn decode_delay(wire: WireDelay) -> Result<FaultDelay, DecodeError> {
     Ok(FaultDelay { duration, ppm: share(wire.ppm)? })
 }
 
-fn decode_abort(wire: WireAbort) -> Result<FaultAbort, DecodeError> {
+fn decode_abort(wire: &WireAbort) -> Result<FaultAbort, DecodeError> {
     let how = match (wire.how, wire.code) {
         (1, 400..=599) => u16::try_from(wire.code).map(AbortHow::Status).ok(),
         (2, code @ 1..=16) => Some(AbortHow::Grpc(code)),
