@@ -139,6 +139,7 @@ impl fmt::Debug for Key {
 }
 
 /// One resource of any kind.
+#[expect(clippy::large_enum_variant, reason = "few are on their way at once")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Resource {
     /// See [`Kind::Mesh`].

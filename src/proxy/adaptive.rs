@@ -9,7 +9,7 @@
 //! almost nothing through, which refuses requests to a service that is well. Here it is the lowest
 //! seen; it follows the latency while less than half of the limit is in use; and only where the
 //! limit has been in the way for a minute without a lower one, one window runs at half of the limit
-//! to measure it anew. At the lower bound for [`STUCK`] windows it is taken as it is measured, as
+//! to measure it anew. At the lower bound for `STUCK` windows it is taken as it is measured, as
 //! Envoy does.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

@@ -48,13 +48,20 @@ async fn connection(tcp: TcpStream, app: Arc<App>) {
     }
 }
 
-async fn stream(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, app: Arc<App>) {
+async fn stream(mut request: Request<RecvStream>, mut respond: SendResponse<Bytes>, app: Arc<App>) {
     let path = request.uri().path().to_owned();
     let mut response = Response::new(());
     match &*path {
         "/reset" => return respond.send_reset(Reason::INADEQUATE_SECURITY),
         "/refused" if !app.refused.swap(true, Ordering::Relaxed) => {
             return respond.send_reset(Reason::REFUSED_STREAM);
+        }
+        // An answer before the end of what is sent is more than every client can take.
+        "/refused" => {
+            let body = request.body_mut();
+            while let Some(Ok(data)) = body.data().await {
+                let _ = body.flow_control().release_capacity(data.len());
+            }
         }
         "/half" => {
             let mut body = respond.send_response(response, false).unwrap();

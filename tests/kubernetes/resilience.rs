@@ -17,11 +17,13 @@ spec:
     )
 }
 
-/// Three pods that are well and one that is broken behind `hello`, and one that calls.
+/// Three pods that are well and one that is broken behind `hello`, and one that calls. It has called
+/// already: rules are programmed in proxies that use them.
 fn shop<'m>(mesh: &'m Mesh, name: &str) -> Namespace<'m> {
     let shop = mesh.namespace(name);
     shop.apply(include_str!("manifests/failing.yaml"));
     shop.rolled_out(&["deployment/hello", "deployment/broken", "deployment/client"]);
+    assert_eq!(ask(&shop, "/ready", 1, false), ["200"]);
     shop
 }
 
@@ -47,7 +49,7 @@ fn count(answers: &[String], wanted: &str) -> usize {
     answers.iter().filter(|answer| *answer == wanted).count()
 }
 
-/// What of a condition of an object stands in its status, for every generation's last word.
+/// The rule's status says that it holds, in the proxies too.
 fn accepted(shop: &Namespace<'_>, object: &str) {
     for condition in ["condition=Accepted", "condition=Programmed"] {
         shop.wait(condition, &[object]);

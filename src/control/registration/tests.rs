@@ -58,7 +58,7 @@ fn what_is_no_name_port_or_address_is_refused_with_its_field() {
         ("app port", |hello| hello.ports[0].app_port = 70_000),
         ("service port", |hello| hello.ports[0].service_port = 70_000),
         ("labels", |hello| {
-            drop(hello.labels.insert("meshctl.dev/weight".to_owned(), "0".to_owned()));
+            hello.labels.insert("meshctl.dev/weight".to_owned(), "0".to_owned());
         }),
         ("labels", |hello| drop(hello.labels.insert("a\n".to_owned(), "b".to_owned()))),
     ];

@@ -20,7 +20,7 @@ use crate::resource::{Algorithm, ClusterPolicy, Locality, PARTS_PER_MILLION};
 mod tests;
 
 /// A full share; smaller ones are parts of it.
-const FULL: u16 = 1_000;
+pub(super) const FULL: u16 = 1_000;
 
 /// A zone keeps all of its traffic while so much of its capacity is left: 1/1.4 (Envoy's
 /// overprovisioning factor).

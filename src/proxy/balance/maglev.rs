@@ -3,9 +3,6 @@
 //! a place in the table. Shares are nearly exact; an endpoint that comes or goes moves its own keys
 //! and a few others'.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use crate::proxy::balance::hash;
 
 /// The table's length, a prime: the one of the paper and of Envoy.
@@ -37,20 +34,58 @@ struct Filling {
     free: usize,
 }
 
+/// Who is due in which round: a list for each, in the order in which they were put there. Everybody
+/// is in one list at most.
+struct Rounds {
+    ends: Vec<(u32, u32)>,
+    next: Vec<u32>,
+}
+
+/// The end of a list.
+const NOBODY: u32 = u32::MAX;
+
+impl Rounds {
+    /// Rounds up to `last`.
+    fn new(last: usize, members: usize) -> Self {
+        Self { ends: vec![(NOBODY, NOBODY); last + 1], next: vec![NOBODY; members] }
+    }
+
+    /// What is due later than the last round never is.
+    fn put(&mut self, round: usize, member: usize) {
+        let Some((first, last)) = self.ends.get_mut(round) else { return };
+        match self.next.get_mut(*last as usize) {
+            Some(before) => *before = member as u32,
+            None => *first = member as u32,
+        }
+        *last = member as u32;
+        if let Some(next) = self.next.get_mut(member) {
+            *next = NOBODY;
+        }
+    }
+
+    fn first(&self, round: usize) -> Option<usize> {
+        self.ends.get(round).map(|(first, _)| *first).and_then(somebody)
+    }
+
+    fn after(&self, member: usize) -> Option<usize> {
+        self.next.get(member).copied().and_then(somebody)
+    }
+}
+
+fn somebody(member: u32) -> Option<usize> {
+    (member != NOBODY).then_some(member as usize)
+}
+
 impl Maglev {
     /// The table of members with these keys and weights.
     pub(super) fn new(keys: &[u64], weights: &[u64]) -> Self {
         let length = if keys.len() > MANY { LONG } else { LENGTH };
         let mut orders: Vec<Order> = keys.iter().map(|&key| Order::new(key, length)).collect();
         let mut filling = Filling::new(length);
-        let even = weights.windows(2).all(|pair| matches!(pair, [one, other] if one == other));
         if keys.is_empty() {
             return Self { places: Box::default() };
         }
-        match even {
-            true => filling.in_rounds(&mut orders),
-            false => filling.by_weight(&mut orders, weights),
-        }
+        filling.fill(&mut orders, weights);
         Self { places: filling.places }
     }
 
@@ -76,34 +111,31 @@ impl Filling {
         Self { places, taken, free: length as usize }
     }
 
-    /// All weigh the same: one place each, round after round.
-    fn in_rounds(&mut self, orders: &mut [Order]) {
-        loop {
-            for (member, order) in orders.iter_mut().enumerate() {
+    /// In rounds, in each of which everybody who is due takes one place: the heaviest always, a
+    /// member that weighs a third of that every third time.
+    fn fill(&mut self, orders: &mut [Order], weights: &[u64]) {
+        let heaviest = weights.iter().copied().max().unwrap_or(1).max(1);
+        let due = |times: u64, weight: u64| (times * heaviest).div_ceil(weight.max(1)) as usize;
+        let mut rounds = Rounds::new(self.places.len(), orders.len());
+        for (member, &weight) in weights.iter().enumerate() {
+            rounds.put(due(1, weight), member);
+        }
+        let mut times = vec![1u64; orders.len()];
+        for round in 1..=self.places.len() {
+            let mut turn = rounds.first(round);
+            while let Some(member) = turn {
+                turn = rounds.after(member);
+                let (Some(order), Some(times)) = (orders.get_mut(member), times.get_mut(member))
+                else {
+                    continue;
+                };
                 self.take(member, order);
                 if self.free == 0 {
                     return;
                 }
+                *times += 1;
+                rounds.put(due(*times, weights.get(member).copied().unwrap_or(1)), member);
             }
-        }
-    }
-
-    /// The next place is always for whom it is due first: the `n`th of a member of weight `w` at
-    /// `n / w`.
-    fn by_weight(&mut self, orders: &mut [Order], weights: &[u64]) {
-        // The bits of positive floating point numbers are ordered as they are.
-        let due = |times: u64, weight: u64| (times as f64 / weight.max(1) as f64).to_bits();
-        let first = weights
-            .iter()
-            .enumerate()
-            .map(|(member, &weight)| Reverse((due(1, weight), member, 1u64)));
-        let mut queue: BinaryHeap<_> = first.collect();
-        while let (true, Some(Reverse((_, member, times)))) = (self.free > 0, queue.pop()) {
-            let (Some(order), Some(&weight)) = (orders.get_mut(member), weights.get(member)) else {
-                continue;
-            };
-            self.take(member, order);
-            queue.push(Reverse((due(times + 1, weight), member, times + 1)));
         }
     }
 

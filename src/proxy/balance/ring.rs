@@ -14,9 +14,12 @@ use crate::proxy::cluster::Endpoint;
 #[cfg(test)]
 mod tests;
 
-/// Points of an endpoint with full weight. The share of an endpoint differs from what it should be
-/// by about 1/√128 = 9 % (standard deviation).
+/// Points of an endpoint of weight 1. Its share differs from what it should be by about 1/√128 = 9 %
+/// (standard deviation).
 pub(super) const POINTS: u32 = 128;
+
+/// Points of a ring, where its endpoints' weights are more than 1.
+const MOST: usize = 1 << 17;
 
 /// Points of one arc, about.
 const ARC: usize = 128;
@@ -97,6 +100,22 @@ impl Ring {
         let further = after.iter().chain(before).flat_map(|arc| arc.iter());
         let mut clockwise = ahead.iter().chain(further).chain(passed);
         clockwise.find(|point| free(&point.endpoint)).map(|point| &point.endpoint)
+    }
+}
+
+/// How many points go with a weight (in parts of `whole`) on a ring of `count` endpoints that weigh
+/// `weight` together: [`POINTS`] for 1, halved as often as it takes to keep within bounds. Nothing
+/// but a sum of weights that doubles moves those that did not change.
+pub(super) fn scale(count: usize, weight: u64) -> impl Fn(u64, u64) -> u32 {
+    let most = MOST.max(count.next_power_of_two() * POINTS as usize) as u128;
+    let all = u128::from(weight) * u128::from(POINTS);
+    let halved = (0..u64::BITS).find(|halved| all >> halved <= most).unwrap_or(u64::BITS);
+    move |weight, whole| match weight {
+        0 => 0,
+        _ => {
+            let points = u128::from(weight) * u128::from(POINTS) / u128::from(whole);
+            ((points >> halved) as u32).max(1)
+        }
     }
 }
 

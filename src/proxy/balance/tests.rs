@@ -59,10 +59,10 @@ proptest! {
                 let chance = 6.0 * (expected * (1.0 - part)).sqrt();
                 let bound = match algorithm {
                     Algorithm::RoundRobin => f64::from(sum),
-                    // A point more or less, and where the points happen to stand.
+                    // Where the points happen to stand.
                     Algorithm::RingHash => {
-                        let points = 64.0 * f64::from(*weight) / 12.0;
-                        chance + expected * (5.0 / points.max(1.0).sqrt() + 0.1)
+                        let points = 128.0 * f64::from(*weight);
+                        chance + expected * 5.0 / points.sqrt()
                     }
                     Algorithm::Maglev => chance + expected * 0.02,
                     _ => chance,
@@ -146,6 +146,28 @@ fn who_comes_or_goes_moves_about_its_own_share_of_the_keys() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn on_the_ring_another_weight_moves_keys_to_its_endpoint_only() {
+    let keys: Vec<u64> = (0..4_000u64).map(|key| hash_of(&key.to_le_bytes())).collect();
+    let homes = |weights: &[u32]| -> Vec<usize> {
+        let cluster = cluster(Algorithm::RingHash, weights);
+        let port = port(&cluster);
+        let home = |hash: &u64| {
+            let wish = Wish { avoid: &[], hash: Some(*hash) };
+            let id = pick(port, &wish, 0).unwrap().id;
+            port.endpoints.iter().position(|endpoint| endpoint.id == id).unwrap()
+        };
+        keys.iter().map(home).collect()
+    };
+    let before = homes(&[1, 1, 3, 1, 1, 2]);
+    for (weights, changed) in [([1, 1, 3, 2, 1, 2], 3), ([1, 1, 50, 1, 1, 2], 2)] {
+        let after = homes(&weights);
+        let moved: Vec<_> = before.iter().zip(&after).filter(|(one, other)| one != other).collect();
+        assert!(moved.len() > 200, "{weights:?}: {}", moved.len());
+        assert!(moved.iter().all(|(_, to)| **to == changed), "{weights:?}");
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fastrand::Rng;
 
+use crate::proxy::balance::choice::FULL;
 use crate::proxy::balance::maglev::Maglev;
 use crate::proxy::balance::ring::{self, Ring, Stretch};
 use crate::proxy::balance::shares::Shares;
@@ -38,7 +39,7 @@ enum Members {
 enum Table {
     None,
     /// With how many points each endpoint of the port stands on it.
-    Ring(Ring, Box<[u8]>),
+    Ring(Ring, Box<[u32]>),
     Maglev(Maglev),
 }
 
@@ -210,24 +211,19 @@ impl Tier {
 
 /// The ring of `endpoints`, made from the one before where little is different.
 fn ring(endpoints: &[Arc<Endpoint>], weights: &[u64], before: Option<&Before<'_>>) -> Table {
-    // A power of two, so that the number of an endpoint's points hardly depends on the others.
-    let full = weights.iter().copied().max().unwrap_or(1).next_power_of_two();
-    let count = |weight: u64| {
-        let count = u128::from(weight) * u128::from(ring::POINTS) / u128::from(full);
-        if weight == 0 { 0 } else { count.max(1) as u8 }
-    };
-    let counts: Box<[u8]> = weights.iter().copied().map(count).collect();
+    let weight: u64 = endpoints.iter().map(|endpoint| endpoint.weight()).sum();
+    let points = ring::scale(endpoints.len(), weight);
+    let counts: Box<[u32]> = weights.iter().map(|&weight| points(weight, FULL.into())).collect();
     let known = before.and_then(|before| changed(endpoints, &counts, before));
     let ring = known.unwrap_or_else(|| {
         let all = endpoints.iter().zip(&counts);
-        let all: Vec<Stretch<'_>> =
-            all.map(|(endpoint, count)| (endpoint, 0..u32::from(*count))).collect();
+        let all: Vec<Stretch<'_>> = all.map(|(endpoint, count)| (endpoint, 0..*count)).collect();
         Ring::new(&all)
     });
     Table::Ring(ring, counts)
 }
 
-fn changed(endpoints: &[Arc<Endpoint>], counts: &[u8], before: &Before<'_>) -> Option<Ring> {
+fn changed(endpoints: &[Arc<Endpoint>], counts: &[u32], before: &Before<'_>) -> Option<Ring> {
     let Table::Ring(ring, were) = &before.tier.table else { return None };
     let (mut gone, mut come) = (Vec::new(), Vec::new());
     let mut stayed = vec![false; were.len()];
@@ -239,15 +235,15 @@ fn changed(endpoints: &[Arc<Endpoint>], counts: &[u8], before: &Before<'_>) -> O
             were.get(old as usize).copied().unwrap_or_default()
         });
         if count < was {
-            gone.push((endpoint, u32::from(count)..u32::from(was)));
+            gone.push((endpoint, count..was));
         } else if count > was {
-            come.push((endpoint, u32::from(was)..u32::from(count)));
+            come.push((endpoint, was..count));
         }
     }
     for ((endpoint, &was), _) in
         before.endpoints.iter().zip(were).zip(&stayed).filter(|(_, stayed)| !**stayed)
     {
-        gone.push((endpoint, 0..u32::from(was)));
+        gone.push((endpoint, 0..was));
     }
     ring.changed(&gone, &come)
 }

@@ -97,20 +97,23 @@ impl<'a> Plan<'a> {
 
     /// The repetition that follows the try that began last, where one does.
     pub(super) fn after(&self, verdict: Verdict, left: Left) -> Option<Repetition> {
-        if self.tries.count() > self.tries.retry().attempts {
-            return None;
-        }
-        let endpoint = self.decision.pick(self.tries.tried())?;
-        let ended = Ended {
+        let mut ended = Ended {
             verdict,
             passed_on: false,
             unseen: left.untouched,
             whole: left.whole,
-            elsewhere: !self.tries.tried().contains(&endpoint.id),
+            elsewhere: true,
             retry_after: left.retry_after,
             left: self.end.map(|end| end.saturating_duration_since(Instant::now())),
         };
-        match self.tries.after(&ended, fastrand::u64(..)) {
+        let random = fastrand::u64(..);
+        // A choice that nobody follows would be missed by the others: first whether it is needed.
+        if self.tries.after(&ended, random) == Next::Stand {
+            return None;
+        }
+        let endpoint = self.decision.pick(self.tries.tried())?;
+        ended.elsewhere = !self.tries.tried().contains(&endpoint.id);
+        match self.tries.after(&ended, random) {
             Next::Stand => None,
             Next::Again(again) => self.repetition(endpoint, again),
         }

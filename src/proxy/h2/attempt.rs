@@ -248,31 +248,33 @@ impl<'a> Attempt<'a> {
 
     /// Ends without one. An endpoint whose client has gone hears why; everything else it learns as
     /// CANCEL, when the stream is dropped.
-    pub(super) fn fail(mut self, failure: Failure, intake: &Intake) {
+    pub(super) fn fail(mut self, failure: Failure) {
+        let verdict = self.verdict(failure);
         if let (Failure::Gone(reason), Some(upload)) = (failure, &mut self.upload) {
             upload.reset(reason);
         }
-        self.flight.end(verdict_of(failure, intake));
+        self.flight.end(verdict);
     }
-}
 
-/// What a failure says of the endpoint.
-pub(super) fn verdict_of(failure: Failure, intake: &Intake) -> Verdict {
-    use Reason::{
-        ConnectFailure, ConnectTimeout, ProtocolMismatch, RefusedStream, RequestTimeout,
-        TlsFailure, TryTimeout, UpstreamProtocol, UpstreamReset,
-    };
-    match failure {
-        Failure::Gone(_) => Verdict::Abandoned,
-        Failure::Reset(_) => Verdict::Failed(UpstreamReset),
-        // It may have waited for the client.
-        Failure::Own(RequestTimeout | TryTimeout) if !intake.is_complete() => Verdict::Abandoned,
-        Failure::Own(
-            reason @ (ConnectFailure | ConnectTimeout | ProtocolMismatch | RefusedStream
-            | RequestTimeout | TlsFailure | TryTimeout | UpstreamProtocol | UpstreamReset),
-        ) => Verdict::Failed(reason),
-        // This proxy's own limits and faults.
-        Failure::Own(_) => Verdict::Abandoned,
+    /// What a failure says of the endpoint.
+    pub(super) fn verdict(&self, failure: Failure) -> Verdict {
+        use Reason::{
+            ConnectFailure, ConnectTimeout, ProtocolMismatch, RefusedStream, RequestTimeout,
+            TlsFailure, TryTimeout, UpstreamProtocol, UpstreamReset,
+        };
+        let waits_for_client = self.upload.as_ref().is_some_and(Copy::is_starved);
+        match failure {
+            Failure::Gone(_) => Verdict::Abandoned,
+            Failure::Reset(_) => Verdict::Failed(UpstreamReset),
+            Failure::Own(RequestTimeout | TryTimeout) if waits_for_client => Verdict::Abandoned,
+            Failure::Own(
+                reason @ (ConnectFailure | ConnectTimeout | ProtocolMismatch | RefusedStream
+                | RequestTimeout | TlsFailure | TryTimeout | UpstreamProtocol
+                | UpstreamReset),
+            ) => Verdict::Failed(reason),
+            // This proxy's own limits and faults.
+            Failure::Own(_) => Verdict::Abandoned,
+        }
     }
 }
 

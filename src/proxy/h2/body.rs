@@ -89,6 +89,11 @@ impl Copy {
         self.moved
     }
 
+    /// Whether it waits for the side that sends.
+    pub(super) fn is_starved(&self) -> bool {
+        !self.done && self.pending.is_empty()
+    }
+
     /// The status of gRPC that the trailers said.
     pub(super) fn grpc_code(&self) -> Option<u32> {
         self.grpc_code

@@ -134,7 +134,7 @@ impl Exchange {
                 Ok(())
             }
             Err(failure) => {
-                attempt.fail(failure, &self.near.intake);
+                attempt.fail(failure);
                 Err(failure)
             }
         }

@@ -17,7 +17,7 @@ pub(super) struct Intake {
     body: RecvStream,
     /// The most that is kept, bytes.
     limit: usize,
-    /// The body so far, or nothing from the moment it was too large.
+    /// The body so far, as long as it is not too large.
     kept: Vec<u8>,
     /// Bytes that came out of the client's stream.
     taken: u64,
@@ -66,9 +66,30 @@ impl Intake {
         self.kept.len() as u64 == self.taken
     }
 
-    /// Whether the client has said all that it will.
+    /// Whether all that the client will say was taken.
     pub(super) fn is_complete(&self) -> bool {
         self.body.is_end_stream() || !matches!(self.end, End::Open)
+    }
+
+    /// Takes all of it, as far as it can be kept, before anybody asks for it; ready when no more is
+    /// to be taken.
+    pub(super) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.limit > 0 && !self.is_complete() {
+            match ready!(self.body.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    self.taken += data.len() as u64;
+                    // What nobody has sent yet must not be lost, be it too much.
+                    self.kept.extend_from_slice(&data);
+                    if self.kept.len() > self.limit {
+                        self.limit = 0;
+                    }
+                }
+                // Whoever sends it hears of an error.
+                Some(Err(_)) => return Poll::Ready(()),
+                None => return self.poll_trailers(cx).map(drop),
+            }
+        }
+        Poll::Ready(())
     }
 
     fn hold(&mut self, data: &[u8]) {

@@ -4,7 +4,7 @@
 use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use h2::RecvStream;
@@ -13,7 +13,7 @@ use http::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use smallvec::{SmallVec, smallvec};
 use tokio::time::Sleep;
 
-use super::attempt::{Attempt, Call, Failure, verdict_of};
+use super::attempt::{Attempt, Call, Failure};
 use super::exchange::Exchange;
 use super::{grpc, seat};
 use crate::proxy::circuit::Permit;
@@ -64,7 +64,7 @@ impl Exchange {
             let event = std::future::poll_fn(|cx| self.poll_race(cx, &mut out, hedge.as_mut()));
             match event.await {
                 Event::Over(failure) => {
-                    out.into_iter().for_each(|attempt| attempt.fail(failure, &self.near.intake));
+                    out.into_iter().for_each(|attempt| attempt.fail(failure));
                     return Err(failure);
                 }
                 Event::Hedge => {
@@ -75,14 +75,14 @@ impl Exchange {
                 }
                 Event::Ended(index, result) => {
                     let attempt = out.remove(index);
-                    let verdict = self.verdict(call, &result);
+                    let verdict = verdict(call, &attempt, &result);
                     let judged = self.judge(call, tries, (verdict, &result), !out.is_empty());
                     if let Judged::Stands = judged {
                         // Tries that are still out end here; nothing is known of them.
                         return match result {
                             Ok(response) => Ok((attempt, response)),
                             Err(failure) => {
-                                attempt.fail(failure, &self.near.intake);
+                                attempt.fail(failure);
                                 Err(failure)
                             }
                         };
@@ -134,7 +134,13 @@ impl Exchange {
             return Poll::Ready(Event::Over(failure));
         }
         match hedge {
-            Some(hedge) => hedge.as_mut().poll(cx).map(|()| Event::Hedge),
+            Some(hedge) => {
+                if !hedge.is_elapsed() {
+                    ready!(hedge.as_mut().poll(cx));
+                }
+                // The first try may not have come to send the body yet.
+                self.near.intake.poll_ahead(cx).map(|()| Event::Hedge)
+            }
             None => Poll::Pending,
         }
     }
@@ -157,17 +163,6 @@ impl Exchange {
         .await
     }
 
-    /// What a try came to, as far as its answer's head says.
-    fn verdict(&self, call: Call<'_>, result: &Answered) -> Verdict {
-        match result {
-            Ok(response) => {
-                let code = call.is_grpc.then(|| grpc::code(response.headers())).flatten();
-                Verdict::Answered(response.status().as_u16(), code)
-            }
-            Err(failure) => verdict_of(*failure, &self.near.intake),
-        }
-    }
-
     fn judge(
         &self,
         call: Call<'_>,
@@ -187,20 +182,26 @@ impl Exchange {
         if matches!(call.decision.pool, Endpoints::App(_)) {
             return Judged::Stands;
         }
-        let Some(next) = call.decision.pick(tries.tried()) else { return Judged::Stands };
-        let ended = Ended {
+        let mut ended = Ended {
             verdict,
             passed_on: self.near.begun,
             unseen: false,
             whole: self.near.intake.is_whole(),
-            elsewhere: !tries.tried().contains(&next.id),
+            elsewhere: true,
             retry_after: result.as_ref().ok().and_then(|response| asked_wait(response.headers())),
             left: self.left(),
         };
-        if let Next::Again(again) = tries.after(&ended, fastrand::u64(..))
-            && let Some(permit) = permit(call, tries, again.budgeted)
+        let random = fastrand::u64(..);
+        // A choice that nobody follows would be missed by the others: first whether it is needed.
+        if tries.after(&ended, random) != Next::Stand
+            && let Some(next) = call.decision.pick(tries.tried())
         {
-            return Judged::Again(next, again.wait, permit);
+            ended.elsewhere = !tries.tried().contains(&next.id);
+            if let Next::Again(again) = tries.after(&ended, random)
+                && let Some(permit) = permit(call, tries, again.budgeted)
+            {
+                return Judged::Again(next, again.wait, permit);
+            }
         }
         if tries.retry().budget.is_some() {
             call.worker.shared.directory.spent().mark();
@@ -226,6 +227,17 @@ fn asked_wait(fields: &HeaderMap) -> Option<Duration> {
         return Some(Duration::MAX);
     }
     retry_after(fields.get(RETRY_AFTER)?.as_bytes(), SystemTime::now())
+}
+
+/// What a try came to, as far as the head of its answer says.
+fn verdict(call: Call<'_>, attempt: &Attempt<'_>, result: &Answered) -> Verdict {
+    match result {
+        Ok(response) => {
+            let code = call.is_grpc.then(|| grpc::code(response.headers())).flatten();
+            Verdict::Answered(response.status().as_u16(), code)
+        }
+        Err(failure) => attempt.verdict(*failure),
+    }
 }
 
 /// What a repetition takes with it, as far as it is `budgeted`; `None`: there may be none.

@@ -71,17 +71,22 @@ fn again(
     tries: &Tries<'_>,
     verdict: Verdict,
 ) -> Option<(Arc<Endpoint>, Option<Permit>, Duration)> {
-    let endpoint = decision.pick(tries.tried())?;
-    let ended = Ended {
+    let mut ended = Ended {
         verdict,
         passed_on: false,
         unseen: false,
         whole: true,
-        elsewhere: !tries.tried().contains(&endpoint.id),
+        elsewhere: true,
         retry_after: None,
         left: None,
     };
-    let Next::Again(again) = tries.after(&ended, fastrand::u64(..)) else { return None };
+    let random = fastrand::u64(..);
+    if tries.after(&ended, random) == Next::Stand {
+        return None;
+    }
+    let endpoint = decision.pick(tries.tried())?;
+    ended.elsewhere = !tries.tried().contains(&endpoint.id);
+    let Next::Again(again) = tries.after(&ended, random) else { return None };
     let permit = match decision.pool.circuit().filter(|_| again.budgeted) {
         None => None,
         Some(circuit) => {

@@ -114,8 +114,8 @@ fn check_cookie(cookie: &HashCookie) -> Result<(), DecodeError> {
         return Err(DecodeError::new("hash_on", "is not a cookie name"));
     }
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b';';
-    if !cookie.path.is_empty() && !(cookie.path.starts_with('/') && cookie.path.bytes().all(plain))
-    {
+    let rooted = cookie.path.starts_with('/') && cookie.path.bytes().all(plain);
+    if !(cookie.path.is_empty() || rooted) {
         return Err(DecodeError::new("hash_on", "is not a cookie path"));
     }
     Ok(())

@@ -7,6 +7,7 @@ use prost::Message;
 use super::balance::{self, WireBalancing};
 use super::pool::{self, WireBreaker, WireHealth, WireOutliers};
 use super::{DecodeError, field};
+use crate::names::Identity;
 use crate::resource::{
     CircuitBreaker, Cluster, ClusterPolicy, ClusterPort, DEFAULT_PANIC_PPM, Endpoint, LoadBalancer,
     PARTS_PER_MILLION, PortMapping,
@@ -155,8 +156,10 @@ pub(super) fn decode(body: &[u8]) -> Result<Cluster, DecodeError> {
     field::ascending("ports", &ports, |port| port.port)?;
     let policy = decode_policy(field::required("policy", wire.policy)?)
         .map_err(|error| error.inside("policy"))?;
-    let endpoints = field::each("endpoints", wire.endpoints, decode_endpoint)?;
-    field::ascending("endpoints", &endpoints, |endpoint| endpoint.workload.clone())?;
+    let mut last = Last::default();
+    let endpoints =
+        field::each("endpoints", wire.endpoints, |endpoint| decode_endpoint(endpoint, &mut last))?;
+    field::ordered("endpoints", &endpoints, |one, next| one.workload < next.workload)?;
     Ok(Cluster { name: field::parse("name", &wire.name)?, ports, policy, endpoints })
 }
 
@@ -177,7 +180,24 @@ fn decode_policy(wire: WirePolicy) -> Result<ClusterPolicy, DecodeError> {
     })
 }
 
-fn decode_endpoint(wire: WireEndpoint) -> Result<Endpoint, DecodeError> {
+/// The identity that was read last: endpoints of one service mostly have the same.
+#[derive(Default)]
+struct Last {
+    text: String,
+    identity: Option<Identity>,
+}
+
+impl Last {
+    fn read(&mut self, text: String) -> Result<Option<Identity>, DecodeError> {
+        if text != self.text {
+            self.identity = field::optional("identity", &text)?;
+            self.text = text;
+        }
+        Ok(self.identity.clone())
+    }
+}
+
+fn decode_endpoint(wire: WireEndpoint, last: &mut Last) -> Result<Endpoint, DecodeError> {
     let ports = field::each("ports", wire.ports, |mapping| {
         Ok(PortMapping {
             service_port: field::port("service_port", mapping.service_port)?,
@@ -188,7 +208,7 @@ fn decode_endpoint(wire: WireEndpoint) -> Result<Endpoint, DecodeError> {
         workload: field::parse("workload", &wire.workload)?,
         addresses: field::each("addresses", wire.addresses, |ip| field::address("", &ip))?,
         ports,
-        identity: field::optional("identity", &wire.identity)?,
+        identity: last.read(wire.identity)?,
         version: field::text("version", wire.version)?,
         weight: match wire.weight {
             None => 1,

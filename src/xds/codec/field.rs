@@ -118,7 +118,7 @@ pub(super) fn period(field: &str, micros: u64) -> Result<Duration, DecodeError> 
 pub(super) fn each<W, T>(
     field: &str,
     items: Vec<W>,
-    decode: impl Fn(W) -> Result<T, DecodeError>,
+    mut decode: impl FnMut(W) -> Result<T, DecodeError>,
 ) -> Result<Vec<T>, DecodeError> {
     if items.len() > ITEMS {
         return Err(DecodeError::new(field, format!("has more than {ITEMS} items")));
@@ -136,7 +136,16 @@ pub(super) fn ascending<T, K: Ord>(
     items: &[T],
     key: impl Fn(&T) -> K,
 ) -> Result<(), DecodeError> {
-    if items.is_sorted_by(|one, next| key(one) < key(next)) {
+    ordered(field, items, |one, next| key(one) < key(next))
+}
+
+/// Refuses a list in which not every item is `before` the next.
+pub(super) fn ordered<T>(
+    field: &str,
+    items: &[T],
+    before: impl Fn(&T, &T) -> bool,
+) -> Result<(), DecodeError> {
+    if items.is_sorted_by(before) {
         return Ok(());
     }
     Err(DecodeError::new(field, "is out of order or has duplicates"))

@@ -106,7 +106,7 @@ impl Churn {
     fn change(&mut self) {
         self.welcome();
         match self.outside.try_recv() {
-            Ok((name, config)) => self.add(name, config),
+            Ok((name, config)) => self.add(&name, config),
             // Half of them may be away at most: starting takes as long as it takes.
             Err(_) if self.inside.len() > ENDPOINTS / 2 => self.remove(),
             Err(_) => {}
@@ -126,7 +126,7 @@ impl Churn {
         });
     }
 
-    fn add(&mut self, name: String, config: Config) {
+    fn add(&mut self, name: &str, config: Config) {
         let arrived = self.arrived.clone();
         let name = Some(name.parse().expect("a name"));
         std::thread::spawn(move || {
@@ -147,7 +147,7 @@ impl Churn {
     fn settle(&mut self) {
         eventually("all are inside again", || {
             while let Ok((name, config)) = self.outside.try_recv() {
-                self.add(name, config);
+                self.add(&name, config);
             }
             self.welcome();
             (self.inside.len() == ENDPOINTS).then_some(())

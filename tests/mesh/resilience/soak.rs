@@ -12,6 +12,7 @@ fn quantile(times: &mut [Duration], percent: usize) -> Duration {
 
 #[test]
 #[ignore = "takes a minute"]
+#[expect(clippy::print_stderr, reason = "figures are what these tests are for")]
 fn endpoints_come_and_go_for_a_minute() {
     let mut times = churn::run(Duration::from_secs(60));
     let changes = times.len();
@@ -34,6 +35,7 @@ fn cpu() -> Duration {
 
 #[test]
 #[ignore = "takes ten seconds of a quiet machine"]
+#[expect(clippy::print_stderr, reason = "figures are what these tests are for")]
 fn with_all_endpoints_down_hardly_any_work_is_done() {
     let app = Origin::saying("here");
     let mesh = down::abandoned(&app);

@@ -79,7 +79,6 @@ fn repetitions_do_not_multiply_along_a_chain() {
     let rules = policy("second") + &policy("third");
     let arrived = arrivals(Application::Plain, &rules, 500);
     let naive = arrivals(Application::Naive, "", 50);
-    eprintln!("{arrived} requests arrive for each that is sent; with naive retries {naive}");
     assert!(arrived <= 1.2, "{arrived} requests arrive for each that is sent");
     assert_eq!(naive, 16.0, "four tries by each of two callers");
 }

@@ -84,7 +84,7 @@ fn who_waits_for_a_connection_gets_it_and_too_many_do_not_wait() {
 #[test]
 fn nobody_waits_for_a_connection_without_end() {
     run(async {
-        let moment = Duration::from_millis(50);
+        let moment = Duration::from_millis(300);
         let long = Duration::from_secs(60);
         let each = Timeouts { request: None, backend_request: Some(moment) };
         for (connect_timeout, timeouts) in [(moment, Timeouts::default()), (long, each)] {

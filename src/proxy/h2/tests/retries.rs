@@ -163,7 +163,8 @@ fn a_repetition_inside_of_a_repetition_is_none() {
 #[test]
 fn a_try_has_its_own_time() {
     run(async {
-        let timeouts = Timeouts { request: None, backend_request: Some(Duration::from_millis(50)) };
+        let timeouts =
+            Timeouts { request: None, backend_request: Some(Duration::from_millis(300)) };
         let (slow, good) = (App::new(Does::Hang).await, App::new(Does::Answer(200)).await);
         let net = Net::new(&[&slow, &good], (everything(), timeouts), ClusterPolicy::default());
         let client = net.client().await;
@@ -183,8 +184,8 @@ fn a_try_has_its_own_time() {
 fn all_tries_together_have_the_requests_time() {
     run(async {
         let timeouts = Timeouts {
-            request: Some(Duration::from_millis(120)),
-            backend_request: Some(Duration::from_millis(50)),
+            request: Some(Duration::from_millis(700)),
+            backend_request: Some(Duration::from_millis(300)),
         };
         let (one, two) = (App::new(Does::Hang).await, App::new(Does::Hang).await);
         let retry = Retry { attempts: 100, ..everything() };
@@ -207,7 +208,7 @@ fn a_hedge_answers_for_who_is_slow_and_the_slow_one_is_told() {
             let (slow, good) = (App::new(Does::Hang).await, App::new(Does::Message(0)).await);
             let retry = Retry { hedge_after, any_method, ..everything() };
             // Who is answered has all the time that a busy machine takes.
-            let limit = Duration::from_millis(if hedged { 20_000 } else { 100 });
+            let limit = Duration::from_millis(if hedged { 20_000 } else { 1_000 });
             let timeouts = Timeouts { request: Some(limit), ..Timeouts::default() };
             let net = Net::new(&[&slow, &good], (retry, timeouts), ClusterPolicy::default());
             let client = net.client().await;

@@ -36,6 +36,9 @@ pub(super) use client::{Answer, Begun, Client, get, grpc, post};
 /// More than any connection lives.
 const LONG: Duration = Duration::from_secs(100_000);
 
+/// The number of a try, and the body as far as it was read.
+type Came = (Option<String>, Vec<u8>);
+
 /// What an application does with every request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Does {
@@ -66,7 +69,7 @@ pub(super) struct App {
     pub(super) address: SocketAddr,
     pub(super) does: Rc<Cell<Does>>,
     /// What came: the number of the try, and the body as far as it was read.
-    pub(super) seen: Rc<RefCell<Vec<(Option<String>, Vec<u8>)>>>,
+    pub(super) seen: Rc<RefCell<Vec<Came>>>,
     /// Connections so far.
     pub(super) connections: Rc<Cell<u32>>,
     /// Streams that were given up by the proxy before their end.

@@ -97,10 +97,12 @@ fn abort() -> Value {
 }
 
 fn percent() -> Value {
-    json!({
+    let share = json!({
         "description": "The share of calls, in percent. Default 100.",
         "type": "number", "minimum": 0.0001, "maximum": 100,
-    })
+    });
+    // The API server holds whole numbers against the whole part of a bound.
+    with(share, &rule("self > 0.0", "a share of nothing does nothing; leave the block out"))
 }
 
 fn matched() -> Value {
