@@ -113,6 +113,7 @@ impl Proxy {
             proxy: proxy.clone(),
             identity: joined.credentials.identity().clone(),
             services: Vec::new(),
+            zone: String::new(),
             mtls: MtlsMode::Strict,
             ports: Vec::new(),
             zone: String::new(),

@@ -39,6 +39,9 @@ fn an_abort_is_answered_in_place_of_the_application() {
     let rules = [
         policy("mine", "  from: [{identities: [ns/default/sa/web]}]\n  abort: {status: 418}"),
         policy("theirs", "  from: [{namespaces: [elsewhere]}]\n  abort: {status: 500}"),
+        "---\napiVersion: meshctl.dev/v1alpha1\nkind: MeshConfig\nmetadata: {name: default}\n\
+         spec: {tracing: {sampling: 100%}}\n"
+            .to_owned(),
     ];
     let mesh = with(&app, &rules.concat());
     let mut conn = mesh.call("web");
@@ -59,6 +62,13 @@ fn an_abort_is_answered_in_place_of_the_application() {
     assert!(text.contains(counted), "{text}");
     let told = "response_code=\"418\",response_flags=\"fault_injected\"";
     assert!(text.contains(told), "{text}");
+    let span = eventually("the span has come", || {
+        let list = mesh.read("/v1/traces?status=418");
+        let id = list["traces"].as_array()?.first()?["id"].as_str()?.to_owned();
+        Some(mesh.read(&format!("/v1/traces/{id}"))["spans"][0].clone())
+    });
+    assert_eq!(span["reason"], "fault_injected");
+    assert_eq!(span["rule"], "default/default/app, FaultPolicy/default/mine");
 }
 
 #[test]
@@ -150,6 +160,14 @@ fn what_expires_ends_by_itself_and_what_only_counts_does_nothing() {
     eventually("the fault expires", || (conn.get("app", "/").status == 200).then_some(()));
     assert!(Timestamp::now().as_second() >= soon.as_second(), "not before its time");
     assert_eq!(mesh.read("/v1/status")["faults"], serde_json::json!([]));
+    let found = mesh.read("/v1/objects?kind=FaultPolicy&name=ends");
+    let conditions = found["items"][0]["status"]["conditions"].as_array().expect("a list");
+    let active = conditions.iter().find(|it| it["type"] == "Active").expect("it is said");
+    assert_eq!((&active["status"], &active["reason"]), (&"False".into(), &"Expired".into()));
+    for kind in ["FaultPolicy&name=ends", "Service&name=app"] {
+        let told = mesh.read(&format!("/v1/describe?kind={kind}")).to_string();
+        assert!(told.contains("expired at") && told.contains("abort with 503 (100%)"), "{told}");
+    }
 }
 
 #[test]

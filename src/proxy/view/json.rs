@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::policy::{of_pool, of_retry};
 use crate::names::ServiceName;
 use crate::resource::{
-    Address, Backend, Cluster, Endpoint, Field, FieldMatch, HeaderEdit, Host, Mesh, MtlsMode,
-    OutboundMode, PathEdit, PathMatch, Redirect, Resource, Rewrite, RouteMatch, Rule, Scheme,
-    Service, ServicePort, ValueMatch, Workload,
+    AbortHow, Address, Backend, Cluster, Endpoint, Fault, FaultSource, Field, FieldMatch,
+    HeaderEdit, Host, Mesh, MtlsMode, OutboundMode, PathEdit, PathMatch, Redirect, Resource,
+    Rewrite, RouteMatch, Rule, Scheme, Service, ServicePort, ValueMatch, Workload,
 };
 use crate::telemetry::metrics::{EdgeCounts, Reporter};
 
@@ -94,6 +94,7 @@ fn of_workload(workload: &Workload) -> Value {
         "proxy": workload.proxy,
         "identity": workload.identity.to_string(),
         "services": list(&workload.services, |name: &ServiceName| name.to_string().into()),
+        "zone": workload.zone,
         "mtls": mtls(workload.mtls),
         "ports": list(&workload.ports, |port| json!({
             "port": port.port, "protocol": port.protocol.as_str(), "mtls": mtls(port.mtls),
@@ -116,6 +117,35 @@ fn of_port(port: &ServicePort) -> Value {
         "protocol": port.protocol.as_str(),
         "matches": list(&port.matches, of_match),
         "rules": list(&port.rules, of_rule),
+        "faults": list(&port.faults, of_fault),
+    })
+}
+
+fn of_fault(fault: &Fault) -> Value {
+    let source = |source: &FaultSource| match source {
+        FaultSource::Identity(namespace, account) => json!(format!("ns/{namespace}/sa/{account}")),
+        FaultSource::Namespace(namespace) => json!(format!("ns/{namespace}")),
+    };
+    let abort = fault.abort.map(|abort| {
+        let (status, code) = match abort.how {
+            AbortHow::Status(status) => (Some(status), None),
+            AbortHow::Grpc(code) => (None, Some(code)),
+            AbortHow::Reset => (None, None),
+        };
+        let reset = abort.how == AbortHow::Reset;
+        json!({"status": status, "grpcCode": code, "reset": reset, "perMillion": abort.ppm})
+    });
+    let delay = fault.delay.map(
+        |delay| json!({"durationMs": delay.duration.as_secs_f64() * 1e3, "perMillion": delay.ppm}),
+    );
+    json!({
+        "id": *fault.id.0,
+        "from": list(&fault.from, source),
+        "matches": list(&fault.matches, of_match),
+        "delay": delay,
+        "abort": abort,
+        "expires": fault.expires,
+        "shadow": fault.shadow,
     })
 }
 

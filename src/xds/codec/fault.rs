@@ -104,8 +104,8 @@ pub(super) fn decode(wire: WireFault) -> Result<Fault, DecodeError> {
 
 fn inside<W, T>(
     name: &str,
-    wire: Option<W>,
-    decode: impl Fn(W) -> Result<T, DecodeError>,
+    wire: Option<&W>,
+    decode: impl Fn(&W) -> Result<T, DecodeError>,
 ) -> Result<Option<T>, DecodeError> {
     wire.map(decode).transpose().map_err(|error| error.inside(name))
 }
