@@ -116,7 +116,6 @@ impl Proxy {
             zone: String::new(),
             mtls: MtlsMode::Strict,
             ports: Vec::new(),
-            zone: String::new(),
         };
         let namespace = proxy.namespace.clone();
         let directory = Arc::new(Directory::new(namespace.clone(), workload, Limits::STANDARD));
