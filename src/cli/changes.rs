@@ -114,7 +114,7 @@ impl Changes {
             None => self.objects.iter().map(line).collect(),
             Some(ChangeFormat::Name) => self.objects.iter().map(|it| named(it) + "\n").collect(),
             Some(ChangeFormat::Json) => output::json(self)?,
-            Some(ChangeFormat::Yaml) => serde_yaml::to_string(self)?,
+            Some(ChangeFormat::Yaml) => output::yaml(self)?,
         })
     }
 }

@@ -16,9 +16,11 @@ mod age;
 mod table;
 #[cfg(test)]
 mod tests;
+mod yaml;
 
 pub(crate) use age::{age, milliseconds, until};
 pub(crate) use table::{Cell, Table, cut};
+pub(crate) use yaml::yaml;
 
 /// How something that is read is shown: columns, the same with more of them and never cut, JSON,
 /// YAML, one name per line.
@@ -204,7 +206,7 @@ impl Drop for Progress {
 pub(crate) fn render(format: Format, view: &View, width: Option<usize>) -> Result<String, Failure> {
     Ok(match format {
         Format::Json => json(&view.value)?,
-        Format::Yaml => serde_yaml::to_string(&view.value)?,
+        Format::Yaml => yaml(&view.value)?,
         Format::Name => view.names.iter().map(|name| format!("{name}\n")).collect(),
         Format::Table | Format::Wide => {
             let lead = view.lead.iter().map(|line| format!("{line}\n")).collect::<String>();

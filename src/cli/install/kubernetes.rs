@@ -114,7 +114,7 @@ fn yaml(manifests: &[Value]) -> Result<String, Failure> {
     let mut text = String::new();
     for object in manifests {
         text += "---\n";
-        text += &serde_yaml::to_string(object)?;
+        text += &crate::cli::output::yaml(object)?;
     }
     Ok(text)
 }

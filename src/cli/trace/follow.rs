@@ -56,7 +56,7 @@ fn render(traces: &TraceList, format: Format, width: Option<usize>) -> Result<St
             lines.collect::<Result<String, Failure>>()?
         }
         Format::Yaml => {
-            let document = |it| Ok(format!("---\n{}", serde_yaml::to_string(it)?));
+            let document = |it| Ok(format!("---\n{}", output::yaml(it)?));
             each.map(document).collect::<Result<String, Failure>>()?
         }
         Format::Table | Format::Wide | Format::Name => {
