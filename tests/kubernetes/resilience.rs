@@ -98,6 +98,9 @@ fn a_breaker_refuses_what_is_too_much_at_once() {
 fn a_pod_that_fails_is_ejected_and_seen_to_be() {
     let mesh = Mesh::shared();
     let shop = shop(&mesh, "ejection");
+    // Each pod in turn: what is chosen at random is, once in sixty times, not chosen five times in forty.
+    mesh.apply(&shop, &policy(""));
+    accepted(&shop, "trafficpolicy/hello");
     let without = ask(&shop, "/", 40, false);
     assert!(count(&without, "503") >= 5, "{without:?}");
     mesh.apply(
