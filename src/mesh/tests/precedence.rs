@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::compile::in_precedence;
 use crate::mesh::fixture::*;
-use crate::mesh::{HttpRoute, RouteMatch};
+use crate::mesh::{HttpRoute, RouteMatch, in_precedence};
 use crate::resource::{FieldMatch, PathMatch, ValueMatch};
 
 const REVIEWS: &str = "default/reviews";
