@@ -38,6 +38,7 @@ mod man;
 mod on_cluster;
 mod output;
 mod proxy;
+mod schema;
 mod status;
 mod trace;
 mod uninstall;
@@ -98,6 +99,7 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Endpoints(args) => endpoints::run(&args, context),
         Command::Proxy(args) => proxy::run(args, context),
         Command::ControlPlane(args) => control_plane::run(&args, context),
+        Command::Schema(args) => schema::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
         Command::Man(args) => man::run(&args, context),
         Command::Version(args) => version::run(&args, context),

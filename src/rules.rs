@@ -35,6 +35,7 @@ mod render;
 mod resolved;
 mod route;
 mod scalar;
+pub mod schema;
 mod service;
 #[cfg(test)]
 mod tests;

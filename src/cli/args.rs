@@ -13,7 +13,7 @@ use super::installation::{ClusterArgs, Installation};
 use super::output::{Color, Printer};
 use super::{
     apply, certs, check, completions, control_plane, delete, demo, describe, endpoints, get,
-    inject, install, man, proxy, status, trace, uninstall, validate, version,
+    inject, install, man, proxy, schema, status, trace, uninstall, validate, version,
 };
 use crate::names::Namespace;
 
@@ -98,6 +98,7 @@ pub(crate) enum Command {
     Proxy(proxy::ProxyArgs),
     ControlPlane(control_plane::ControlPlaneArgs),
     Demo(demo::DemoArgs),
+    Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
     Version(version::VersionArgs),

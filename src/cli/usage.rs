@@ -26,7 +26,6 @@ const LATER_COMMANDS: &[&str] = &[
     "history",
     "rollback",
     "bug-report",
-    "schema",
 ];
 
 /// Flags that come later.

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{PERCENT, duration, object, root, rule, target_refs, text, when, with, words};
+use super::{
+    PERCENT, also, duration, number, object, one_of, root, rule, target_refs, text, when, with,
+    words,
+};
 
 /// A token (RFC 9110 §5.6.2): names of header fields and cookies.
 const TOKEN: &str = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$";
@@ -27,7 +30,7 @@ const CONDITIONS: [&str; 11] = [
     "unavailable",
 ];
 
-pub(in crate::platform::kubernetes::crds) fn traffic_policy() -> Value {
+pub(super) fn traffic_policy() -> Value {
     let timeouts = json!({
         "connect": limit("TCP connect and TLS handshake together. Default 1s."),
         "request": limit("A whole request, where no route says otherwise. Default none."),
@@ -111,8 +114,9 @@ fn outliers() -> Value {
         "description": "Out if below mean - factor x standard deviation. Default 1.9.",
         "type": "number", "minimum": 0.1, "maximum": 100,
     });
+    let threshold = text("Out at or above this share. Default `85%`.", 9, PERCENT);
     let threshold = with(
-        text("Out at or above this share. Default `85%`.", 9, PERCENT),
+        also(threshold, json!({"not": {"pattern": "^0+([.]0+)?%$"}})),
         &rule("!self.matches('^0+([.]0+)?%$')", "expected more than 0%"),
     );
     let success =
@@ -257,8 +261,9 @@ fn health() -> Value {
         "unhealthyAfter": number("Failures in a row that take it out. Default 3.", 1, 100),
         "healthyAfter": number("Successes in a row that bring it back. Default 2.", 1, 100),
     });
+    let health = object("Endpoints are asked whether they work.", fields, &[]);
     when(
-        object("Endpoints are asked whether they work.", fields, &[]),
+        also(health, one_of(&["http", "grpc", "tcp"])),
         &[
             (
                 "[has(self.http), has(self.grpc), has(self.tcp)].exists_one(one, one)",
@@ -274,8 +279,4 @@ fn health() -> Value {
 
 fn limit(what: &str) -> Value {
     duration(what, "1ms", "99999h")
-}
-
-fn number(what: &str, least: u32, most: u32) -> Value {
-    json!({"description": what, "type": "integer", "format": "int64", "minimum": least, "maximum": most})
 }

@@ -1,15 +1,73 @@
-//! The schemas themselves: OpenAPI v3, structural, with CEL where a schema has no words.
+//! What documents look like, as schemas: one description of each kind, for API servers and for editors.
 //!
-//! Texts are bounded, because the API server reckons what a CEL rule may cost at worst before it
-//! takes the definition.
+//! An API server gets OpenAPI v3, structural, with CEL where a schema has no words; an editor gets
+//! JSON Schema without CEL, with unions instead ([`editor`]). `tests/rules` holds both against the
+//! reader, which is stricter than any schema. Texts are bounded, because an API server reckons what
+//! a CEL rule may cost at worst before it takes a definition.
 
 use serde_json::{Map, Value, json};
 
-mod fault;
-mod policy;
+use crate::mesh::ObjectKind;
 
-pub(super) use fault::fault_policy;
-pub(super) use policy::traffic_policy;
+pub mod editor;
+mod fault;
+mod matches;
+mod policy;
+mod route;
+mod service;
+
+/// What only editors get; see [`also`].
+const EDITOR: &str = "x-meshctl-editor";
+
+/// The structural schema of a kind of ours, with CEL, as an API server wants it; of a standard kind
+/// only what the editors' is made of.
+pub fn structural(kind: ObjectKind) -> Value {
+    let mut schema = described(kind);
+    without_editor(&mut schema);
+    schema
+}
+
+fn described(kind: ObjectKind) -> Value {
+    match kind {
+        ObjectKind::MeshConfig => mesh_config(),
+        ObjectKind::TrafficPolicy => policy::traffic_policy(),
+        ObjectKind::FaultPolicy => fault::fault_policy(),
+        ObjectKind::HttpRoute => route::http_route(),
+        ObjectKind::Service => service::service(),
+    }
+}
+
+fn without_editor(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            fields.remove(EDITOR);
+            fields.values_mut().for_each(without_editor);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_editor),
+        _ => {}
+    }
+}
+
+/// `schema` with what JSON Schema says in place of its rules in CEL.
+fn also(mut schema: Value, words: Value) -> Value {
+    schema[EDITOR] = words;
+    schema
+}
+
+/// One and only one of these fields.
+fn one_of(fields: &[&str]) -> Value {
+    let required: Vec<Value> = fields.iter().map(|field| json!({"required": [field]})).collect();
+    json!({"oneOf": required})
+}
+
+/// At least one of these fields.
+fn any_of(fields: &[&str]) -> Value {
+    let required: Vec<Value> = fields.iter().map(|field| json!({"required": [field]})).collect();
+    json!({"anyOf": required})
+}
+
+/// A DNS-1123 subdomain, as most objects are called.
+const SUBDOMAIN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
 /// A DNS-1123 label, as services are called.
 const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
@@ -47,7 +105,7 @@ fn target_refs(several: &str) -> Value {
     )
 }
 
-pub(super) fn mesh_config() -> Value {
+fn mesh_config() -> Value {
     let sampling = text("The share of new traces that is kept. Default `1%`.", 9, PERCENT);
     let lifetime = duration("The life of a workload's certificate. Default 24h.", "10s", "8760h");
     let spec = json!({
@@ -155,4 +213,25 @@ fn when(mut schema: Value, rules: &[(&str, &str)]) -> Value {
     let rules: Vec<Value> = rules.iter().map(|(cel, message)| rule(cel, message)).collect();
     schema["x-kubernetes-validations"] = json!(rules);
     schema
+}
+
+fn number(description: &str, least: u32, most: u32) -> Value {
+    json!({
+        "description": description, "type": "integer", "format": "int64",
+        "minimum": least, "maximum": most,
+    })
+}
+
+fn list(description: &str, (least, most): (u32, u32), item: &Value) -> Value {
+    let mut list = json!({
+        "description": description,
+        "type": "array",
+        "maxItems": most,
+        "x-kubernetes-list-type": "atomic",
+        "items": item,
+    });
+    if least > 0 {
+        list["minItems"] = json!(least);
+    }
+    list
 }

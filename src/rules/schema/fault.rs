@@ -3,7 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::{LABEL, duration, object, root, rule, target_refs, text, with, words};
+use super::matches::matched;
+use super::{
+    LABEL, also, any_of, duration, list, object, one_of, root, rule, target_refs, text, with, words,
+};
 
 /// An identity of the mesh's own trust domain: a namespace and a service account in it.
 const IDENTITY: &str = "^ns/[a-z0-9]([-a-z0-9]*[a-z0-9])?/sa/[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
@@ -11,13 +14,7 @@ const IDENTITY: &str = "^ns/[a-z0-9]([-a-z0-9]*[a-z0-9])?/sa/[a-z0-9]([-a-z0-9]*
 /// RFC 3339 §5.6.
 const TIME: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$";
 
-/// A header's name: a token (RFC 9110 §5.1).
-const TOKEN: &str = "^[A-Za-z0-9!#$%&'*+\\-.^_`|~]+$";
-
-const METHODS: &[&str] =
-    &["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
-
-pub(in super::super) fn fault_policy() -> Value {
+pub(super) fn fault_policy() -> Value {
     let spec = json!({
         "targetRefs": target_refs("Of several that fit a request the oldest is taken."),
         "from": callers(),
@@ -45,6 +42,7 @@ pub(in super::super) fn fault_policy() -> Value {
         ),
     });
     let spec = object("What is wanted.", spec, &["targetRefs"]);
+    let spec = also(spec, any_of(&["delay", "abort"]));
     let spec = with(
         spec,
         &rule(
@@ -73,6 +71,7 @@ fn callers() -> Value {
         &[],
     );
     let somebody = "(has(self.identities) && size(self.identities) > 0) || (has(self.namespaces) && size(self.namespaces) > 0)";
+    let source = also(source, any_of(&["identities", "namespaces"]));
     let source = with(source, &rule(somebody, "this names nobody"));
     list("Whose calls meet the fault. Default everybody's.", (1, 16), &source)
 }
@@ -93,6 +92,7 @@ fn abort() -> Value {
         &[],
     );
     let one = "[has(self.status), has(self.grpcCode), has(self.reset)].filter(it, it).size() == 1";
+    let abort = also(abort, one_of(&["status", "grpcCode", "reset"]));
     with(abort, &rule(one, "a call fails in one way: `status`, `grpcCode` or `reset`"))
 }
 
@@ -103,78 +103,4 @@ fn percent() -> Value {
     });
     // The API server holds whole numbers against the whole part of a bound.
     with(share, &rule("self > 0.0", "a share of nothing does nothing; leave the block out"))
-}
-
-fn matched() -> Value {
-    object(
-        "All of it must hold.",
-        json!({
-            "path": path(),
-            "method": words("The method.", METHODS),
-            "headers": conditions("Header fields.", &text("The field's name.", 256, TOKEN)),
-            "queryParams": conditions(
-                "Query parameters.",
-                &json!({"description": "The parameter's name.", "type": "string", "minLength": 1, "maxLength": 256}),
-            ),
-        }),
-        &[],
-    )
-}
-
-fn path() -> Value {
-    let kinds = ["Exact", "PathPrefix", "RegularExpression"];
-    let value = json!({
-        "description": "What it is compared with. Default `/`.",
-        "type": "string", "minLength": 1, "maxLength": 1_024,
-    });
-    let fields = json!({"type": words("How. Default `PathPrefix`.", &kinds), "value": value});
-    let mut path = object("On the path, without the query.", fields, &[]);
-    let literal = "has(self.type) && self.type == 'RegularExpression'";
-    let plain = format!(
-        "{literal} || !has(self.value) || self.value.matches(r\"^/([-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{{2}})*$\")"
-    );
-    let normal = format!(
-        "{literal} || !has(self.value) || !self.value.matches(r\"//|/[.][.]?(/|$)|%(2[dDeEfF]|3[0-9]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aAeE])\")"
-    );
-    let regex = "!(has(self.type) && self.type == 'RegularExpression') || has(self.value)";
-    path["x-kubernetes-validations"] = json!([
-        rule(regex, "a regular expression needs a `value`"),
-        rule(&plain, "a path begins with `/` and has no character that must be encoded"),
-        rule(&normal, "no `//`, dot segments, encoded slashes or needless encodings in a path"),
-    ]);
-    path
-}
-
-/// Conditions on fields, of which one name may stand once.
-fn conditions(description: &str, name: &Value) -> Value {
-    let condition = object(
-        "A condition.",
-        json!({
-            "type": words("How. Default `Exact`.", &["Exact", "RegularExpression"]),
-            "name": name,
-            "value": {
-                "description": "What it is compared with.",
-                "type": "string", "minLength": 1, "maxLength": 4_096,
-            },
-        }),
-        &["name", "value"],
-    );
-    let mut list = list(description, (0, 16), &condition);
-    list["x-kubernetes-list-type"] = json!("map");
-    list["x-kubernetes-list-map-keys"] = json!(["name"]);
-    list
-}
-
-fn list(description: &str, (least, most): (u32, u32), item: &Value) -> Value {
-    let mut list = json!({
-        "description": description,
-        "type": "array",
-        "maxItems": most,
-        "x-kubernetes-list-type": "atomic",
-        "items": item,
-    });
-    if least > 0 {
-        list["minItems"] = json!(least);
-    }
-    list
 }
