@@ -5,6 +5,7 @@
 //! mistake is told without a control plane. What the mesh alone knows it says itself.
 
 use clap::{Args, ValueEnum};
+use jiff::Timestamp;
 
 use super::args::{Context, NamespaceArgs};
 use super::changes::{ChangeArgs, Changes};
@@ -53,7 +54,10 @@ pub(crate) enum DryRun {
 
 pub(crate) fn run(args: &ApplyArgs, context: &Context) -> Outcome {
     let input = Input::read(&args.input.filename, args.input.recursive)?;
-    let parsed = parse(&input, &args.namespace.namespace, context)?;
+    let mut parsed = parse(&input, &args.namespace.namespace, context)?;
+    let together = rules::cross_check(&parsed.objects, None, Timestamp::now());
+    context.printer.notes(&diagnostics::render(&together, &input.documents));
+    parsed.diagnostics.extend(together);
     if let Some(DryRun::Client) = args.dry_run {
         let objects = parsed.objects.iter().map(|object| kind::id(&object.reference));
         let changes = Changes::here(objects, "checked", parsed.diagnostics);
@@ -131,13 +135,14 @@ pub(crate) fn parse(
         return Err(validate::refused(&found, input));
     }
     if parsed.objects.is_empty() {
-        return Err(Failure::new("there are no rules in what was given"));
+        return Err(Failure::new("there are no rules in what was given")
+            .help("name a file with documents that have `apiVersion` and `kind`"));
     }
     context.printer.notes(&diagnostics::render(&parsed.diagnostics, &input.documents));
     Ok(parsed)
 }
 
-fn source(document: &rules::Document) -> Source {
+pub(crate) fn source(document: &rules::Document) -> Source {
     Source { name: document.source.clone(), text: document.text.clone() }
 }
 

@@ -28,6 +28,7 @@ mod objects;
 mod observe;
 mod propagation;
 pub mod shapes;
+mod validate;
 
 /// The largest request: 64 MiB of rules, escaped as JSON.
 const BODY_BYTES: usize = 160 * 1024 * 1024;
@@ -59,6 +60,7 @@ fn routes() -> Router<Arc<Plane>> {
         .route("/v1/traces/{id}", get(observe::trace))
         .route("/metrics", get(observe::metrics))
         .route("/v1/apply", post(apply::apply))
+        .route("/v1/validate", post(validate::validate))
         .route("/v1/delete", post(apply::delete))
         .route("/v1/objects", get(objects::list))
         .route("/v1/describe", get(objects::describe))

@@ -9,7 +9,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 
-use super::shapes::{AppliedObject, ApplyRequest, ApplyResult, DeleteRequest, ObjectId};
+use super::shapes::{AppliedObject, ApplyRequest, ApplyResult, DeleteRequest, ObjectId, Source};
 use super::{Refusal, kind};
 use crate::control::plane::Plane;
 use crate::control::store::{Applied, Batch, Write};
@@ -35,15 +35,7 @@ pub(super) async fn apply(
         default_namespace: namespace(&request.namespace)?,
         unknown_kinds: UnknownKinds::Refuse,
     };
-    for source in &request.sources {
-        if source.text.len() as u64 > MAX_FILE_BYTES {
-            let text = format!("`{}` is larger than {MAX_FILE_BYTES} bytes", source.name);
-            return Err(Refusal::wrong(text));
-        }
-    }
-    let sources = request.sources.into_iter();
-    let documents: Vec<_> =
-        sources.map(|source| Document { source: source.name, text: source.text }).collect();
+    let documents = documents(request.sources)?;
     let snapshot = plane.view.load().snapshot.clone();
     // Thousands of documents take a while, in which others want to be served.
     let read = tokio::task::spawn_blocking(move || read(&documents, &options, &snapshot));
@@ -75,6 +67,16 @@ pub(super) async fn delete(
     commit(&plane, batch, Vec::new()).await
 }
 
+/// The files of a request, within bounds.
+pub(super) fn documents(sources: Vec<Source>) -> Result<Vec<Document>, Refusal> {
+    if let Some(large) = sources.iter().find(|it| it.text.len() as u64 > MAX_FILE_BYTES) {
+        let text = format!("`{}` is larger than {MAX_FILE_BYTES} bytes", large.name);
+        return Err(Refusal::wrong(text));
+    }
+    let document = |it: Source| Document { source: it.name, text: it.text };
+    Ok(sources.into_iter().map(document).collect())
+}
+
 /// Parses and validates; errors refuse everything.
 fn read(
     documents: &[Document],
@@ -89,8 +91,7 @@ fn read(
         return Err(refusal.diagnostics(parsed.diagnostics));
     }
     let mut warnings = parsed.diagnostics.clone();
-    let exists = |name: &_| snapshot.service(name).is_some();
-    warnings.extend(cross_check(&parsed.objects, Some(&exists)));
+    warnings.extend(cross_check(&parsed.objects, Some(snapshot), Timestamp::now()));
     Ok((parsed, warnings))
 }
 
@@ -133,7 +134,7 @@ pub(super) fn reference(id: &ObjectId) -> Result<ObjectRef, Refusal> {
     })
 }
 
-fn namespace(text: &str) -> Result<Namespace, Refusal> {
+pub(super) fn namespace(text: &str) -> Result<Namespace, Refusal> {
     match text {
         "" => Ok(Namespace::default_namespace()),
         text => text.parse().map_err(|error| Refusal::wrong(format!("{error}"))),

@@ -8,6 +8,7 @@
 //! | `GET /v1/version` | | [`Version`] |
 //! | `GET /v1/status` | | [`MeshStatus`] |
 //! | `POST /v1/apply` | [`ApplyRequest`] | [`ApplyResult`] |
+//! | `POST /v1/validate` | [`ValidateRequest`] | [`ValidateResult`] |
 //! | `GET /v1/propagation?revision=R` | | [`Propagation`] |
 //! | `GET /v1/propagation/object?kind=K&namespace=N&name=M&after=R&resourceVersion=V` (or `goneAfter=V`) | | [`Propagation`] |
 //! | `GET /v1/objects?kind=K&namespace=N&name=M&resolved=B` (each optional) | | [`ObjectList`] |
@@ -40,7 +41,7 @@ mod traces;
 pub use certificates::{CertificateList, CertificateStatus, RotateRequest, RotateResult, Rotated};
 pub use objects::{
     Action, AppliedObject, ApplyRequest, ApplyResult, DeleteRequest, Description, ObjectId,
-    ObjectList, Propagation, Rejection, Section, Source,
+    ObjectList, Propagation, Rejection, Section, Source, ValidateRequest, ValidateResult,
 };
 pub use pools::{
     BreakerDetail, CallerResult, CallerStatus, EndpointList, EndpointRequest, EndpointResult,
@@ -54,6 +55,9 @@ pub use traces::{Trace, TraceList, TraceSpan, TraceSummary};
 
 /// `apiVersion` of every document of ours.
 pub const API_VERSION: &str = "meshctl.dev/v1alpha1";
+
+/// Calls by `POST` that change nothing: who may only look may make them.
+pub const LOOKS: &[&str] = &["/v1/validate"];
 
 /// A refusal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
