@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::proxy::decide::Decision;
+use crate::proxy::flight::Flight;
 use crate::proxy::forward::Client;
 use crate::proxy::h1::{Framing, head_end, write};
 use crate::proxy::pool::Upstream;
@@ -92,6 +93,8 @@ pub struct Exchange<'a> {
     /// What the client is to get.
     pub terms: Terms<'a>,
     uploaded: bool,
+    /// The try, which hears when its answer's head has come.
+    flight: Option<&'a mut Flight>,
     upload_broken: bool,
     scanned: usize,
     relay: Option<Pump>,
@@ -106,7 +109,7 @@ impl<'a> Exchange<'a> {
         upload: &'a mut Pump,
         upstream: &'a mut Upstream,
         client: &'a mut Client,
-        terms: Terms<'a>,
+        (terms, flight): (Terms<'a>, Option<&'a mut Flight>),
     ) -> Self {
         Self {
             upload,
@@ -114,6 +117,7 @@ impl<'a> Exchange<'a> {
             client,
             terms,
             uploaded: false,
+            flight,
             upload_broken: false,
             scanned: 0,
             relay: None,
@@ -264,6 +268,9 @@ impl<'a> Exchange<'a> {
             if warning.is_some() {
                 edits[0] = warning;
             }
+        if let Some(flight) = self.flight.as_mut().filter(|_| !self.interim) {
+            flight.answered(self.client.head.status);
+        }
             let plan = write::ResponsePlan {
                 edits,
                 framing,

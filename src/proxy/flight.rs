@@ -1,15 +1,20 @@
 //! One try of one request at one endpoint (or one opaque connection), from the choice to the result.
 //!
 //! It counts as in flight while it lives, and its verdict is what ejection, latency and adaptive
-//! concurrency learn from. Every stage that talks to an endpoint holds one; nothing else reports.
+//! concurrency learn from. Latency is the time to the head of the answer, of an opaque connection
+//! that to the connection, whatever the protocol. Every stage that talks to an endpoint holds one;
+//! nothing else reports.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::proxy::cluster::{Cluster, Endpoint};
 use crate::proxy::decide::Endpoints;
 use crate::telemetry::reason::Reason;
+
+#[cfg(test)]
+mod tests;
 
 /// What a try came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,11 +32,25 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Flight {
     endpoint: Arc<Endpoint>,
-    /// The cluster that wants to hear the verdict, and when the try began where that matters;
-    /// `None` where nothing learns from it.
-    learner: Option<(Arc<Cluster>, Option<Instant>)>,
-    /// When the head of an answer came that may go on for as long as its reader likes.
-    answered: Option<Instant>,
+    /// Who wants to hear of it; `None` where nothing learns from it.
+    learner: Option<Learner>,
+}
+
+#[derive(Debug)]
+struct Learner {
+    cluster: Arc<Cluster>,
+    clock: Clock,
+}
+
+/// How long the endpoint takes to answer.
+#[derive(Debug, Clone, Copy)]
+enum Clock {
+    /// Nobody wants to know.
+    Off,
+    /// It has not answered yet.
+    Runs(Instant),
+    /// So long, which is told.
+    Read(Duration),
 }
 
 impl Flight {
@@ -39,12 +58,16 @@ impl Flight {
     pub fn begin(pool: &Endpoints, endpoint: Arc<Endpoint>) -> Self {
         endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
         let learner = match pool {
-            Endpoints::Mesh(cluster, _) if cluster.learns() => {
-                Some((Arc::clone(cluster), cluster.is_timed().then(Instant::now)))
-            }
+            Endpoints::Mesh(cluster, _) if cluster.learns() => Some(Learner {
+                clock: match cluster.is_timed() {
+                    true => Clock::Runs(Instant::now()),
+                    false => Clock::Off,
+                },
+                cluster: Arc::clone(cluster),
+            }),
             _ => None,
         };
-        Self { endpoint, learner, answered: None }
+        Self { endpoint, learner }
     }
 
     /// The endpoint.
@@ -52,11 +75,16 @@ impl Flight {
         &self.endpoint
     }
 
-    /// The head of an answer has come: where answers are streams, as in HTTP/2, what follows says
-    /// nothing of how fast the endpoint is.
-    pub fn answered(&mut self) {
-        let timed = self.learner.as_ref().is_some_and(|(_, began)| began.is_some());
-        self.answered = timed.then(Instant::now);
+    /// The head of an answer with this status has come, and the answer stands. How fast the endpoint
+    /// is is told now: what follows may take as long as there is to read and its reader likes.
+    pub fn answered(&mut self, status: u16) {
+        if let Some(Learner { cluster, clock }) = &mut self.learner
+            && let Clock::Runs(began) = *clock
+        {
+            let took = began.elapsed();
+            *clock = Clock::Read(took);
+            cluster.time(&self.endpoint, Verdict::Answered(status, None), took);
+        }
     }
 
     /// Ends it.
@@ -66,10 +94,14 @@ impl Flight {
 
     /// Says what it came to, once, although it goes on: an opaque connection that was made.
     pub fn tell(&mut self, verdict: Verdict) {
-        if let Some((cluster, began)) = self.learner.take() {
-            let after = self.answered.map(|answered| answered.elapsed()).unwrap_or_default();
-            cluster.learn(&self.endpoint, verdict, began.map(|began| began + after));
+        let Some(Learner { cluster, clock }) = self.learner.take() else { return };
+        match (clock, verdict) {
+            (Clock::Runs(began), _) => cluster.time(&self.endpoint, verdict, began.elapsed()),
+            // It answered, and then it broke off.
+            (Clock::Read(took), Verdict::Failed(_)) => cluster.time(&self.endpoint, verdict, took),
+            (Clock::Off | Clock::Read(_), _) => {}
         }
+        cluster.judge(&self.endpoint, verdict);
     }
 }
 

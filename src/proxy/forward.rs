@@ -320,7 +320,7 @@ impl Forward<'_> {
         &mut self,
         upstream: &mut Upstream,
     ) -> Result<Result<Answered, Failure>, Box<Repetition>> {
-        let Self { worker, client, outgoing, plan, .. } = self;
+        let Self { worker, client, outgoing, plan, flight } = self;
         let terms = Terms {
             method: if outgoing.is_head { "HEAD" } else { "" },
             http11: outgoing.http11,
@@ -334,6 +334,7 @@ impl Forward<'_> {
         loop {
             match exchange.run().await {
                 Ok(Progress::Answered(answered)) => return Ok(Ok(answered)),
+        let terms = (terms, flight.as_mut());
                 Err(failure) => return Ok(Err(failure)),
                 Ok(Progress::Held) => {}
             }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::client::ResponseFuture;
 use h2::server::SendResponse;
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use tokio::time::Sleep;
 
 use super::body::{Copy, CopyError, Source as _};
@@ -236,9 +236,9 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Its answer has begun.
-    pub(super) fn answered(&mut self) {
-        self.flight.answered();
+    /// Its answer has begun, with this status, and stands.
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        self.flight.answered(status.as_u16());
     }
 
     /// Ends with an answer.

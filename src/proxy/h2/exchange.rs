@@ -126,7 +126,7 @@ impl Exchange {
             self.near.intake.keep(room);
         }
         let (mut attempt, response) = self.answered(call, tries).await?;
-        attempt.answered();
+        attempt.answered(response.status());
         self.tried = Some(Arc::clone(attempt.endpoint()));
         match self.pass_on(call, &mut attempt, response).await {
             Ok(()) => {

@@ -16,9 +16,9 @@ use crate::proxy::serve::{Origin, serve};
 use crate::proxy::stream::{Side, Stream};
 use crate::proxy::worker::Worker;
 use crate::resource::{
-    Algorithm, Backend, Cluster, ClusterPolicy, ClusterPort, Endpoint, HeaderEdit, LoadBalancer,
-    Mesh, OutboundMode, PathMatch, PortMapping, Resource, Retry, Rewrite, RouteMatch, Rule,
-    Service, ServicePort, Timeouts,
+    Algorithm, Backend, Cluster, ClusterPolicy, ClusterPort, Endpoint, HeaderEdit, Mesh,
+    OutboundMode, PathMatch, PortMapping, Resource, Retry, Rewrite, RouteMatch, Rule, Service,
+    ServicePort, Timeouts,
 };
 
 /// What an endpoint does with a request.
@@ -27,7 +27,9 @@ pub(super) enum Reply {
     Text(String),
     /// It says nothing until the test says so, and then this.
     Later(Rc<Notify>, String),
-    /// It closes the connection.
+    /// It begins to answer with the first text, and ends with the second when the test says so.
+    Begun(Rc<Notify>, &'static str, &'static str),
+    /// It closes the connection; as a sidecar, without a word.
     Close,
     /// It never says anything.
     Silence,
@@ -146,6 +148,15 @@ impl Rig {
     /// Waits until so many connections have ended.
     pub(super) async fn has_closed(&self, count: usize) {
         self.until(|notes| notes.closed.len() >= count).await;
+    /// What is known of how fast the first endpoint is, milliseconds; 0 where nothing is.
+    pub(super) fn latency(&self) -> f64 {
+        let cluster = self.worker.shared.directory.cluster(&"shop/app".parse().expect("valid"));
+        let cluster = cluster.load().expect("loaded");
+        let endpoints = cluster.port(80).map(|port| port.endpoints.as_slice()).unwrap_or_default();
+        // At a time before it was observed, so that it has not faded.
+        endpoints.first().map_or(0.0, |endpoint| endpoint.latency.cost(0.0, 0))
+    }
+
     }
 
     async fn until(&self, holds: impl Fn(&Notes) -> bool) {
@@ -186,6 +197,14 @@ impl Client {
         let (head, body) = answer.expect("an answer before the end");
         let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
         (status.expect("a status"), head + &body)
+    /// Reads until `text` has come.
+    pub(super) async fn reads(&mut self, text: &str) {
+        while !String::from_utf8_lossy(&self.ahead).contains(text) {
+            let count = soon(self.stream.read_buf(&mut self.ahead)).await.expect("read");
+            assert!(count > 0, "it ended before `{text}`");
+        }
+    }
+
     }
 }
 
@@ -260,6 +279,13 @@ async fn message(stream: &mut TcpStream, ahead: &mut Vec<u8>) -> Option<(String,
     let chunked = value("transfer-encoding:").is_some();
     let whole = |ahead: &[u8]| match (length, chunked) {
         (Some(length), _) => ahead.len() >= length,
+            Reply::Begun(told, first, rest) => {
+                if stream.write_all(first.as_bytes()).await.is_err() {
+                    return;
+                }
+                told.notified().await;
+                rest.to_owned()
+            }
         (None, true) => ahead.ends_with(b"0\r\n\r\n"),
         (None, false) => true,
     };
@@ -272,7 +298,7 @@ async fn message(stream: &mut TcpStream, ahead: &mut Vec<u8>) -> Option<(String,
     Some((head, String::from_utf8(body).expect("text")))
 }
 
-/// The service `app` with endpoints at `ports`, each in turn.
+/// The service `app` with endpoints at `ports`, each in turn where no policy says how.
 fn load(worker: &Worker, rules: Rules, ports: &[u16]) {
     let name: ServiceName = "shop/app".parse().expect("valid");
     let now = Instant::now();
@@ -293,12 +319,14 @@ fn load(worker: &Worker, rules: Rules, ports: &[u16]) {
         weight: 1,
         zone: String::new(),
     };
-    let load_balancer =
-        LoadBalancer { algorithm: Algorithm::RoundRobin, ..LoadBalancer::default() };
+    let mut policy = rules.policy.clone();
+    if policy.load_balancer.algorithm != Algorithm::Ewma {
+        policy.load_balancer.algorithm = Algorithm::RoundRobin;
+    }
     let cluster = Cluster {
         name: name.clone(),
         ports: vec![ClusterPort { port: 80, protocol: Protocol::Http }],
-        policy: ClusterPolicy { load_balancer, ..rules.policy.clone() },
+        policy,
         endpoints: ports.iter().enumerate().map(endpoint).collect(),
     };
     let resources =

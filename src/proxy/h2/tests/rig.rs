@@ -14,7 +14,6 @@ use http::{HeaderMap, HeaderValue, Response};
 use tokio::net::TcpListener;
 
 use crate::names::{Protocol, RuleId};
-use crate::proxy::clock;
 use crate::proxy::directory::{Loader, Lookup};
 use crate::proxy::h2::serve;
 use crate::proxy::outbound::Called;
@@ -23,6 +22,7 @@ use crate::proxy::serve::tests::rig::{pair, worker};
 use crate::proxy::stream::{Side, Stream};
 use crate::proxy::vitals::Standing;
 use crate::proxy::worker::Worker;
+use crate::proxy::{clock, cluster};
 use crate::resource::{
     Algorithm, Backend, Cluster, ClusterPolicy, ClusterPort, Endpoint, HeaderEdit, Mesh,
     OutboundMode, PathMatch, PortMapping, Resource, Retry, RetryBackoff, RetryBudget, RetryOn,
@@ -231,7 +231,8 @@ pub(super) struct Net {
 }
 
 impl Net {
-    /// The service `shop/app`, port 80, in front of `apps`; endpoints are chosen in turn.
+    /// The service `shop/app`, port 80, in front of `apps`; endpoints are chosen in turn where
+    /// no policy says how.
     pub(super) fn new(
         apps: &[&App],
         (retry, timeouts): (Retry, Timeouts),
