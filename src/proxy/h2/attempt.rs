@@ -39,6 +39,8 @@ pub(super) enum Failure {
     Reset(h2::Reason),
     /// The client has gone.
     Gone(h2::Reason),
+    /// The client does not take what there is for it.
+    Stalled,
 }
 
 /// What all tries of a request have in common.
@@ -126,6 +128,11 @@ impl<'a> Attempt<'a> {
             return Poll::Ready(done);
         }
         self.poll_limit(cx).map(Err)
+    }
+
+    /// Whether the endpoint does not take what there is for it.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.upload.as_ref().is_some_and(Copy::is_stalled)
     }
 
     /// Ready when it has taken too long.
@@ -264,7 +271,7 @@ impl<'a> Attempt<'a> {
         };
         let waits_for_client = self.upload.as_ref().is_some_and(Copy::is_starved);
         match failure {
-            Failure::Gone(_) => Verdict::Abandoned,
+            Failure::Gone(_) | Failure::Stalled => Verdict::Abandoned,
             Failure::Reset(_) => Verdict::Failed(UpstreamReset),
             Failure::Own(RequestTimeout | TryTimeout) if waits_for_client => Verdict::Abandoned,
             Failure::Own(

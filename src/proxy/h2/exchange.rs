@@ -27,7 +27,8 @@ use crate::proxy::slots::Slot;
 use crate::proxy::tries::Tries;
 use crate::telemetry::reason::Reason;
 
-/// How long a request may go without a byte in either direction, as in HTTP/1.1.
+/// How long nothing may move while there is something to move: as long as a request of HTTP/1.1 may
+/// go without a byte. A stream on which there is nothing to say lives as long as its connections.
 const SILENCE: Duration = Duration::from_secs(300);
 
 /// One request on its way, and what is known of it whenever it is given up.
@@ -38,10 +39,10 @@ pub(super) struct Exchange {
     download: Option<Copy>,
     /// When all of it has taken too long.
     deadline: Option<Pin<Box<Sleep>>>,
-    /// When nothing has moved for too long.
+    /// When somebody has not taken for too long what there is for them.
     slot: Slot,
-    /// What had moved when that was looked at last.
-    seen: (u64, u64),
+    /// What had moved when that was looked at last, and whether there was somebody.
+    seen: (u64, u64, bool),
     /// The status that the client saw; 0 before the answer.
     pub(super) status: u16,
     /// The code of gRPC that the client saw.
@@ -60,7 +61,7 @@ impl Exchange {
             download: None,
             deadline: None,
             slot,
-            seen: (0, 0),
+            seen: (0, 0, false),
             status: 0,
             grpc_code: None,
             tried: None,
@@ -120,7 +121,6 @@ impl Exchange {
         };
         let limit = call.decision.timeouts().request;
         self.deadline = limit.map(|limit| Box::pin(tokio::time::sleep(limit)));
-        self.slot.arm(SILENCE, false);
         let room = tries.keeps(true);
         if length(call.request) <= room as u64 {
             self.near.intake.keep(room);
@@ -200,7 +200,7 @@ impl Exchange {
             }
             match attempt.poll_limit(cx) {
                 Poll::Ready(failure) => Poll::Ready(Err(failure)),
-                Poll::Pending => self.poll_late(cx).map(Err),
+                Poll::Pending => self.poll_late(cx, attempt.is_stalled()).map(Err),
             }
         })
         .await
@@ -211,21 +211,27 @@ impl Exchange {
         self.near.respond.poll_reset(cx).map(|reset| reset.unwrap_or(h2::Reason::CANCEL))
     }
 
-    /// Ready when all of it has taken too long, or nothing has moved for too long.
-    pub(super) fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
+    /// Ready when all of it has taken too long, or the client, or an endpoint that is `stalled`, has
+    /// not taken for too long what there is for them.
+    pub(super) fn poll_late(&mut self, cx: &mut Context<'_>, stalled: bool) -> Poll<Failure> {
         let late = Failure::Own(Reason::RequestTimeout);
         if let Some(deadline) = &mut self.deadline
             && deadline.as_mut().poll(cx).is_ready()
         {
             return Poll::Ready(late);
         }
-        let down = self.download.as_ref().map_or(0, Copy::moved);
-        let moved = (self.near.intake.taken(), down);
-        if moved != self.seen {
-            self.seen = moved;
-            self.slot.arm(SILENCE, false);
+        let down = self.download.as_ref();
+        let by_client = down.is_some_and(Copy::is_stalled);
+        let now = (self.near.intake.taken(), down.map_or(0, Copy::moved), stalled || by_client);
+        if now != self.seen {
+            self.seen = now;
+            match now.2 {
+                true => self.slot.arm(SILENCE, false),
+                false => self.slot.disarm(),
+            }
         }
-        self.slot.poll_fired(cx).map(|_| late)
+        let stalled = if by_client { Failure::Stalled } else { late };
+        self.slot.poll_fired(cx).map(|_| stalled)
     }
 
     /// What is left of all of its time.

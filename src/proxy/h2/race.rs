@@ -130,7 +130,7 @@ impl Exchange {
                 });
             }
         }
-        if let Poll::Ready(failure) = self.poll_late(cx) {
+        if let Poll::Ready(failure) = self.poll_late(cx, out.iter().any(Attempt::is_stalled)) {
             return Poll::Ready(Event::Over(failure));
         }
         match hedge {
@@ -155,7 +155,7 @@ impl Exchange {
             if let Poll::Ready(reason) = self.poll_given_up(cx) {
                 return Poll::Ready(Err(Failure::Gone(reason)));
             }
-            if let Poll::Ready(failure) = self.poll_late(cx) {
+            if let Poll::Ready(failure) = self.poll_late(cx, false) {
                 return Poll::Ready(Err(failure));
             }
             sleep.as_mut().poll(cx).map(Ok)

@@ -194,6 +194,10 @@ fn settle(
             exchange.reset(code);
             outcome.reason = Some(Reason::UpstreamReset);
         }
+        Err(Failure::Stalled) => {
+            exchange.reset(h2::Reason::CANCEL);
+            outcome.reason = Some(Reason::RequestTimeout);
+        }
         Err(Failure::Gone(_)) => outcome.reason = Some(Reason::ClientGone),
     }
     outcome

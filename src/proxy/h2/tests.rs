@@ -18,6 +18,7 @@ use crate::telemetry::reason::Reason;
 mod limits;
 mod retries;
 mod rig;
+mod silence;
 mod verdicts;
 
 /// A request before it has a form.

@@ -254,7 +254,7 @@ fn who_asks_to_be_left_alone_for_long_is() {
 }
 
 #[test]
-fn nothing_is_silent_for_ever() {
+fn a_server_of_grpc_says_when_to_come_back_or_not_to() {
     run(async {
         let app = App::new(Does::Hang).await;
         let net = net(&[&app], Retry::DEFAULT);

@@ -36,6 +36,9 @@ pub(super) use client::{Answer, Begun, Client, get, grpc, post};
 /// More than any connection lives.
 const LONG: Duration = Duration::from_secs(100_000);
 
+/// What a flood is made of.
+static FLOOD: [u8; 16 * 1024] = [7; 16 * 1024];
+
 /// The number of a try, and the body as far as it was read.
 type Came = (Option<String>, Vec<u8>);
 
@@ -56,6 +59,8 @@ pub(super) enum Does {
     Echo,
     /// RST_STREAM with REFUSED_STREAM.
     Refuse,
+    /// Sends on and on.
+    Flood,
     /// RST_STREAM with INTERNAL_ERROR, after it has read all.
     Reset,
     /// Nothing, for ever.
@@ -147,7 +152,7 @@ async fn answer(
         fields.insert("grpc-status", HeaderValue::from(code));
         fields
     };
-    let reads = !matches!(does, Does::Refuse | Does::Echo | Does::Hang);
+    let reads = !matches!(does, Does::Refuse | Does::Echo | Does::Flood | Does::Hang);
     while reads && let Some(data) = body.data().await {
         let data = data?;
         seen(&data);
@@ -194,6 +199,15 @@ async fn answer(
             });
             return Ok(());
         }
+        Does::Flood => {
+            let mut to = respond.send_response(response, false)?;
+            loop {
+                to.reserve_capacity(FLOOD.len());
+                let room = std::future::poll_fn(|cx| to.poll_capacity(cx)).await;
+                let room = room.ok_or(h2::Reason::CANCEL)??;
+                to.send_data(Bytes::from_static(&FLOOD[..room.min(FLOOD.len())]), false)?;
+            }
+        }
         Does::Hang => {
             let reason = std::future::poll_fn(|cx| respond.poll_reset(cx)).await?;
             return Err(reason.into());
@@ -235,12 +249,15 @@ impl Net {
     /// no policy says how.
     pub(super) fn new(
         apps: &[&App],
+    clock: tokio::task::JoinHandle<()>,
         (retry, timeouts): (Retry, Timeouts),
         mut policy: ClusterPolicy,
     ) -> Self {
         let worker = worker(None, Vec::new());
-        tokio::task::spawn_local(Rc::clone(&worker).housekeep());
-        policy.load_balancer.algorithm = Algorithm::RoundRobin;
+        let clock = tokio::task::spawn_local(Rc::clone(&worker).housekeep());
+        if policy.load_balancer.algorithm != Algorithm::Ewma {
+            policy.load_balancer.algorithm = Algorithm::RoundRobin;
+        }
         let now = Instant::now();
         let mut loader = Loader::new(Arc::clone(&worker.shared.directory), now);
         let mesh = Mesh {
@@ -273,18 +290,26 @@ impl Net {
         let Lookup::Ready(cell) = worker.shared.directory.service(&name) else {
             panic!("the service is there");
         };
-        Self { worker, called: Called::Service(cell, 80), _loader: loader }
+        Self { worker, called: Called::Service(cell, 80), _loader: loader, clock }
+    }
+
+    /// From now on time passes only where a test says so.
+    pub(super) fn stop_clock(&self) {
+        self.clock.abort();
     }
 
     /// Whether the first application takes part.
     pub(super) fn is_in(&self) -> bool {
         let cluster = self.worker.shared.directory.cluster(&"shop/app".parse().unwrap());
-        let port = cluster.load().unwrap();
-        let endpoint = port.port(80).unwrap().endpoints.first().unwrap();
-        endpoint.vitals.standing(clock::now_ms()) != Standing::Out
+        Arc::clone(cluster.load().unwrap().port(80).unwrap().endpoints.first().unwrap())
     }
 
     /// A connection of the application.
+        self.first().vitals.standing(clock::now_ms()) != Standing::Out
+    }
+
+    /// The first application, as the proxy sees it.
+    pub(super) fn first(&self) -> Arc<cluster::Endpoint> {
     pub(super) async fn client(&self) -> Client {
         let (client, accepted) = pair().await;
         let side = Side::new(Stream::Plain(accepted));

@@ -9,7 +9,7 @@ use crate::resource::{
 };
 
 /// In front of an application that is out with its first error.
-fn net(app: &App, request: Option<Duration>) -> Net {
+pub(super) fn net(app: &App, request: Option<Duration>) -> Net {
     let outliers = OutlierDetection {
         consecutive_errors: Some(1),
         consecutive_gateway_errors: None,
