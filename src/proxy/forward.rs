@@ -342,7 +342,7 @@ impl Forward<'_> {
             let left = Left {
                 untouched: false,
                 whole: exchange.upload.is_whole(),
-                retry_after: plan::asked_wait(head, exchange.upstream.side.buffer.filled()),
+                asked: plan::asked(head, exchange.upstream.side.buffer.filled()),
             };
             match plan.after(Verdict::Answered(head.status, None), left) {
                 Some(repetition) => return Err(Box::new(repetition)),
@@ -358,8 +358,7 @@ impl Forward<'_> {
     fn again(&self, result: &Result<Answered, Failure>, verdict: Verdict) -> Option<Repetition> {
         let Err(Failure::BeforeAnswer(_)) = result else { return None };
         let upload = &self.outgoing.upload;
-        let left =
-            Left { untouched: upload.is_untouched(), whole: upload.is_whole(), retry_after: None };
+        let left = Left { untouched: upload.is_untouched(), whole: upload.is_whole(), asked: None };
         let again = self.plan.after(verdict, left);
         if again.is_none() && self.plan.tries.retry().budget.is_some() {
             self.worker.shared.directory.spent().mark();

@@ -12,7 +12,7 @@ use crate::proxy::decide::Decision;
 use crate::proxy::flight::Verdict;
 use crate::proxy::h1::ResponseHead;
 use crate::proxy::spent;
-use crate::proxy::tries::{Again, Ended, Next, Tries, retry_after, retry_of};
+use crate::proxy::tries::{Again, Asked, Ended, Next, Tries, retry_after, retry_of};
 use crate::telemetry::reason::Reason;
 
 /// See the head of this file.
@@ -45,8 +45,8 @@ pub(super) struct Left {
     pub(super) untouched: bool,
     /// Everything that was written can be written again.
     pub(super) whole: bool,
-    /// How long the endpoint asks to be left alone.
-    pub(super) retry_after: Option<Duration>,
+    /// What the endpoint asks of who would send the request again.
+    pub(super) asked: Option<Asked>,
 }
 
 impl<'a> Plan<'a> {
@@ -103,7 +103,7 @@ impl<'a> Plan<'a> {
             unseen: left.untouched,
             whole: left.whole,
             elsewhere: true,
-            retry_after: left.retry_after,
+            asked: left.asked,
             left: self.end.map(|end| end.saturating_duration_since(Instant::now())),
         };
         let random = fastrand::u64(..);
@@ -148,10 +148,11 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// How long an answer asks to wait; `bytes` is what its head was parsed from.
-pub(super) fn asked_wait(head: &ResponseHead, bytes: &[u8]) -> Option<Duration> {
+/// What an answer asks of who would send the request again; `bytes` is what its head was parsed
+/// from.
+pub(super) fn asked(head: &ResponseHead, bytes: &[u8]) -> Option<Asked> {
     if spent::forbids(head.header(bytes, spent::RETRY_HEADER)) {
-        return Some(Duration::MAX);
+        return Some(Asked::Never);
     }
-    retry_after(head.header(bytes, "retry-after")?, SystemTime::now())
+    retry_after(head.header(bytes, "retry-after")?, SystemTime::now()).map(Asked::AtLeast)
 }

@@ -21,7 +21,7 @@ use crate::proxy::cluster::Endpoint;
 use crate::proxy::decide::Endpoints;
 use crate::proxy::flight::Verdict;
 use crate::proxy::spent;
-use crate::proxy::tries::{Ended, Next, Tries, retry_after};
+use crate::proxy::tries::{Asked, Ended, Next, Tries, pushback, retry_after};
 use crate::telemetry::reason::Reason;
 
 type Answered = Result<Response<RecvStream>, Failure>;
@@ -188,7 +188,7 @@ impl Exchange {
             unseen: false,
             whole: self.near.intake.is_whole(),
             elsewhere: true,
-            retry_after: result.as_ref().ok().and_then(|response| asked_wait(response.headers())),
+            asked: result.as_ref().ok().and_then(|response| asked(call, response.headers())),
             left: self.left(),
         };
         let random = fastrand::u64(..);
@@ -221,12 +221,20 @@ impl Exchange {
     }
 }
 
-/// How long an answer asks to wait; for ever where it is not to be repeated.
-fn asked_wait(fields: &HeaderMap) -> Option<Duration> {
+/// What an answer asks of who would send the request again.
+fn asked(call: Call<'_>, fields: &HeaderMap) -> Option<Asked> {
     if spent::forbids(fields.get(spent::RETRY_HEADER).map(HeaderValue::as_bytes)) {
-        return Some(Duration::MAX);
+        return Some(Asked::Never);
     }
-    retry_after(fields.get(RETRY_AFTER)?.as_bytes(), SystemTime::now())
+    let mut pushed_back = fields.get_all(grpc::PUSHBACK).iter();
+    match (pushed_back.next().filter(|_| call.is_grpc), pushed_back.next()) {
+        (Some(value), None) => Some(pushback(value.as_bytes())),
+        // Two of them are no number.
+        (Some(_), Some(_)) => Some(Asked::Never),
+        (None, _) => {
+            retry_after(fields.get(RETRY_AFTER)?.as_bytes(), SystemTime::now()).map(Asked::AtLeast)
+        }
+    }
 }
 
 /// What a try came to, as far as the head of its answer says.

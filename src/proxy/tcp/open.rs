@@ -77,7 +77,7 @@ fn again(
         unseen: false,
         whole: true,
         elsewhere: true,
-        retry_after: None,
+        asked: None,
         left: None,
     };
     let random = fastrand::u64(..);

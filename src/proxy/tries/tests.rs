@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proptest::prelude::*;
 
-use super::{Again, Ended, MAX_RETRY_AFTER, Next, Tries, attempt_of, is_unseen, retry_after};
+use super::{
+    Again, Asked, Ended, MAX_ASKED, Next, Tries, attempt_of, is_unseen, pushback, retry_after,
+};
 use crate::proxy::flight::Verdict;
 use crate::resource::{Retry, RetryBackoff, RetryBudget, RetryOn};
 use crate::telemetry::reason::Reason;
@@ -35,7 +37,7 @@ fn ended(verdict: Verdict) -> Ended {
         unseen: false,
         whole: true,
         elsewhere: true,
-        retry_after: None,
+        asked: None,
         left: None,
     }
 }
@@ -214,15 +216,48 @@ fn a_hedge_is_for_idempotent_requests_without_a_body_and_once() {
 fn an_endpoint_that_asks_for_time_gets_it_up_to_a_bound() {
     let retry = policy(everything());
     let asked = |seconds, left| {
-        let retry_after = Some(Duration::from_secs(seconds));
-        let ended = Ended { retry_after, left, ..ended(Verdict::Answered(503, None)) };
+        let asked = Some(Asked::AtLeast(Duration::from_secs(seconds)));
+        let ended = Ended { asked, left, ..ended(Verdict::Answered(503, None)) };
         first(&retry, "GET", &ended)
     };
     let wait = Duration::from_secs(1) + BACKOFF.base;
     assert_eq!(asked(1, None), Next::Again(Again { wait, budgeted: true }));
-    assert_eq!(asked(MAX_RETRY_AFTER.as_secs() + 1, None), Next::Stand);
+    assert_eq!(asked(MAX_ASKED.as_secs() + 1, None), Next::Stand);
     assert_eq!(asked(1, Some(Duration::from_secs(1))), Next::Stand, "the answer would be too late");
     assert!(is_again(asked(1, Some(Duration::from_secs(2)))));
+}
+
+#[test]
+fn a_pushback_is_the_wait_itself_up_to_the_same_bound() {
+    let retry = Retry { grpc_codes: vec![14], ..policy(RetryOn::default()) };
+    let asked = |asked| {
+        let ended = Ended { asked: Some(asked), ..ended(Verdict::Answered(200, Some(14))) };
+        first(&retry, "GET", &ended)
+    };
+    for wait in [Duration::ZERO, Duration::from_millis(700), MAX_ASKED] {
+        let again = Next::Again(Again { wait, budgeted: true });
+        assert_eq!(asked(Asked::After(wait)), again, "nothing is drawn");
+    }
+    assert_eq!(asked(Asked::After(MAX_ASKED + Duration::from_millis(1))), Next::Stand);
+    assert_eq!(asked(Asked::Never), Next::Stand);
+    // What the rule does not name is not repeated because the endpoint says when.
+    let ended = Ended {
+        asked: Some(Asked::After(Duration::ZERO)),
+        ..ended(Verdict::Answered(200, Some(5)))
+    };
+    assert_eq!(first(&retry, "GET", &ended), Next::Stand);
+}
+
+#[test]
+fn a_pushback_is_a_number_of_milliseconds_or_no() {
+    for (value, ms) in [("0", 0), ("700", 700), ("0010", 10), ("2147483647", 2_147_483_647)] {
+        let after = Asked::After(Duration::from_millis(ms));
+        assert_eq!(pushback(value.as_bytes()), after, "{value}");
+    }
+    for value in ["-1", "", "soon", "1.5", "+5", " 5", "2147483648", "-2147483648"] {
+        assert_eq!(pushback(value.as_bytes()), Asked::Never, "{value}");
+    }
+    assert_eq!(pushback(b"\xff"), Asked::Never);
 }
 
 #[test]
@@ -290,13 +325,18 @@ prop_compose! {
     fn ends()(
         verdict in verdicts(),
         flags in any::<[bool; 4]>(),
-        retry_after in proptest::option::of(0_u64..10_000),
+        asked in proptest::option::of(0_u64..10_000),
+        how in 0..3,
         left in proptest::option::of(0_u64..10_000),
     ) -> Ended {
         let [passed_on, unseen, whole, elsewhere] = flags;
-        let retry_after = retry_after.map(Duration::from_millis);
+        let asked = asked.map(Duration::from_millis).map(|asked| match how {
+            0 => Asked::AtLeast(asked),
+            1 => Asked::After(asked),
+            _ => Asked::Never,
+        });
         let left = left.map(Duration::from_millis);
-        Ended { verdict, passed_on, unseen, whole, elsewhere, retry_after, left }
+        Ended { verdict, passed_on, unseen, whole, elsewhere, asked, left }
     }
 }
 
@@ -320,8 +360,12 @@ proptest! {
             let unseen = ended.unseen || is_unseen(ended.verdict);
             prop_assert!(unseen || retry.any_method || !matches!(method, "POST" | "PATCH"));
             prop_assert!(ended.left.is_none_or(|left| again.wait < left || again.wait.is_zero()));
-            let asked = ended.retry_after.unwrap_or_default();
-            prop_assert!(asked <= MAX_RETRY_AFTER && again.wait >= asked);
+            prop_assert!(ended.asked != Some(Asked::Never));
+            let asked = match ended.asked {
+                Some(Asked::AtLeast(asked) | Asked::After(asked)) => asked,
+                _ => Duration::ZERO,
+            };
+            prop_assert!(asked <= MAX_ASKED && again.wait >= asked);
             let ceiling = retry.backoff.base.saturating_mul(1 << (tries.count() - 1));
             prop_assert!(again.wait <= asked + ceiling.min(retry.backoff.max));
             if !again.budgeted {
@@ -340,7 +384,7 @@ proptest! {
         tries.begin(1);
         let again = is_again(tries.after(&ended, random));
         prop_assert!(!again || tries.is_retriable(status, code));
-        let best = Ended { passed_on: false, whole: true, elsewhere: true, retry_after: None,
+        let best = Ended { passed_on: false, whole: true, elsewhere: true, asked: None,
             left: None, ..ended };
         if tries.is_retriable(status, code) && retry.attempts > 0 {
             prop_assert!(is_again(tries.after(&best, random)));

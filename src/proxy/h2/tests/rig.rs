@@ -51,6 +51,8 @@ pub(super) enum Does {
     Busy(u64),
     /// Reads all of it and ends with this code of gRPC and nothing else.
     TrailersOnly(u32),
+    /// Ends with the code of gRPC for unavailable and nothing else but what is said of repetitions.
+    PushBack(&'static str),
     /// A message, then trailers with this code.
     Message(u32),
     /// A message, then a reset.
@@ -165,6 +167,11 @@ async fn answer(
             response.headers_mut().insert("retry-after", HeaderValue::from(seconds));
         }
         Does::TrailersOnly(code) => response.headers_mut().extend(grpc(code)),
+        Does::PushBack(ms) => {
+            response.headers_mut().extend(grpc(14));
+            let ms = HeaderValue::from_static(ms);
+            response.headers_mut().insert("grpc-retry-pushback-ms", ms);
+        }
         Does::Interim => {
             let mut interim = Response::new(());
             *interim.status_mut() = http::StatusCode::EARLY_HINTS;
