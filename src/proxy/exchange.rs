@@ -15,6 +15,7 @@ use crate::proxy::h1::{Framing, head_end, write};
 use crate::proxy::pool::Upstream;
 use crate::proxy::pump::{Pump, PumpError};
 use crate::proxy::spent::Spent;
+use crate::proxy::stream::{Side, Stream};
 use crate::proxy::tries::Tries;
 use crate::telemetry::reason::Reason;
 
@@ -92,9 +93,9 @@ pub struct Exchange<'a> {
     pub client: &'a mut Client,
     /// What the client is to get.
     pub terms: Terms<'a>,
-    uploaded: bool,
     /// The try, which hears when its answer's head has come.
     flight: Option<&'a mut Flight>,
+    uploaded: bool,
     upload_broken: bool,
     scanned: usize,
     relay: Option<Pump>,
@@ -116,8 +117,8 @@ impl<'a> Exchange<'a> {
             upstream,
             client,
             terms,
-            uploaded: false,
             flight,
+            uploaded: false,
             upload_broken: false,
             scanned: 0,
             relay: None,
@@ -229,11 +230,22 @@ impl<'a> Exchange<'a> {
             }
             match self.upstream.side.poll_fill(cx) {
                 Poll::Ready(Ok(count)) if count > 0 => {}
-                Poll::Ready(_) => {
-                    return Poll::Ready(Err(Failure::BeforeAnswer(Reason::UpstreamReset)));
+                Poll::Ready(end) => {
+                    return Poll::Ready(Err(Failure::BeforeAnswer(self.ended_early(end.is_ok()))));
                 }
                 Poll::Pending => return Poll::Pending,
             }
+        }
+    }
+
+    /// Why a connection has ended before an answer. Another sidecar that ends one `cleanly` then has
+    /// not passed the request on: it was about to leave, or the connection was too old.
+    fn ended_early(&self, cleanly: bool) -> Reason {
+        let Side { stream, buffer } = &self.upstream.side;
+        let of_sidecar = matches!(stream, Stream::Dialed(_));
+        match cleanly && of_sidecar && buffer.is_empty() && !self.interim {
+            true => Reason::RefusedStream,
+            false => Reason::UpstreamReset,
         }
     }
 
@@ -256,6 +268,9 @@ impl<'a> Exchange<'a> {
     /// Writes the head for the client, and what is to follow it.
     fn begin_relay(&mut self) {
         self.interim = self.client.head.is_interim();
+        if let Some(flight) = self.flight.as_mut().filter(|_| !self.interim) {
+            flight.answered(self.client.head.status);
+        }
         let mut out = std::mem::take(&mut self.client.out);
         out.clear();
         let framing = self.client_framing();
@@ -268,9 +283,6 @@ impl<'a> Exchange<'a> {
             if warning.is_some() {
                 edits[0] = warning;
             }
-        if let Some(flight) = self.flight.as_mut().filter(|_| !self.interim) {
-            flight.answered(self.client.head.status);
-        }
             let plan = write::ResponsePlan {
                 edits,
                 framing,

@@ -3,7 +3,8 @@
 //! What follows a try is said by [`Tries`](crate::proxy::tries::Tries); here it is carried out: the
 //! request is sent again from its first byte, or what came of the try is the result. Beside that a
 //! pooled connection that ended before any answer is replaced by a fresh one to the same endpoint,
-//! where nothing was written or where repeating is harmless: that is no try of its own.
+//! where nothing was written, or the other sidecar says that it has read nothing, or repeating is
+//! harmless: that is no try of its own.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -106,9 +107,10 @@ impl Outgoing {
         self.numbered = line.len();
     }
 
-    /// Whether it can be sent once more over a fresh connection; begun anew then.
-    fn begin_again(&mut self) -> bool {
-        let harmless = self.idempotent && self.upload.is_whole();
+    /// Whether it can be sent once more over a fresh connection, after one that was `refused` as it
+    /// had been reused; begun anew then.
+    fn begin_again(&mut self, refused: bool) -> bool {
+        let harmless = (self.idempotent || refused) && self.upload.is_whole();
         (harmless || self.upload.is_untouched()) && self.upload.rewind()
     }
 }
@@ -302,10 +304,12 @@ impl Forward<'_> {
                     return Ended::Dropped(Box::new(Dropped { upstream, repetition }));
                 }
             };
-            if let Err(Failure::BeforeAnswer(Reason::UpstreamReset)) = result
+            if let Err(Failure::BeforeAnswer(
+                reason @ (Reason::UpstreamReset | Reason::RefusedStream),
+            )) = result
                 && upstream.is_reused()
                 && !fresh
-                && self.outgoing.begin_again()
+                && self.outgoing.begin_again(reason == Reason::RefusedStream)
             {
                 fresh = true;
                 continue;
@@ -330,11 +334,11 @@ impl Forward<'_> {
             held: Some(&plan.tries),
             spent: worker.shared.directory.spent(),
         };
+        let terms = (terms, flight.as_mut());
         let mut exchange = Exchange::new(&mut outgoing.upload, upstream, client, terms);
         loop {
             match exchange.run().await {
                 Ok(Progress::Answered(answered)) => return Ok(Ok(answered)),
-        let terms = (terms, flight.as_mut());
                 Err(failure) => return Ok(Err(failure)),
                 Ok(Progress::Held) => {}
             }

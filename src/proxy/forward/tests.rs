@@ -10,6 +10,7 @@ use crate::resource::{Retry, RetryBackoff, RetryBudget, RetryOn, Timeouts};
 use rig::{Reply, Rig, Rules, answer, get, ok};
 
 mod circuit;
+mod ends;
 mod latency;
 mod rig;
 

@@ -5,11 +5,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
 
+use crate::certs::tls::ClientAuth;
 use crate::names::{Protocol, RuleId, ServiceName};
+use crate::proxy::connect::Alpn;
 use crate::proxy::directory::{Loader, Ticket};
 use crate::proxy::serve::tests::rig::{pair, soon, worker};
 use crate::proxy::serve::{Origin, serve};
@@ -31,6 +34,10 @@ pub(super) enum Reply {
     Begun(Rc<Notify>, &'static str, &'static str),
     /// It closes the connection; as a sidecar, without a word.
     Close,
+    /// It closes the connection, as a sidecar that leaves and has read nothing.
+    Leave,
+    /// It says this, and closes the connection as one that leaves.
+    Parting(&'static str),
     /// It never says anything.
     Silence,
 }
@@ -72,6 +79,8 @@ pub(super) struct Rules {
     pub(super) policy: ClusterPolicy,
     /// Endpoints at which nobody listens, before the others.
     pub(super) dead: usize,
+    /// Endpoints have a sidecar, and speak mutual TLS.
+    pub(super) sidecars: bool,
 }
 
 pub(super) struct Rig {
@@ -86,6 +95,10 @@ impl Rig {
         rules: Rules,
         answer: impl Fn(usize, &Seen) -> Reply + 'static,
     ) -> Self {
+        let worker = worker(None, Vec::new());
+        let alpn = [Alpn::Http1.as_bytes()];
+        let config = worker.shared.tls.server_config(&alpn, ClientAuth::Required);
+        let tls = rules.sidecars.then(|| TlsAcceptor::from(config));
         let notes = Rc::new(RefCell::new(Notes::default()));
         let answer: Answer = Rc::new(answer);
         let mut ports = Vec::new();
@@ -97,9 +110,9 @@ impl Rig {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             ports.push(listener.local_addr().expect("bound").port());
             notes.borrow_mut().connections.push(0);
-            tokio::task::spawn_local(listen(listener, app, Rc::clone(&notes), Rc::clone(&answer)));
+            let (notes, answer) = (Rc::clone(&notes), Rc::clone(&answer));
+            tokio::task::spawn_local(listen(listener, tls.clone(), app, notes, answer));
         }
-        let worker = worker(None, Vec::new());
         load(&worker, rules, &ports);
         tokio::task::spawn_local(Rc::clone(&worker).housekeep());
         Self { worker, notes }
@@ -135,6 +148,15 @@ impl Rig {
         self.notes.borrow().seen.clone()
     }
 
+    /// What is known of how fast the first endpoint is, milliseconds; 0 where nothing is.
+    pub(super) fn latency(&self) -> f64 {
+        let cluster = self.worker.shared.directory.cluster(&"shop/app".parse().expect("valid"));
+        let cluster = cluster.load().expect("loaded");
+        let endpoints = cluster.port(80).map(|port| port.endpoints.as_slice()).unwrap_or_default();
+        // At a time before it was observed, so that it has not faded.
+        endpoints.first().map_or(0.0, |endpoint| endpoint.latency.cost(0.0, 0))
+    }
+
     /// How many connections endpoint `app` has had.
     pub(super) fn connections(&self, app: usize) -> usize {
         self.notes.borrow().connections[app]
@@ -148,15 +170,6 @@ impl Rig {
     /// Waits until so many connections have ended.
     pub(super) async fn has_closed(&self, count: usize) {
         self.until(|notes| notes.closed.len() >= count).await;
-    /// What is known of how fast the first endpoint is, milliseconds; 0 where nothing is.
-    pub(super) fn latency(&self) -> f64 {
-        let cluster = self.worker.shared.directory.cluster(&"shop/app".parse().expect("valid"));
-        let cluster = cluster.load().expect("loaded");
-        let endpoints = cluster.port(80).map(|port| port.endpoints.as_slice()).unwrap_or_default();
-        // At a time before it was observed, so that it has not faded.
-        endpoints.first().map_or(0.0, |endpoint| endpoint.latency.cost(0.0, 0))
-    }
-
     }
 
     async fn until(&self, holds: impl Fn(&Notes) -> bool) {
@@ -184,6 +197,14 @@ impl Client {
         self.answer().await
     }
 
+    /// Reads until `text` has come.
+    pub(super) async fn reads(&mut self, text: &str) {
+        while !String::from_utf8_lossy(&self.ahead).contains(text) {
+            let count = soon(self.stream.read_buf(&mut self.ahead)).await.expect("read");
+            assert!(count > 0, "it ended before `{text}`");
+        }
+    }
+
     /// Everything until the end.
     pub(super) async fn rest(&mut self) -> String {
         let mut read = std::mem::take(&mut self.ahead);
@@ -197,14 +218,6 @@ impl Client {
         let (head, body) = answer.expect("an answer before the end");
         let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
         (status.expect("a status"), head + &body)
-    /// Reads until `text` has come.
-    pub(super) async fn reads(&mut self, text: &str) {
-        while !String::from_utf8_lossy(&self.ahead).contains(text) {
-            let count = soon(self.stream.read_buf(&mut self.ahead)).await.expect("read");
-            assert!(count > 0, "it ended before `{text}`");
-        }
-    }
-
     }
 }
 
@@ -221,12 +234,28 @@ pub(super) fn ok() -> Reply {
     answer(200, "", "ok")
 }
 
-async fn listen(listener: TcpListener, app: usize, notes: Rc<RefCell<Notes>>, answer: Answer) {
+/// A connection, plain or of TLS.
+trait Wire: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Wire for T {}
+
+async fn listen(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    app: usize,
+    notes: Rc<RefCell<Notes>>,
+    answer: Answer,
+) {
     while let Ok((stream, _)) = listener.accept().await {
         let connection = notes.borrow().connections[app];
         notes.borrow_mut().connections[app] += 1;
         let (notes, answer) = (Rc::clone(&notes), Rc::clone(&answer));
+        let tls = tls.clone();
         tokio::task::spawn_local(async move {
+            let stream: Box<dyn Wire> = match tls {
+                Some(tls) => Box::new(tls.accept(stream).await.expect("mutual TLS")),
+                None => Box::new(stream),
+            };
             talk(stream, (app, connection), &notes, answer).await;
             notes.borrow_mut().closed.push(app);
         });
@@ -234,7 +263,7 @@ async fn listen(listener: TcpListener, app: usize, notes: Rc<RefCell<Notes>>, an
 }
 
 async fn talk(
-    mut stream: TcpStream,
+    mut stream: Box<dyn Wire>,
     (app, connection): (usize, usize),
     notes: &RefCell<Notes>,
     answer: Answer,
@@ -250,17 +279,32 @@ async fn talk(
                 told.notified().await;
                 text
             }
+            Reply::Begun(told, first, rest) => {
+                if stream.write_all(first.as_bytes()).await.is_err() {
+                    return;
+                }
+                told.notified().await;
+                rest.to_owned()
+            }
             Reply::Close => return,
+            Reply::Leave => return stream.shutdown().await.expect("said"),
+            Reply::Parting(text) => {
+                stream.write_all(text.as_bytes()).await.expect("written");
+                return stream.shutdown().await.expect("said");
+            }
             Reply::Silence => continue,
         };
-        if stream.write_all(text.as_bytes()).await.is_err() {
+        if stream.write_all(text.as_bytes()).await.is_err() || stream.flush().await.is_err() {
             return;
         }
     }
 }
 
 /// Head and body of the next message; `None` at the end.
-async fn message(stream: &mut TcpStream, ahead: &mut Vec<u8>) -> Option<(String, String)> {
+async fn message(
+    stream: &mut (impl AsyncRead + Unpin),
+    ahead: &mut Vec<u8>,
+) -> Option<(String, String)> {
     let end = loop {
         if let Some(at) = ahead.windows(4).position(|four| four == b"\r\n\r\n") {
             break at + 4;
@@ -279,13 +323,6 @@ async fn message(stream: &mut TcpStream, ahead: &mut Vec<u8>) -> Option<(String,
     let chunked = value("transfer-encoding:").is_some();
     let whole = |ahead: &[u8]| match (length, chunked) {
         (Some(length), _) => ahead.len() >= length,
-            Reply::Begun(told, first, rest) => {
-                if stream.write_all(first.as_bytes()).await.is_err() {
-                    return;
-                }
-                told.notified().await;
-                rest.to_owned()
-            }
         (None, true) => ahead.ends_with(b"0\r\n\r\n"),
         (None, false) => true,
     };
@@ -314,7 +351,7 @@ fn load(worker: &Worker, rules: Rules, ports: &[u16]) {
         workload: format!("app-{index}").parse().expect("valid"),
         addresses: vec!["127.0.0.1".parse().expect("valid")],
         ports: vec![PortMapping { service_port: 80, target_port: port }],
-        identity: None,
+        identity: rules.sidecars.then(|| worker.shared.directory.workload().identity.clone()),
         version: String::new(),
         weight: 1,
         zone: String::new(),

@@ -59,10 +59,10 @@ pub(super) enum Does {
     HalfMessage,
     /// Sends back what it reads, as it comes.
     Echo,
-    /// RST_STREAM with REFUSED_STREAM.
-    Refuse,
     /// Sends on and on.
     Flood,
+    /// RST_STREAM with REFUSED_STREAM.
+    Refuse,
     /// RST_STREAM with INTERNAL_ERROR, after it has read all.
     Reset,
     /// Nothing, for ever.
@@ -199,13 +199,6 @@ async fn answer(
             let code = if let Does::Message(code) = does { code } else { 0 };
             return to.send_trailers(grpc(code));
         }
-        Does::Refuse | Does::Reset => {
-            respond.send_reset(match does {
-                Does::Refuse => h2::Reason::REFUSED_STREAM,
-                _ => h2::Reason::INTERNAL_ERROR,
-            });
-            return Ok(());
-        }
         Does::Flood => {
             let mut to = respond.send_response(response, false)?;
             loop {
@@ -214,6 +207,13 @@ async fn answer(
                 let room = room.ok_or(h2::Reason::CANCEL)??;
                 to.send_data(Bytes::from_static(&FLOOD[..room.min(FLOOD.len())]), false)?;
             }
+        }
+        Does::Refuse | Does::Reset => {
+            respond.send_reset(match does {
+                Does::Refuse => h2::Reason::REFUSED_STREAM,
+                _ => h2::Reason::INTERNAL_ERROR,
+            });
+            return Ok(());
         }
         Does::Hang => {
             let reason = std::future::poll_fn(|cx| respond.poll_reset(cx)).await?;
@@ -249,6 +249,7 @@ pub(super) struct Net {
     pub(super) worker: Rc<Worker>,
     called: Called,
     _loader: Loader,
+    clock: tokio::task::JoinHandle<()>,
 }
 
 impl Net {
@@ -256,7 +257,6 @@ impl Net {
     /// no policy says how.
     pub(super) fn new(
         apps: &[&App],
-    clock: tokio::task::JoinHandle<()>,
         (retry, timeouts): (Retry, Timeouts),
         mut policy: ClusterPolicy,
     ) -> Self {
@@ -307,16 +307,16 @@ impl Net {
 
     /// Whether the first application takes part.
     pub(super) fn is_in(&self) -> bool {
-        let cluster = self.worker.shared.directory.cluster(&"shop/app".parse().unwrap());
-        Arc::clone(cluster.load().unwrap().port(80).unwrap().endpoints.first().unwrap())
-    }
-
-    /// A connection of the application.
         self.first().vitals.standing(clock::now_ms()) != Standing::Out
     }
 
     /// The first application, as the proxy sees it.
     pub(super) fn first(&self) -> Arc<cluster::Endpoint> {
+        let cluster = self.worker.shared.directory.cluster(&"shop/app".parse().unwrap());
+        Arc::clone(cluster.load().unwrap().port(80).unwrap().endpoints.first().unwrap())
+    }
+
+    /// A connection of the application.
     pub(super) async fn client(&self) -> Client {
         let (client, accepted) = pair().await;
         let side = Side::new(Stream::Plain(accepted));
