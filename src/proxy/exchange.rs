@@ -16,7 +16,8 @@ use crate::proxy::pool::Upstream;
 use crate::proxy::pump::{Pump, PumpError};
 use crate::proxy::spent::Spent;
 use crate::proxy::stream::{Side, Stream};
-use crate::proxy::tries::Tries;
+use crate::proxy::tries::is_retriable;
+use crate::resource::Retry;
 use crate::telemetry::reason::Reason;
 
 /// How long a request may go without a byte in either direction.
@@ -37,8 +38,8 @@ pub struct Terms<'a> {
     pub decision: &'a Decision,
     /// Whether to warn the caller of repeating a failure.
     pub spent: &'a Spent,
-    /// Answers that these could repeat are held back.
-    pub held: Option<&'a Tries<'a>>,
+    /// Answers that could be repeated by this are held back.
+    pub held: Option<&'a Retry>,
 }
 
 /// How it went, where an answer was passed on.
@@ -141,8 +142,8 @@ impl<'a> Exchange<'a> {
     }
 
     fn is_held(&self) -> bool {
-        let Some(tries) = self.terms.held else { return false };
-        !self.client.head.is_interim() && tries.is_retriable(self.client.head.status, None)
+        let Some(retry) = self.terms.held else { return false };
+        !self.client.head.is_interim() && is_retriable(retry, self.client.head.status, None)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Progress, Failure>> {

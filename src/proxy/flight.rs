@@ -5,6 +5,7 @@
 //! that to the connection, whatever the protocol. Every stage that talks to an endpoint holds one;
 //! nothing else reports.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -26,6 +27,36 @@ pub enum Verdict {
     Failed(Reason),
     /// The client went away, or another try was faster: nothing is known of the endpoint.
     Abandoned,
+}
+
+impl Verdict {
+    /// What a try without an answer says, that failed for `reason`: what this proxy's own limits and
+    /// faults do, and what the client does, is none of the endpoint's; nor is that the time was over
+    /// while it `waits` for the client.
+    pub fn of_failure(reason: Reason, waits: bool) -> Self {
+        use Reason::{
+            ConnectFailure, ConnectTimeout, ProtocolMismatch, RefusedStream, RequestTimeout,
+            TlsFailure, TryTimeout, UpstreamProtocol, UpstreamReset,
+        };
+        match reason {
+            RequestTimeout | TryTimeout if waits => Self::Abandoned,
+            ConnectFailure | ConnectTimeout | ProtocolMismatch | RefusedStream | RequestTimeout
+            | TlsFailure | TryTimeout | UpstreamProtocol | UpstreamReset => Self::Failed(reason),
+            _ => Self::Abandoned,
+        }
+    }
+}
+
+/// For people.
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered(_, Some(code)) if *code > 0 => write!(f, "gRPC code {code}"),
+            Self::Answered(status, _) => status.fmt(f),
+            Self::Failed(reason) => f.write_str(reason.as_str()),
+            Self::Abandoned => f.write_str("nothing"),
+        }
+    }
 }
 
 /// See the head of this file. Dropped without a verdict it is [`Verdict::Abandoned`].

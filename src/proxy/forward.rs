@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use crate::proxy::admission::{Repetition, Sequel};
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::decide::Decision;
 use crate::proxy::exchange::{Answered, Exchange, Failure, Progress, Terms};
@@ -24,7 +25,7 @@ use crate::proxy::tcp::Tunnel;
 use crate::proxy::tries::ATTEMPT_HEADER;
 use crate::proxy::worker::Worker;
 use crate::telemetry::reason::Reason;
-use plan::{Left, Plan, Repetition};
+use plan::{Left, Plan};
 
 mod hedge;
 mod lease;
@@ -190,15 +191,14 @@ pub async fn send(
 ) -> Sent {
     let plan = Plan::new(decision, outgoing.idempotent, outgoing.attempt);
     let mut forward = Forward { worker, client, outgoing, plan, flight: None };
-    let permit = match forward.plan.admit() {
-        Ok(permit) => permit,
-        Err(reason) => return Sent::failed(reason),
-    };
-    forward.outgoing.keep(forward.plan.tries.keeps(false));
+    if let Err(reason) = forward.plan.admission.enter() {
+        return Sent::failed(reason);
+    }
+    forward.outgoing.keep(forward.plan.tries().keeps(false));
     let mut sent = forward.run().await;
     if let Some(tunnel) = &mut sent.tunnel {
         // What follows an upgrade is still this request.
-        tunnel.hold(permit);
+        tunnel.hold(forward.plan.admission.take());
     }
     sent
 }
@@ -245,7 +245,7 @@ impl Forward<'_> {
                     Box::pin(self.forget(dropped)).await
                 }
                 Ended::Over(result, tunnel) => {
-                    let verdict = verdict_of(&result);
+                    let verdict = self.verdict(&result);
                     self.land(verdict);
                     match self.again(&result, verdict) {
                         Some(repetition) => Box::new(repetition),
@@ -254,7 +254,7 @@ impl Forward<'_> {
                 }
             };
             let wait;
-            (endpoint, wait) = self.plan.begin(*repetition);
+            Repetition { endpoint, wait } = *repetition;
             if !wait.is_zero()
                 && let Err(failure) = Box::pin(self.pause(wait)).await
             {
@@ -268,10 +268,10 @@ impl Forward<'_> {
     fn begin(&mut self, endpoint: Arc<Endpoint>) {
         // Tells whoever gives up on a try whether an answer is on its way.
         self.client.head.status = 0;
-        self.plan.tries.begin(endpoint.id);
-        self.client.attempts = self.plan.tries.count();
+        self.plan.admission.tries.begin(endpoint.id);
+        self.client.attempts = self.plan.tries().count();
         self.client.tried = Some(Arc::clone(&endpoint));
-        if let Some(number) = self.plan.tries.number() {
+        if let Some(number) = self.plan.tries().number() {
             self.outgoing.say(number);
         }
         self.flight = Some(Flight::begin(&self.plan.decision.pool, endpoint));
@@ -288,7 +288,7 @@ impl Forward<'_> {
     async fn attempt(&mut self) -> Ended {
         let mut fresh = false;
         loop {
-            let mut upstream = match self.plan.tries.hedge_after(self.outgoing.is_hedgeable()) {
+            let mut upstream = match self.plan.tries().hedge_after(self.outgoing.is_hedgeable()) {
                 None => match self.acquire(fresh).await {
                     Ok(upstream) => upstream,
                     Err(reason) => return Ended::Over(Err(Failure::BeforeAnswer(reason)), None),
@@ -331,7 +331,7 @@ impl Forward<'_> {
             keep_alive: outgoing.keep_alive,
             upgrade: outgoing.upgrade,
             decision: plan.decision,
-            held: Some(&plan.tries),
+            held: Some(plan.tries().retry()),
             spent: worker.shared.directory.spent(),
         };
         let terms = (terms, flight.as_mut());
@@ -349,8 +349,8 @@ impl Forward<'_> {
                 asked: plan::asked(head, exchange.upstream.side.buffer.filled()),
             };
             match plan.after(Verdict::Answered(head.status, None), left) {
-                Some(repetition) => return Err(Box::new(repetition)),
-                None => {
+                Sequel::Again(repetition) => return Err(Box::new(repetition)),
+                Sequel::Stands | Sequel::Refused(_) => {
                     worker.shared.directory.spent().mark();
                     exchange.release();
                 }
@@ -359,15 +359,32 @@ impl Forward<'_> {
     }
 
     /// The repetition that follows a try of which nothing was passed on, where one does.
-    fn again(&self, result: &Result<Answered, Failure>, verdict: Verdict) -> Option<Repetition> {
+    fn again(
+        &mut self,
+        result: &Result<Answered, Failure>,
+        verdict: Verdict,
+    ) -> Option<Repetition> {
         let Err(Failure::BeforeAnswer(_)) = result else { return None };
         let upload = &self.outgoing.upload;
         let left = Left { untouched: upload.is_untouched(), whole: upload.is_whole(), asked: None };
-        let again = self.plan.after(verdict, left);
-        if again.is_none() && self.plan.tries.retry().budget.is_some() {
+        if let Sequel::Again(repetition) = self.plan.after(verdict, left) {
+            return Some(repetition);
+        }
+        if self.plan.tries().retry().budget.is_some() {
             self.worker.shared.directory.spent().mark();
         }
-        again
+        None
+    }
+
+    /// What a result says about the endpoint.
+    fn verdict(&self, result: &Result<Answered, Failure>) -> Verdict {
+        match *result {
+            Ok(answered) => Verdict::Answered(answered.status, None),
+            Err(Failure::Client(_)) => Verdict::Abandoned,
+            Err(Failure::BeforeAnswer(reason) | Failure::MidAnswer { reason, .. }) => {
+                Verdict::of_failure(reason, self.outgoing.upload.is_starved())
+            }
+        }
     }
 
     /// Keeps, or closes, the connection of a try that is over.
@@ -383,18 +400,6 @@ impl Forward<'_> {
                 None
             }
             _ => None,
-        }
-    }
-}
-
-/// What a result says about the endpoint.
-fn verdict_of(result: &Result<Answered, Failure>) -> Verdict {
-    match *result {
-        Ok(answered) => Verdict::Answered(answered.status, None),
-        Err(Failure::Client(_)) => Verdict::Abandoned,
-        Err(Failure::MidAnswer { reason: Reason::ClientGone, .. }) => Verdict::Abandoned,
-        Err(Failure::BeforeAnswer(reason) | Failure::MidAnswer { reason, .. }) => {
-            Verdict::Failed(reason)
         }
     }
 }

@@ -57,6 +57,22 @@ pub struct Ended {
     pub left: Option<Duration>,
 }
 
+impl Ended {
+    /// It came to `verdict` before anything of an answer was passed on, all of the request can be
+    /// sent again, and time does not matter.
+    pub fn new(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            passed_on: false,
+            unseen: false,
+            whole: true,
+            elsewhere: true,
+            asked: None,
+            left: None,
+        }
+    }
+}
+
 /// What an endpoint can ask of who would send a request again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
@@ -154,11 +170,7 @@ impl<'r> Tries<'r> {
     /// Whether an answer with this head could be tried again at all: it must be held back until
     /// [`Tries::after`] has decided.
     pub fn is_retriable(&self, status: u16, grpc_code: Option<u32>) -> bool {
-        let Retry { on, status_codes, grpc_codes, .. } = self.retry;
-        on.server_error && (500..600).contains(&status)
-            || on.gateway_error && (502..505).contains(&status)
-            || status_codes.binary_search(&status).is_ok()
-            || grpc_code.is_some_and(|code| grpc_codes.binary_search(&code).is_ok())
+        is_retriable(self.retry, status, grpc_code)
     }
 
     /// What follows the try that began last. `random` is uniform.
@@ -215,6 +227,15 @@ impl<'r> Tries<'r> {
             Verdict::Abandoned => false,
         }
     }
+}
+
+/// As [`Tries::is_retriable`], for a request about which `retry` holds.
+pub fn is_retriable(retry: &Retry, status: u16, grpc_code: Option<u32>) -> bool {
+    let Retry { on, status_codes, grpc_codes, .. } = retry;
+    on.server_error && (500..600).contains(&status)
+        || on.gateway_error && (502..505).contains(&status)
+        || status_codes.binary_search(&status).is_ok()
+        || grpc_code.is_some_and(|code| grpc_codes.binary_search(&code).is_ok())
 }
 
 /// What `decision` says about repetitions.

@@ -66,14 +66,14 @@ impl Forward<'_> {
                 }
                 Event::Came(index, result) => {
                     let lane = lanes.swap_remove(index);
-                    let retriable = |status| self.plan.tries.is_retriable(status, None);
+                    let retriable = |status| self.plan.tries().is_retriable(status, None);
                     match result.map(|upstream| (status_of(&upstream), upstream)) {
                         // The other one may do better.
                         Ok((status, _)) if retriable(status) && !lanes.is_empty() => {
                             lane.flight.end(Verdict::Answered(status, None));
                         }
                         Err(reason) if !lanes.is_empty() => {
-                            lane.flight.end(Verdict::Failed(reason));
+                            lane.flight.end(Verdict::of_failure(reason, false));
                         }
                         result => {
                             self.client.tried = Some(Arc::clone(lane.flight.endpoint()));
@@ -93,12 +93,11 @@ impl Forward<'_> {
     where
         Self: 'l,
     {
-        let repetition = self.plan.beside()?;
-        let (endpoint, _) = self.plan.begin(repetition);
-        self.plan.tries.begin(endpoint.id);
-        self.client.attempts = self.plan.tries.count();
+        let endpoint = self.plan.admission.beside()?;
+        self.plan.admission.tries.begin(endpoint.id);
+        self.client.attempts = self.plan.tries().count();
         let mut message = Pump::again(self.outgoing.upload.message());
-        if let Some(number) = self.plan.tries.number() {
+        if let Some(number) = self.plan.tries().number() {
             message.put_line(numbered(number).as_bytes(), 0);
         }
         let flight = Flight::begin(&self.plan.decision.pool, Arc::clone(&endpoint));

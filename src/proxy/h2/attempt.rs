@@ -18,7 +18,6 @@ use super::body::{Copy, CopyError, Source as _};
 use super::intake::Intake;
 use super::pool::Seat;
 use super::seat;
-use crate::proxy::circuit::Permit;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::decide::Decision;
 use crate::proxy::flight::{Flight, Verdict};
@@ -78,7 +77,6 @@ pub(super) struct Attempt<'a> {
     /// When it has taken too long.
     limit: Option<Pin<Box<Sleep>>>,
     reseats: u32,
-    _permit: Option<Permit>,
 }
 
 /// How far it has come.
@@ -103,13 +101,12 @@ impl<'a> Attempt<'a> {
             number: None,
             limit: limit.map(|limit| Box::pin(tokio::time::sleep(limit))),
             reseats: 0,
-            _permit: None,
         }
     }
 
-    /// The endpoint is told that this is the try with this number; `permit` ends with it.
-    pub(super) fn repeated(self, number: Option<u32>, permit: Option<Permit>) -> Self {
-        Self { number, _permit: permit, ..self }
+    /// The endpoint is told that this is the try with this number.
+    pub(super) fn numbered(self, number: Option<u32>) -> Self {
+        Self { number, ..self }
     }
 
     /// The endpoint.
@@ -265,22 +262,11 @@ impl<'a> Attempt<'a> {
 
     /// What a failure says of the endpoint.
     pub(super) fn verdict(&self, failure: Failure) -> Verdict {
-        use Reason::{
-            ConnectFailure, ConnectTimeout, ProtocolMismatch, RefusedStream, RequestTimeout,
-            TlsFailure, TryTimeout, UpstreamProtocol, UpstreamReset,
-        };
-        let waits_for_client = self.upload.as_ref().is_some_and(Copy::is_starved);
+        let waits = self.upload.as_ref().is_some_and(Copy::is_starved);
         match failure {
             Failure::Gone(_) | Failure::Stalled => Verdict::Abandoned,
-            Failure::Reset(_) => Verdict::Failed(UpstreamReset),
-            Failure::Own(RequestTimeout | TryTimeout) if waits_for_client => Verdict::Abandoned,
-            Failure::Own(
-                reason @ (ConnectFailure | ConnectTimeout | ProtocolMismatch | RefusedStream
-                | RequestTimeout | TlsFailure | TryTimeout | UpstreamProtocol
-                | UpstreamReset),
-            ) => Verdict::Failed(reason),
-            // This proxy's own limits and faults.
-            Failure::Own(_) => Verdict::Abandoned,
+            Failure::Reset(_) => Verdict::Failed(Reason::UpstreamReset),
+            Failure::Own(reason) => Verdict::of_failure(reason, waits),
         }
     }
 }

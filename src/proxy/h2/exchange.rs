@@ -21,10 +21,10 @@ use super::body::{Copy, CopyError};
 use super::grpc;
 use super::head::edit_response;
 use super::intake::Intake;
+use crate::proxy::admission::Admission;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::flight::Verdict;
 use crate::proxy::slots::Slot;
-use crate::proxy::tries::Tries;
 use crate::telemetry::reason::Reason;
 
 /// How long nothing may move while there is something to move: as long as a request of HTTP/1.1 may
@@ -107,25 +107,16 @@ impl Exchange {
     pub(super) async fn run<'a>(
         &mut self,
         call: Call<'a>,
-        tries: &mut Tries<'a>,
+        mut admission: Admission<'a>,
     ) -> Result<(), Failure> {
-        let _permit = match call.decision.pool.circuit() {
-            None => None,
-            Some(circuit) => {
-                let permit = circuit.request().map_err(Failure::Own)?;
-                if tries.retry().budget.is_some() {
-                    circuit.counted();
-                }
-                permit
-            }
-        };
+        admission.enter().map_err(Failure::Own)?;
         let limit = call.decision.timeouts().request;
         self.deadline = limit.map(|limit| Box::pin(tokio::time::sleep(limit)));
-        let room = tries.keeps(true);
+        let room = admission.tries.keeps(true);
         if length(call.request) <= room as u64 {
             self.near.intake.keep(room);
         }
-        let (mut attempt, response) = self.answered(call, tries).await?;
+        let (mut attempt, response) = self.answered(call, &mut admission).await?;
         attempt.answered(response.status());
         self.tried = Some(Arc::clone(attempt.endpoint()));
         match self.pass_on(call, &mut attempt, response).await {

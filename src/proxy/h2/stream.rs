@@ -14,6 +14,7 @@ use super::exchange::Exchange;
 use super::head::RequestHead;
 use super::serve::Client;
 use crate::names::Protocol;
+use crate::proxy::admission::Admission;
 use crate::proxy::decide::{Decision, Endpoints, Refusal};
 use crate::proxy::head::Head;
 use crate::proxy::record::{self, Outcome};
@@ -114,7 +115,7 @@ async fn forward(
     let trace = Trace::begin(head.traceparent(), ppm, &head, caller.is_some());
     let client_cert = caller.and_then(|caller| caller.client_cert.as_deref());
     let attempt = attempt_of(head.header(ATTEMPT_HEADER));
-    let mut tries = Tries::of(&decision, head.method(), attempt);
+    let tries = Tries::of(&decision, head.method(), attempt);
     let put_in = match decision.fault {
         None => Ok(()),
         Some(_) => Box::pin(fault(&mut exchange, &decision)).await,
@@ -127,7 +128,7 @@ async fn forward(
         Ok(request) => {
             let (worker, decision) = (&client.worker, &decision);
             let call = Call { worker, decision, request: &request, is_grpc: form == Form::Grpc };
-            exchange.run(call, &mut tries).await
+            exchange.run(call, Admission::new(decision, tries)).await
         }
         Err(failure) => Err(failure),
     };

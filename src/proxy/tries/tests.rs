@@ -31,15 +31,7 @@ fn everything() -> RetryOn {
 }
 
 fn ended(verdict: Verdict) -> Ended {
-    Ended {
-        verdict,
-        passed_on: false,
-        unseen: false,
-        whole: true,
-        elsewhere: true,
-        asked: None,
-        left: None,
-    }
+    Ended::new(verdict)
 }
 
 /// What follows the first try of a `method` request.
