@@ -118,21 +118,22 @@ impl Flight {
         }
     }
 
-    /// Ends it.
-    pub fn end(mut self, verdict: Verdict) {
-        self.tell(verdict);
+    /// Ends it. Why the endpoint is ejected for that, where it is.
+    pub fn end(mut self, verdict: Verdict) -> Option<String> {
+        self.tell(verdict)
     }
 
-    /// Says what it came to, once, although it goes on: an opaque connection that was made.
-    pub fn tell(&mut self, verdict: Verdict) {
-        let Some(Learner { cluster, clock }) = self.learner.take() else { return };
+    /// Says what it came to, once, although it goes on: an opaque connection that was made. As
+    /// [`Flight::end`].
+    pub fn tell(&mut self, verdict: Verdict) -> Option<String> {
+        let Learner { cluster, clock } = self.learner.take()?;
         match (clock, verdict) {
             (Clock::Runs(began), _) => cluster.time(&self.endpoint, verdict, began.elapsed()),
             // It answered, and then it broke off.
             (Clock::Read(took), Verdict::Failed(_)) => cluster.time(&self.endpoint, verdict, took),
             (Clock::Off | Clock::Read(_), _) => {}
         }
-        cluster.judge(&self.endpoint, verdict);
+        cluster.judge(&self.endpoint, verdict)
     }
 }
 

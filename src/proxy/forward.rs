@@ -8,33 +8,30 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use crate::proxy::admission::{Repetition, Sequel};
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::decide::Decision;
 use crate::proxy::exchange::{Answered, Exchange, Failure, Progress, Terms};
 use crate::proxy::flight::{Flight, Verdict};
-use crate::proxy::h1::{Framing, RequestView, ResponseHead, write};
+use crate::proxy::h1::{Framing, RequestView, write};
 use crate::proxy::head::{Head, is_idempotent};
 use crate::proxy::pool::Upstream;
 use crate::proxy::pump::Pump;
-use crate::proxy::slots::Slot;
-use crate::proxy::stream::Side;
 use crate::proxy::tcp::Tunnel;
 use crate::proxy::tries::ATTEMPT_HEADER;
 use crate::proxy::worker::Worker;
 use crate::telemetry::reason::Reason;
 use plan::{Left, Plan};
 
+mod client;
 mod hedge;
 mod lease;
 mod plan;
 #[cfg(test)]
 mod tests;
 
-/// The most that a client may send ahead while its answer is awaited, bytes.
-const MAX_AHEAD: usize = 32 * 1024;
+pub use client::Client;
 
 /// A request to send: everything that must outlive its head in the read buffer.
 #[derive(Debug)]
@@ -121,51 +118,6 @@ fn numbered(number: u32) -> String {
     format!("{ATTEMPT_HEADER}: {number}\r\n")
 }
 
-/// A client's connection, and the rooms that it reuses from request to request.
-#[derive(Debug)]
-pub struct Client {
-    /// The connection.
-    pub side: Side,
-    /// Its deadline.
-    pub slot: Slot,
-    /// The answer's head, parsed; its status tells whether the answer is on its way.
-    pub head: ResponseHead,
-    /// The answer's head, written.
-    pub out: Vec<u8>,
-    /// The endpoint that was tried last.
-    pub tried: Option<Arc<Endpoint>>,
-    /// How many tries there were.
-    pub attempts: u32,
-}
-
-impl Client {
-    /// A connection that has carried nothing yet.
-    pub fn new(side: Side, slot: Slot) -> Self {
-        let (head, out) = (ResponseHead::default(), Vec::new());
-        Self { side, slot, head, out, tried: None, attempts: 0 }
-    }
-
-    /// Forgets the endpoints of the request before.
-    pub fn begin(&mut self) {
-        (self.tried, self.attempts) = (None, 0);
-    }
-
-    /// Whether the client has closed; what it sends ahead is kept for the next request.
-    pub fn is_gone(&mut self, cx: &mut Context<'_>) -> bool {
-        while self.side.buffer.len() < MAX_AHEAD {
-            if self.side.buffer.is_empty() && self.side.stream.poll_readable(cx).is_pending() {
-                return false;
-            }
-            match self.side.poll_fill(cx) {
-                Poll::Ready(Ok(count)) if count > 0 => {}
-                Poll::Ready(_) => return true,
-                Poll::Pending => return false,
-            }
-        }
-        false
-    }
-}
-
 /// What came of a request.
 #[derive(Debug)]
 pub struct Sent {
@@ -192,6 +144,7 @@ pub async fn send(
     let plan = Plan::new(decision, outgoing.idempotent, outgoing.attempt);
     let mut forward = Forward { worker, client, outgoing, plan, flight: None };
     if let Err(reason) = forward.plan.admission.enter() {
+        forward.client.events.failed(0, reason);
         return Sent::failed(reason);
     }
     forward.outgoing.keep(forward.plan.tries().keeps(false));
@@ -239,16 +192,17 @@ impl Forward<'_> {
                 Some(limit) => Box::pin(self.attempt_within(limit)).await,
             };
             self.client.slot.disarm();
-            let repetition = match ended {
+            let (verdict, repetition) = match ended {
                 Ended::Dropped(dropped) => {
-                    self.land(Verdict::Answered(self.client.head.status, None));
-                    Box::pin(self.forget(dropped)).await
+                    let verdict = Verdict::Answered(self.client.head.status, None);
+                    self.land(verdict);
+                    (verdict, Box::pin(self.forget(dropped)).await)
                 }
                 Ended::Over(result, tunnel) => {
                     let verdict = self.verdict(&result);
                     self.land(verdict);
                     match self.again(&result, verdict) {
-                        Some(repetition) => Box::new(repetition),
+                        Some(repetition) => (verdict, Box::new(repetition)),
                         None => return Sent { result, tunnel },
                     }
                 }
@@ -261,6 +215,7 @@ impl Forward<'_> {
                 return Sent { result: Err(failure), tunnel: None };
             }
             self.outgoing.upload.rewind();
+            self.client.events.retry(self.client.attempts + 1, &endpoint, verdict);
         }
     }
 
@@ -280,7 +235,7 @@ impl Forward<'_> {
     /// The try that is out has come to its end.
     fn land(&mut self, verdict: Verdict) {
         if let Some(flight) = self.flight.take() {
-            flight.end(verdict);
+            self.client.events.end(flight, verdict);
         }
     }
 
@@ -350,7 +305,8 @@ impl Forward<'_> {
             };
             match plan.after(Verdict::Answered(head.status, None), left) {
                 Sequel::Again(repetition) => return Err(Box::new(repetition)),
-                Sequel::Stands | Sequel::Refused(_) => {
+                sequel => {
+                    exchange.client.stays(&sequel);
                     worker.shared.directory.spent().mark();
                     exchange.release();
                 }
@@ -364,11 +320,13 @@ impl Forward<'_> {
         result: &Result<Answered, Failure>,
         verdict: Verdict,
     ) -> Option<Repetition> {
-        let Err(Failure::BeforeAnswer(_)) = result else { return None };
+        let Err(Failure::BeforeAnswer(reason)) = *result else { return None };
+        self.client.events.failed(self.client.attempts, reason);
         let upload = &self.outgoing.upload;
         let left = Left { untouched: upload.is_untouched(), whole: upload.is_whole(), asked: None };
-        if let Sequel::Again(repetition) = self.plan.after(verdict, left) {
-            return Some(repetition);
+        match self.plan.after(verdict, left) {
+            Sequel::Again(repetition) => return Some(repetition),
+            sequel => self.client.stays(&sequel),
         }
         if self.plan.tries().retry().budget.is_some() {
             self.worker.shared.directory.spent().mark();

@@ -18,7 +18,7 @@ use crate::proxy::head::Head;
 use crate::proxy::outbound::{self, Called};
 use crate::proxy::record::{self, Caller, Outcome};
 use crate::proxy::stream::Side;
-use crate::proxy::trace::Trace;
+use crate::proxy::trace::{Events, Trace};
 use crate::proxy::worker::Worker;
 use crate::proxy::{inbound, tcp};
 use crate::telemetry::reason::Reason;
@@ -246,6 +246,7 @@ impl Connection {
 
     async fn forward(&mut self, decision: &Decision, started: Instant) -> Next {
         let (mut outgoing, trace) = self.prepare(decision);
+        self.client.events = Events::of(&trace, started);
         let failed = match decision.fault {
             None => None,
             Some(_) => Box::pin(self.fault(decision)).await,
@@ -326,6 +327,7 @@ impl Connection {
                 self.cut_short(outgoing.http11)
             }
         };
+        outcome.events = std::mem::take(&mut self.client.events);
         let endpoint = self.client.tried.as_deref();
         match &self.origin {
             Origin::Inbound(caller) => record::inbound(&self.worker, caller, &outcome, record),

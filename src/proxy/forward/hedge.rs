@@ -70,10 +70,11 @@ impl Forward<'_> {
                     match result.map(|upstream| (status_of(&upstream), upstream)) {
                         // The other one may do better.
                         Ok((status, _)) if retriable(status) && !lanes.is_empty() => {
-                            lane.flight.end(Verdict::Answered(status, None));
+                            self.client.events.end(lane.flight, Verdict::Answered(status, None));
                         }
                         Err(reason) if !lanes.is_empty() => {
-                            lane.flight.end(Verdict::of_failure(reason, false));
+                            let verdict = Verdict::of_failure(reason, false);
+                            self.client.events.end(lane.flight, verdict);
                         }
                         result => {
                             self.client.tried = Some(Arc::clone(lane.flight.endpoint()));
@@ -96,6 +97,7 @@ impl Forward<'_> {
         let endpoint = self.plan.admission.beside()?;
         self.plan.admission.tries.begin(endpoint.id);
         self.client.attempts = self.plan.tries().count();
+        self.client.events.hedge(self.client.attempts, &endpoint);
         let mut message = Pump::again(self.outgoing.upload.message());
         if let Some(number) = self.plan.tries().number() {
             message.put_line(numbered(number).as_bytes(), 0);

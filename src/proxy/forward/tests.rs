@@ -11,6 +11,7 @@ use rig::{Reply, Rig, Rules, answer, get, ok};
 
 mod circuit;
 mod ends;
+mod events;
 mod latency;
 mod rig;
 

@@ -21,6 +21,7 @@ use super::seat;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::decide::Decision;
 use crate::proxy::flight::{Flight, Verdict};
+use crate::proxy::trace::Events;
 use crate::proxy::tries::ATTEMPT_HEADER;
 use crate::proxy::worker::Worker;
 use crate::telemetry::reason::Reason;
@@ -246,18 +247,18 @@ impl<'a> Attempt<'a> {
     }
 
     /// Ends with an answer.
-    pub(super) fn end(self, verdict: Verdict) {
-        self.flight.end(verdict);
+    pub(super) fn end(self, verdict: Verdict, events: &mut Events) {
+        events.end(self.flight, verdict);
     }
 
     /// Ends without one. An endpoint whose client has gone hears why; everything else it learns as
     /// CANCEL, when the stream is dropped.
-    pub(super) fn fail(mut self, failure: Failure) {
+    pub(super) fn fail(mut self, failure: Failure, events: &mut Events) {
         let verdict = self.verdict(failure);
         if let (Failure::Gone(reason), Some(upload)) = (failure, &mut self.upload) {
             upload.reset(reason);
         }
-        self.flight.end(verdict);
+        events.end(self.flight, verdict);
     }
 
     /// What a failure says of the endpoint.

@@ -25,6 +25,7 @@ use crate::proxy::admission::Admission;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::flight::Verdict;
 use crate::proxy::slots::Slot;
+use crate::proxy::trace::Events;
 use crate::telemetry::reason::Reason;
 
 /// How long nothing may move while there is something to move: as long as a request of HTTP/1.1 may
@@ -51,6 +52,8 @@ pub(super) struct Exchange {
     pub(super) tried: Option<Arc<Endpoint>>,
     /// How many tries there were.
     pub(super) attempts: u32,
+    /// What happened on the way.
+    pub(super) events: Events,
 }
 
 impl Exchange {
@@ -66,6 +69,7 @@ impl Exchange {
             grpc_code: None,
             tried: None,
             attempts: 0,
+            events: Events::default(),
         }
     }
 
@@ -109,7 +113,10 @@ impl Exchange {
         call: Call<'a>,
         mut admission: Admission<'a>,
     ) -> Result<(), Failure> {
-        admission.enter().map_err(Failure::Own)?;
+        admission.enter().map_err(|reason| {
+            self.events.failed(0, reason);
+            Failure::Own(reason)
+        })?;
         let limit = call.decision.timeouts().request;
         self.deadline = limit.map(|limit| Box::pin(tokio::time::sleep(limit)));
         let room = admission.tries.keeps(true);
@@ -121,11 +128,12 @@ impl Exchange {
         self.tried = Some(Arc::clone(attempt.endpoint()));
         match self.pass_on(call, &mut attempt, response).await {
             Ok(()) => {
-                attempt.end(Verdict::Answered(self.status, self.grpc_code));
+                let verdict = Verdict::Answered(self.status, self.grpc_code);
+                attempt.end(verdict, &mut self.events);
                 Ok(())
             }
             Err(failure) => {
-                attempt.fail(failure);
+                attempt.fail(failure, &mut self.events);
                 Err(failure)
             }
         }

@@ -63,13 +63,15 @@ impl Exchange {
             let event = std::future::poll_fn(|cx| self.poll_race(cx, &mut out, hedge.as_mut()));
             match event.await {
                 Event::Over(failure) => {
-                    out.into_iter().for_each(|attempt| attempt.fail(failure));
+                    out.into_iter().for_each(|attempt| attempt.fail(failure, &mut self.events));
                     return Err(failure);
                 }
                 Event::Hedge => {
                     hedge = None;
                     if let Some(endpoint) = self.hedge(admission) {
-                        out.push(self.launch(call, admission, endpoint));
+                        let attempt = self.launch(call, admission, endpoint);
+                        self.events.hedge(self.attempts, attempt.endpoint());
+                        out.push(attempt);
                     }
                 }
                 Event::Ended(index, result) => {
@@ -81,16 +83,18 @@ impl Exchange {
                         return match result {
                             Ok(response) => Ok((attempt, response)),
                             Err(failure) => {
-                                attempt.fail(failure);
+                                attempt.fail(failure, &mut self.events);
                                 Err(failure)
                             }
                         };
                     }
-                    attempt.end(verdict);
+                    attempt.end(verdict, &mut self.events);
                     drop(result);
                     if let Judged::Again(Repetition { endpoint, wait }) = judged {
                         self.pause(wait).await?;
-                        out.push(self.launch(call, admission, endpoint));
+                        let attempt = self.launch(call, admission, endpoint);
+                        self.events.retry(self.attempts, attempt.endpoint(), verdict);
+                        out.push(attempt);
                     }
                 }
             }
@@ -162,7 +166,7 @@ impl Exchange {
     }
 
     fn judge(
-        &self,
+        &mut self,
         call: Call<'_>,
         admission: &mut Admission<'_>,
         (verdict, result): (Verdict, &Answered),
@@ -172,6 +176,9 @@ impl Exchange {
             && !admission.tries.is_retriable(status, code)
         {
             return Judged::Stands;
+        }
+        if let Err(Failure::Own(reason)) = result {
+            self.events.failed(self.attempts, *reason);
         }
         if others {
             return Judged::Another;
@@ -183,8 +190,10 @@ impl Exchange {
             left: self.left(),
             ..Ended::new(verdict)
         };
-        if let Sequel::Again(repetition) = admission.after(ended) {
-            return Judged::Again(repetition);
+        match admission.after(ended) {
+            Sequel::Again(repetition) => return Judged::Again(repetition),
+            Sequel::Refused(limit) => self.events.refused(self.attempts, limit.as_str()),
+            Sequel::Stands => {}
         }
         if admission.tries.retry().budget.is_some() {
             call.worker.shared.directory.spent().mark();

@@ -19,7 +19,7 @@ use crate::proxy::decide::{Decision, Endpoints, Refusal};
 use crate::proxy::head::Head;
 use crate::proxy::record::{self, Outcome};
 use crate::proxy::serve::Origin;
-use crate::proxy::trace::Trace;
+use crate::proxy::trace::{Events, Trace};
 use crate::proxy::tries::{ATTEMPT_HEADER, Tries, attempt_of};
 use crate::proxy::{inbound, outbound};
 use crate::telemetry::reason::Reason;
@@ -113,6 +113,7 @@ async fn forward(
     let form = Form::of(&head);
     let ppm = client.worker.sampling_ppm();
     let trace = Trace::begin(head.traceparent(), ppm, &head, caller.is_some());
+    exchange.events = Events::of(&trace, started);
     let client_cert = caller.and_then(|caller| caller.client_cert.as_deref());
     let attempt = attempt_of(head.header(ATTEMPT_HEADER));
     let tries = Tries::of(&decision, head.method(), attempt);
@@ -148,6 +149,7 @@ async fn forward(
 /// Puts in what a fault policy says; a failure where the request ends with that.
 async fn fault(exchange: &mut Exchange, decision: &Decision) -> Result<(), Failure> {
     let Some((wait, end)) = decision.course() else { return Ok(()) };
+    decision.fault.iter().for_each(|fault| exchange.events.fault(fault));
     exchange.while_wanted(tokio::time::sleep(wait)).await?;
     end.map_or(Ok(()), |reason| Err(Failure::Own(reason)))
 }
@@ -166,6 +168,7 @@ fn settle(
         is_grpc: form == Form::Grpc,
         reason: None,
         attempts: exchange.attempts,
+        events: std::mem::take(&mut exchange.events),
         request_bytes,
         response_bytes,
     };

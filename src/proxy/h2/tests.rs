@@ -15,6 +15,7 @@ use crate::proxy::head::Head;
 use crate::resource::{Field, HeaderEdit};
 use crate::telemetry::reason::Reason;
 
+mod events;
 mod limits;
 mod retries;
 mod rig;

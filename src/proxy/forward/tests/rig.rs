@@ -19,7 +19,7 @@ use crate::proxy::serve::{Origin, serve};
 use crate::proxy::stream::{Side, Stream};
 use crate::proxy::worker::Worker;
 use crate::resource::{
-    Algorithm, Backend, Cluster, ClusterPolicy, ClusterPort, Endpoint, HeaderEdit, Mesh,
+    Algorithm, Backend, Cluster, ClusterPolicy, ClusterPort, Endpoint, Fault, HeaderEdit, Mesh,
     OutboundMode, PathMatch, PortMapping, Resource, Retry, Rewrite, RouteMatch, Rule, Service,
     ServicePort, Timeouts,
 };
@@ -81,6 +81,8 @@ pub(super) struct Rules {
     pub(super) dead: usize,
     /// Endpoints have a sidecar, and speak mutual TLS.
     pub(super) sidecars: bool,
+    /// What is put in on purpose.
+    pub(super) faults: Vec<Fault>,
 }
 
 pub(super) struct Rig {
@@ -407,7 +409,7 @@ fn service(name: ServiceName, rules: Rules) -> Service {
         protocol: Protocol::Http,
         matches: vec![all],
         rules: vec![rule],
-        faults: Vec::new(),
+        faults: rules.faults,
     };
     Service { name, consumer: None, overridden_in: Vec::new(), ports: vec![port] }
 }
