@@ -19,7 +19,7 @@ use crate::proxy::head::Head;
 use crate::proxy::outbound::{self, Called};
 use crate::proxy::record::{self, Caller, Outcome};
 use crate::proxy::stream::Side;
-use crate::proxy::trace::Trace;
+use crate::proxy::trace::{Events, Trace};
 use crate::proxy::worker::Worker;
 use crate::proxy::{inbound, tcp};
 use crate::telemetry::reason::Reason;
@@ -76,6 +76,9 @@ enum Next {
     Request,
     /// The end, after which what the client still sends is read and dropped.
     Close,
+    /// The end without a word: between sidecars a clean end before an answer says that the request
+    /// was not passed on.
+    Drop,
     /// The end, which must not look like that of the answer: nothing else tells a client of
     /// HTTP/1.0 that it was cut short.
     Abort,
@@ -134,6 +137,7 @@ async fn work(mut connection: Box<Connection>) -> Option<Box<Connection>> {
                 Box::pin(connection.linger()).await;
                 return None;
             }
+            Next::Drop => return None,
             Next::Abort => {
                 connection.client.side.stream.abort();
                 return None;
@@ -150,6 +154,7 @@ async fn work(mut connection: Box<Connection>) -> Option<Box<Connection>> {
             }
         }
     }
+    Box::pin(connection.part()).await;
 }
 
 impl Connection {
@@ -233,6 +238,7 @@ impl Connection {
 
     async fn forward(&mut self, decision: &Decision, started: Instant) -> Next {
         let (mut outgoing, trace) = self.prepare(decision);
+        self.client.events = Events::of(&trace, started);
         let failed = match decision.fault {
             None => None,
             Some(_) => Box::pin(self.fault(decision)).await,
@@ -302,7 +308,7 @@ impl Connection {
             }
             Err(Failure::Client(Reason::ClientGone)) => {
                 outcome.reason = Some(Reason::ClientGone);
-                Next::Close
+                Next::Drop
             }
             Err(Failure::Client(reason)) => {
                 outcome = Outcome { request_bytes, attempts, ..Outcome::own(reason) };
@@ -310,9 +316,10 @@ impl Connection {
             }
             Err(Failure::MidAnswer { status, reason }) => {
                 outcome = Outcome { status, reason: Some(reason), ..outcome };
-                if outgoing.http11 { Next::Close } else { Next::Abort }
+                self.cut_short(outgoing.http11)
             }
         };
+        outcome.events = std::mem::take(&mut self.client.events);
         let endpoint = self.client.tried.as_deref();
         match &self.origin {
             Origin::Inbound(caller) => record::inbound(&self.worker, caller, &outcome, record),

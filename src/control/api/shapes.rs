@@ -50,7 +50,7 @@ pub use status::{
     ControlPlaneStatus, EdgeStatus, EndpointCounts, FaultStatus, Latency, MeshStatus, ProxyState,
     ProxyStatus, ServiceStatus,
 };
-pub use traces::{Trace, TraceList, TraceSpan, TraceSummary};
+pub use traces::{Trace, TraceEvent, TraceList, TraceSpan, TraceSummary};
 
 /// `apiVersion` of every document of ours.
 pub const API_VERSION: &str = "meshctl.dev/v1alpha1";

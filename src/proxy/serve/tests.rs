@@ -10,6 +10,7 @@ use rig::{Rig, read_until, run};
 
 use crate::proxy::{captured, inbound, outbound};
 
+mod ends;
 mod idle;
 pub(crate) mod rig;
 
