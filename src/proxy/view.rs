@@ -129,7 +129,7 @@ impl View {
         let (proxy, service) = (self.proxy.to_string(), self.service.to_string());
         let pools = self.directory.pools();
         let pools: Vec<_> = pools.iter().map(|it| pools::counts(it, &proxy, &service)).collect();
-        prometheus::render(&self.metrics.totals(), &pools, &self.metrics.faults.totals())
+        prometheus::render(&self.metrics.totals(), &pools, &self.metrics.faults.totals(), &[])
     }
 
     /// Changes what is logged.

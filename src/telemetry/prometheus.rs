@@ -26,11 +26,23 @@ const LE_POWERS: std::ops::RangeInclusive<u32> = 7..=25;
 /// Istio's word for a label without a value.
 const UNKNOWN: &str = "unknown";
 
-/// Renders all edges, pools, and the faults that were put in.
+/// How often a control plane said no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// To what.
+    pub what: &'static str,
+    /// Why.
+    pub reason: &'static str,
+    /// How often.
+    pub count: u64,
+}
+
+/// Renders all edges, pools, the faults that were put in, and what a control plane refused.
 pub fn render(
     edges: &[EdgeCounts],
     pools: &[PoolCounts<'_>],
     faults: &[(FaultKey, u64)],
+    refused: &[Refusal],
 ) -> String {
     let mut text = String::new();
     let labelled: Vec<_> = edges.iter().map(|edge| (edge, labels(&edge.key))).collect();
@@ -42,6 +54,9 @@ pub fn render(
     pools::render(&mut text, pools);
     if !faults.is_empty() {
         injected(&mut text, faults);
+    }
+    if !refused.is_empty() {
+        refusals(&mut text, refused);
     }
     text.push_str("# EOF\n");
     text
@@ -159,6 +174,18 @@ fn injected(text: &mut String, faults: &[(FaultKey, u64)]) {
             text,
             format_args!(
                 "meshctl_faults_total{{policy=\"{policy}\",fault=\"{fault}\",mode=\"{mode:?}\"}} {count}"
+            ),
+        );
+    }
+}
+
+fn refusals(text: &mut String, refused: &[Refusal]) {
+    head(text, "meshctl_control_plane_refused", "counter", "What the control plane said no to");
+    for Refusal { what, reason, count } in refused {
+        line(
+            text,
+            format_args!(
+                "meshctl_control_plane_refused_total{{what=\"{what}\",reason=\"{reason}\"}} {count}"
             ),
         );
     }
