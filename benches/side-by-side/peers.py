@@ -18,6 +18,7 @@ class Contender:
     port: int
     pids: list
     host: str = "origin"
+    ports: dict = dataclasses.field(default_factory=dict)
 
 
 def configured(work, template, name, **values):
@@ -59,7 +60,9 @@ def start_peer(processes, work, program, origin):
     caller, caller_pid = hop("caller", receiver)
     return [
         Contender(program, "one hop", one, [pid]),
-        Contender(program, "two hops, mTLS", caller, [caller_pid, receiver_pid]),
+        Contender(
+            program, "two hops, mTLS", caller, [caller_pid, receiver_pid], ports={"receiver": receiver}
+        ),
     ]
 
 

@@ -5,7 +5,7 @@
 //! pooled connections, which are keyed by [`Endpoint::id`]) survive.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
@@ -172,16 +172,9 @@ impl Cluster {
             || self.policy.circuit_breaker.adaptive.is_some()
     }
 
-    /// A try at `endpoint`, begun at `began` where that matters, came to an end.
-    pub fn learn(&self, endpoint: &Endpoint, verdict: Verdict, began: Option<Instant>) {
-        if let Some(began) = began {
-            self.time(endpoint, verdict, began, Instant::now());
-        }
-        self.judge(endpoint, verdict);
-    }
-
-    fn time(&self, endpoint: &Endpoint, verdict: Verdict, began: Instant, now: Instant) {
-        let took = now.saturating_duration_since(began);
+    /// A try at `endpoint` was answered, or failed, after `took`; to be said where it matters.
+    pub fn time(&self, endpoint: &Endpoint, verdict: Verdict, took: Duration) {
+        let now = Instant::now();
         self.measure(verdict, took, now);
         if self.policy.load_balancer.algorithm == Algorithm::Ewma
             && let Some(worth) = Worth::of(verdict)

@@ -18,7 +18,7 @@ use crate::proxy::head::Head;
 use crate::proxy::outbound::{self, Called};
 use crate::proxy::record::{self, Caller, Outcome};
 use crate::proxy::stream::Side;
-use crate::proxy::trace::Trace;
+use crate::proxy::trace::{Events, Trace};
 use crate::proxy::worker::Worker;
 use crate::proxy::{inbound, tcp};
 use crate::telemetry::reason::Reason;
@@ -78,6 +78,9 @@ enum Next {
     Request,
     /// The end, after which what the client still sends is read and dropped.
     Close,
+    /// The end without a word: between sidecars a clean end before an answer says that the request
+    /// was not passed on.
+    Drop,
     /// The end, which must not look like that of the answer: nothing else tells a client of
     /// HTTP/1.0 that it was cut short.
     Abort,
@@ -106,6 +109,7 @@ pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duratio
         match connection.request().await {
             Next::Request => {}
             Next::Close => return Box::pin(connection.linger()).await,
+            Next::Drop => return,
             Next::Abort => return connection.client.side.stream.abort(),
             Next::Tunnel(tunnel) => {
                 let Connection { worker, client, .. } = connection;
@@ -117,6 +121,7 @@ pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duratio
             }
         }
     }
+    Box::pin(connection.part()).await;
 }
 
 impl Connection {
@@ -241,6 +246,7 @@ impl Connection {
 
     async fn forward(&mut self, decision: &Decision, started: Instant) -> Next {
         let (mut outgoing, trace) = self.prepare(decision);
+        self.client.events = Events::of(&trace, started);
         let failed = match decision.fault {
             None => None,
             Some(_) => Box::pin(self.fault(decision)).await,
@@ -310,7 +316,7 @@ impl Connection {
             }
             Err(Failure::Client(Reason::ClientGone)) => {
                 outcome.reason = Some(Reason::ClientGone);
-                Next::Close
+                Next::Drop
             }
             Err(Failure::Client(reason)) => {
                 outcome = Outcome { request_bytes, attempts, ..Outcome::own(reason) };
@@ -318,9 +324,10 @@ impl Connection {
             }
             Err(Failure::MidAnswer { status, reason }) => {
                 outcome = Outcome { status, reason: Some(reason), ..outcome };
-                if outgoing.http11 { Next::Close } else { Next::Abort }
+                self.cut_short(outgoing.http11)
             }
         };
+        outcome.events = std::mem::take(&mut self.client.events);
         let endpoint = self.client.tried.as_deref();
         match &self.origin {
             Origin::Inbound(caller) => record::inbound(&self.worker, caller, &outcome, record),

@@ -117,6 +117,12 @@ pub(super) fn exposed(plane: &Plane) -> impl IntoResponse + use<> {
     let board = plane.board.lock();
     let callers = exposition::callers(&board.proxies);
     let pools = callers.iter().flat_map(exposition::pools).collect::<Vec<_>>();
-    let text = prometheus::render(&counts, &pools, &[], &plane.refusals.totals());
-    ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], text)
+    let families = prometheus::Families {
+        edges: &counts,
+        pools: &pools,
+        faults: &[],
+        propagation: Some(board.convergence.took()),
+        refused: &plane.refusals.totals(),
+    };
+    ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], prometheus::render(&families))
 }

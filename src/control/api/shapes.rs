@@ -55,7 +55,7 @@ pub use status::{
     ProxyStatus, ServiceStatus,
 };
 pub use tokens::{JoinToken, RevokeRequest, TokenList, TokenRequest, TokenState, TokenStatus};
-pub use traces::{Trace, TraceList, TraceSpan, TraceSummary};
+pub use traces::{Trace, TraceEvent, TraceList, TraceSpan, TraceSummary};
 
 /// `apiVersion` of every document of ours.
 pub const API_VERSION: &str = "meshctl.dev/v1alpha1";
