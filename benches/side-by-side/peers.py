@@ -23,7 +23,7 @@ class Contender:
 
 def configured(work, template, name, **values):
     text = (CONFIGURATIONS / template).read_text()
-    for key, value in {"DIR": work, "NAME": name, **values}.items():
+    for key, value in {"DIR": work, "NAME": name, "CONNECTIONS": 1024, **values}.items():
         text = text.replace(f"@{key}@", str(value))
     path = work / f"{name}.conf"
     path.write_text(text)
