@@ -28,7 +28,7 @@ const MAX_LINGER: usize = 16 * 1024 * 1024;
 
 impl Connection {
     /// Answers what is no request, and closes.
-    pub(super) async fn refuse_malformed(mut self, malformed: Malformed) {
+    pub(super) async fn refuse_malformed(mut self: Box<Self>, malformed: Malformed) {
         let Malformed { reason, detail } = malformed;
         tracing::debug!(reason = reason.as_str(), detail, "malformed request refused");
         match &self.origin {
@@ -87,7 +87,7 @@ impl Connection {
     }
 
     /// Closes in two steps (RFC 9112 §9.6): a reset could destroy the answer on its way.
-    pub(super) async fn linger(mut self) {
+    pub(super) async fn linger(mut self: Box<Self>) {
         self.client.slot.arm(LINGER, false);
         let mut left = MAX_LINGER;
         let mut closed = false;

@@ -366,7 +366,7 @@ fn load(worker: &Worker, rules: Rules, ports: &[u16]) {
         name: name.clone(),
         ports: vec![ClusterPort { port: 80, protocol: Protocol::Http }],
         policy,
-        endpoints: ports.iter().enumerate().map(endpoint).collect(),
+        endpoints: ports.iter().enumerate().map(endpoint).map(Arc::new).collect(),
     };
     let resources =
         [Resource::Mesh(mesh), Resource::Service(service(name, rules)), Resource::Cluster(cluster)];

@@ -290,7 +290,7 @@ impl Net {
             name: "shop/app".parse().unwrap(),
             ports: vec![ClusterPort { port: 80, protocol: Protocol::Http2 }],
             policy,
-            endpoints: apps.iter().enumerate().map(endpoint).collect(),
+            endpoints: apps.iter().enumerate().map(endpoint).map(Arc::new).collect(),
         };
         loader.offer(Resource::Cluster(cluster), None, now);
         loader.take_effects();
