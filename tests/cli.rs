@@ -11,4 +11,5 @@ mod installed;
 mod manifests;
 mod mesh;
 mod offline;
+mod refused;
 mod workload;

@@ -3,8 +3,10 @@
 //! The proxies are played by `control/rig.rs` with the same client and the same subscription machine
 //! that real ones use.
 
+mod joins;
 mod pools;
 mod rig;
+mod streams;
 
 use std::time::Duration;
 

@@ -134,6 +134,7 @@ impl View {
             pools: &pools,
             faults: &self.metrics.faults.totals(),
             propagation: None,
+            refused: &[],
         })
     }
 

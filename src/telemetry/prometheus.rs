@@ -26,6 +26,17 @@ const LE_POWERS: std::ops::RangeInclusive<u32> = 7..=25;
 /// Istio's word for a label without a value.
 const UNKNOWN: &str = "unknown";
 
+/// How often a control plane said no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// To what.
+    pub what: &'static str,
+    /// Why.
+    pub reason: &'static str,
+    /// How often.
+    pub count: u64,
+}
+
 /// What there is to render; what is empty is left out.
 #[derive(Debug, Default)]
 pub struct Families<'a> {
@@ -38,11 +49,13 @@ pub struct Families<'a> {
     /// Of the control plane: how long proxies took to acknowledge what changed, and the sum of it in
     /// microseconds.
     pub propagation: Option<(&'a Histogram, u64)>,
+    /// Of the control plane: what it said no to.
+    pub refused: &'a [Refusal],
 }
 
 /// Renders them all.
 pub fn render(families: &Families<'_>) -> String {
-    let Families { edges, pools, faults, propagation } = *families;
+    let Families { edges, pools, faults, propagation, refused } = *families;
     let mut text = String::new();
     let labelled: Vec<_> = edges.iter().map(|edge| (edge, labels(&edge.key))).collect();
     requests(&mut text, &labelled);
@@ -58,6 +71,9 @@ pub fn render(families: &Families<'_>) -> String {
         const NAME: &str = "meshctl_propagation_milliseconds";
         head(&mut text, NAME, "histogram", "From a change to its acknowledgement by a proxy");
         histogram(&mut text, NAME, "", took, sum_us);
+    }
+    if !refused.is_empty() {
+        refusals(&mut text, refused);
     }
     text.push_str("# EOF\n");
     text
@@ -182,6 +198,18 @@ fn injected(text: &mut String, faults: &[(FaultKey, u64)]) {
             text,
             format_args!(
                 "meshctl_faults_total{{policy=\"{policy}\",fault=\"{fault}\",mode=\"{mode:?}\"}} {count}"
+            ),
+        );
+    }
+}
+
+fn refusals(text: &mut String, refused: &[Refusal]) {
+    head(text, "meshctl_control_plane_refused", "counter", "What the control plane said no to");
+    for Refusal { what, reason, count } in refused {
+        line(
+            text,
+            format_args!(
+                "meshctl_control_plane_refused_total{{what=\"{what}\",reason=\"{reason}\"}} {count}"
             ),
         );
     }

@@ -122,6 +122,7 @@ pub(super) fn exposed(plane: &Plane) -> impl IntoResponse + use<> {
         pools: &pools,
         faults: &[],
         propagation: Some(board.convergence.took()),
+        refused: &plane.refusals.totals(),
     };
     ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], prometheus::render(&families))
 }

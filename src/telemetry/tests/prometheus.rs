@@ -7,7 +7,7 @@ use crate::names::Protocol;
 use crate::telemetry::collector::Collector;
 use crate::telemetry::histogram::Histogram;
 use crate::telemetry::metrics::EdgeKey;
-use crate::telemetry::prometheus::{Families, PoolCounts, render};
+use crate::telemetry::prometheus::{Families, PoolCounts, Refusal, render};
 use crate::telemetry::reason::Reason;
 
 /// The value of the one sample whose line begins with `name` and contains all of `labels`.
@@ -181,4 +181,14 @@ fn a_histogram_without_labels_has_no_empty_braces() {
     assert_eq!(value(&text, &format!("{NAME}_bucket{{le=\"4.096\"}}"), &[]), Some("1"));
     assert_eq!(value(&text, &format!("{NAME}_sum "), &[]), Some("3.000"));
     assert_eq!(value(&text, &format!("{NAME}_count "), &[]), Some("1"));
+}
+
+#[test]
+fn what_a_control_plane_refused_is_counted_by_reason() {
+    let refused = [Refusal { what: "handshake", reason: "self_signed", count: 3 }];
+    let text = render(&Families { refused: &refused, ..Families::default() });
+    let wanted =
+        "meshctl_control_plane_refused_total{what=\"handshake\",reason=\"self_signed\"} 3\n";
+    assert!(text.contains(wanted), "{text}");
+    assert!(!render(&Families::default()).contains("refused"));
 }
