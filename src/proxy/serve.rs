@@ -103,7 +103,7 @@ pub fn serve(
         while let Some(idle) = Box::pin(work(connection)).await {
             connection = idle;
             if !connection.sleep().await {
-                return;
+                return Box::pin(connection.part()).await;
             }
         }
     }
@@ -115,7 +115,10 @@ async fn work(mut connection: Box<Connection>) -> Option<Box<Connection>> {
         match connection.wait().await {
             Waited::Request => {}
             Waited::InVain => return Some(connection),
-            Waited::Over => return None,
+            Waited::Over => {
+                Box::pin(connection.part()).await;
+                return None;
+            }
         }
         match connection.read_head().await {
             Ok(true) => {}
@@ -154,7 +157,6 @@ async fn work(mut connection: Box<Connection>) -> Option<Box<Connection>> {
             }
         }
     }
-    Box::pin(connection.part()).await;
 }
 
 impl Connection {

@@ -80,7 +80,7 @@ impl Connection {
 
     /// Ends a connection on which no request has begun. To another sidecar that is said, cleanly:
     /// what it has just sent was not read, and can be sent elsewhere.
-    pub(super) async fn part(self) {
+    pub(super) async fn part(self: Box<Self>) {
         if let Stream::Accepted(_) = self.client.side.stream {
             self.linger().await;
         }
