@@ -22,7 +22,7 @@ fn value<'a>(text: &'a str, name: &str, labels: &[&str]) -> Option<&'a str> {
 /// What a proxy with these counters and pools shows.
 fn rendered(collector: &Collector, pools: &[PoolCounts<'_>]) -> String {
     let (edges, faults) = (collector.totals(), collector.faults.totals());
-    render(&Families { edges: &edges, pools, faults: &faults, propagation: None, refused: &[] })
+    render(&Families { edges: &edges, pools, faults: &faults, ..Families::default() })
 }
 
 #[test]
