@@ -28,6 +28,7 @@ mod diagnostics;
 mod duration;
 mod endpoints;
 mod exit;
+mod explain;
 mod get;
 mod inject;
 mod input;
@@ -90,6 +91,7 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Apply(args) => apply::run(&args, context),
         Command::Get(args) => get::run(&args, context),
         Command::Describe(args) => describe::run(&args, context),
+        Command::Explain(args) => explain::run(&args, context),
         Command::Delete(args) => delete::run(&args, context),
         Command::Demo(args) => demo::run(args, context),
         Command::Status(args) => status::run(&args, context),

@@ -4,6 +4,7 @@
 
 mod binary;
 mod errors;
+mod explain;
 mod gate;
 mod generated;
 mod help;

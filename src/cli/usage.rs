@@ -17,7 +17,6 @@ const LATER_COMMANDS: &[&str] = &[
     "diff",
     "top",
     "tap",
-    "explain",
     "token",
     "dashboard",
     "graph",
