@@ -11,6 +11,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 mod address;
 mod apply;
+mod apply_set;
 mod args;
 mod certs;
 mod changes;

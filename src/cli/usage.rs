@@ -35,7 +35,6 @@ const LATER_FLAGS: &[&str] = &[
     "--set",
     "--force",
     "--against",
-    "--prune",
     "--effect",
     "--from",
     "--issuer",
