@@ -26,6 +26,7 @@ mod delete;
 mod demo;
 mod describe;
 mod diagnostics;
+mod diff;
 mod duration;
 mod endpoints;
 mod exit;
@@ -92,6 +93,7 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Apply(args) => apply::run(&args, context),
         Command::Get(args) => get::run(&args, context),
         Command::Describe(args) => describe::run(&args, context),
+        Command::Diff(args) => diff::run(&args, context),
         Command::Explain(args) => explain::run(&args, context),
         Command::Delete(args) => delete::run(&args, context),
         Command::Demo(args) => demo::run(args, context),

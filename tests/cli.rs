@@ -3,6 +3,7 @@
 //! Every run has a home directory of its own and an environment that holds nothing else.
 
 mod binary;
+mod diff;
 mod errors;
 mod explain;
 mod gate;

@@ -12,7 +12,7 @@ use super::exit::Failure;
 use super::installation::{ClusterArgs, Installation};
 use super::output::{Color, Printer};
 use super::{
-    apply, certs, check, completions, control_plane, delete, demo, describe, endpoints,
+    apply, certs, check, completions, control_plane, delete, demo, describe, diff, endpoints,
     explain, get, inject, install, man, proxy, status, trace, uninstall, validate, version,
 };
 use crate::names::Namespace;
@@ -28,7 +28,7 @@ Exit codes:
   0  done
   1  it failed
   2  the command line was wrong
-  3  it worked and found something (`validate`, `check`, `explain`)
+  3  it worked and found something (`validate`, `check`, `diff`, `explain`)
 `proxy run -- COMMAND` ends with the code of COMMAND.";
 
 /// A service mesh in one binary: command line, control plane and proxy.
@@ -87,6 +87,7 @@ pub(crate) enum Command {
     Inject(inject::InjectArgs),
     Uninject(inject::UninjectArgs),
     Validate(validate::ValidateArgs),
+    Diff(diff::DiffArgs),
     Apply(apply::ApplyArgs),
     Get(get::GetArgs),
     Describe(describe::DescribeArgs),

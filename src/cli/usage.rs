@@ -14,7 +14,6 @@ use super::output::{Color, Printer};
 /// Commands that come later.
 const LATER_COMMANDS: &[&str] = &[
     "upgrade",
-    "diff",
     "top",
     "tap",
     "token",
@@ -35,7 +34,6 @@ const LATER_FLAGS: &[&str] = &[
     "--set",
     "--force",
     "--against",
-    "--effect",
     "--from",
     "--issuer",
     "--root",
