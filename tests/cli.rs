@@ -13,4 +13,5 @@ mod installed;
 mod manifests;
 mod mesh;
 mod offline;
+mod refused;
 mod workload;

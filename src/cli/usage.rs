@@ -16,7 +16,6 @@ const LATER_COMMANDS: &[&str] = &[
     "upgrade",
     "top",
     "tap",
-    "token",
     "dashboard",
     "graph",
     "backup",
