@@ -9,7 +9,7 @@ use meshctl::explain::{Call, Explanation, Known, Live, Model, Outcome, explain};
 use meshctl::resource::{Key, Kind, Resource};
 use meshctl::xds::codec;
 
-use crate::support::{Answer, Mesh, Origin};
+use crate::support::{Answer, Mesh, Origin, eventually};
 
 /// Rules with one of everything that decides.
 const RULES: &str = "
@@ -256,8 +256,9 @@ fn an_endpoint_that_is_out_is_out_of_the_explanation_too() {
     assert_eq!(table.mesh.post("/v1/endpoints/eject", &body).0, 200);
     let said = {
         use meshctl::explain::{LiveEndpoint, LivePool};
-        let status = table.mesh.service("reviews-v1").expect("the service");
-        let entry = &status["pool"][0];
+        let entry = eventually("the pool is told of", || {
+            table.mesh.service("reviews-v1")?["pool"].get(0).cloned()
+        });
         let text = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
         let endpoint = LiveEndpoint {
             workload: text("endpoint"),
