@@ -14,7 +14,7 @@ use crate::control::api::shapes::{
 use crate::explain::{BreakerView, Call, Known, Live, LiveEndpoint, LivePool, Model, Policy};
 use crate::mesh::{Object, ObjectKind};
 use crate::names::{Namespace, ProxyId, ServiceName};
-use crate::resource::{Key, Kind, Resource};
+use crate::resource::{Key, Resource};
 use crate::xds::codec;
 use crate::{compile, rules};
 
