@@ -31,7 +31,7 @@ pub use describe::{
     PolicyValue, PolicyView, PortView, RouteView, RoutesInForce, ServiceView, describe,
 };
 pub use references::{BackendView, ParentView, Reference, References, references};
-pub use settings::{settings, written};
+pub use settings::settings;
 
 /// A resource and the rules that shaped it.
 #[derive(Debug, Clone, PartialEq)]

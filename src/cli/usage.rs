@@ -14,11 +14,8 @@ use super::output::{Color, Printer};
 /// Commands that come later.
 const LATER_COMMANDS: &[&str] = &[
     "upgrade",
-    "diff",
     "top",
     "tap",
-    "explain",
-    "token",
     "dashboard",
     "graph",
     "backup",
@@ -34,8 +31,6 @@ const LATER_FLAGS: &[&str] = &[
     "--replicas",
     "--set",
     "--force",
-    "--prune",
-    "--effect",
     "--from",
     "--issuer",
     "--root",

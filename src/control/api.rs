@@ -27,7 +27,9 @@ mod endpoints;
 mod objects;
 mod observe;
 mod propagation;
+mod resources;
 pub mod shapes;
+mod tokens;
 mod validate;
 
 /// The largest request: 64 MiB of rules, escaped as JSON.
@@ -36,7 +38,7 @@ const BODY_BYTES: usize = 160 * 1024 * 1024;
 /// All routes of a local control plane.
 pub(super) fn router(plane: &Arc<Plane>) -> Router {
     let stop = Router::new().route("/v1/stop", post(command::stop));
-    routes().merge(stop).with_state(Arc::clone(plane))
+    routes().merge(stop).merge(tokens::routes()).with_state(Arc::clone(plane))
 }
 
 /// All routes of a control plane on a cluster: when it ends is decided there.
@@ -67,6 +69,8 @@ fn routes() -> Router<Arc<Plane>> {
         .route("/v1/endpoints", get(endpoints::list))
         .route("/v1/endpoints/eject", post(endpoints::eject))
         .route("/v1/endpoints/restore", post(endpoints::restore))
+        .route("/v1/resources", get(resources::get))
+        .route(shapes::EFFECT, post(resources::would_change))
         .route("/v1/rotate", post(command::rotate))
         .route("/v1/proxies/{namespace}/{name}/command", post(command::command))
         .fallback(async || Refusal::new(StatusCode::NOT_FOUND, "no such call"))

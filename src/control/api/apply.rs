@@ -14,7 +14,7 @@ use super::{Refusal, kind};
 use crate::control::plane::Plane;
 use crate::control::store::{Applied, Batch, Write};
 use crate::mesh::{MeshConfig, ObjectKind, ObjectRef, Snapshot};
-use crate::names::Namespace;
+use crate::names::{APPLY_SET_LABEL, Namespace, check_label};
 use crate::rules::{
     Diagnostic, Document, MAX_FILE_BYTES, Options, Parsed, Severity, UnknownKinds, cross_check,
     parse,
@@ -40,8 +40,20 @@ pub(super) async fn apply(
     // Thousands of documents take a while, in which others want to be served.
     let read = tokio::task::spawn_blocking(move || read(&documents, &options, &snapshot));
     let failed = |_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the rules cannot be read");
-    let (parsed, warnings) = read.await.map_err(failed)??;
+    let (mut parsed, warnings) = read.await.map_err(failed)??;
+    if !request.apply_set.is_empty() {
+        check_label("name of a set", &request.apply_set)
+            .map_err(|error| Refusal::wrong(error.to_string()))?;
+        parsed.objects.iter_mut().for_each(|it| it.label(APPLY_SET_LABEL, &request.apply_set));
+    }
+    let gone = request.prune.iter().map(reference).collect::<Result<Vec<_>, Refusal>>()?;
+    let kept = |gone: &ObjectRef| parsed.objects.iter().any(|it| it.reference == *gone);
+    if let Some(both) = gone.iter().find(|gone| kept(gone)) {
+        return Err(Refusal::wrong(format!("{both} is to be applied and pruned at once")));
+    }
+    let prune = |reference| Write::Delete { reference, ignore_missing: true };
     let writes = parsed.objects.into_iter().map(|it| Write::Put(it.reference, it.source));
+    let writes = writes.chain(gone.into_iter().map(prune));
     let batch = Batch {
         actor: shown(&request.actor),
         at_ms: now_ms(),
@@ -67,18 +79,20 @@ pub(super) async fn delete(
     commit(&plane, batch, Vec::new()).await
 }
 
-/// The files of a request, within bounds.
+/// The files of a request.
 pub(super) fn documents(sources: Vec<Source>) -> Result<Vec<Document>, Refusal> {
-    if let Some(large) = sources.iter().find(|it| it.text.len() as u64 > MAX_FILE_BYTES) {
-        let text = format!("`{}` is larger than {MAX_FILE_BYTES} bytes", large.name);
-        return Err(Refusal::wrong(text));
-    }
-    let document = |it: Source| Document { source: it.name, text: it.text };
-    Ok(sources.into_iter().map(document).collect())
+    let each = sources.into_iter().map(|Source { name, text }| {
+        if text.len() as u64 > MAX_FILE_BYTES {
+            let text = format!("`{name}` is larger than {MAX_FILE_BYTES} bytes");
+            return Err(Refusal::wrong(text));
+        }
+        Ok(Document { source: name, text })
+    });
+    each.collect()
 }
 
 /// Parses and validates; errors refuse everything.
-fn read(
+pub(super) fn read(
     documents: &[Document],
     options: &Options,
     snapshot: &Snapshot,

@@ -18,11 +18,16 @@
 //! | `GET /v1/endpoints?namespace=N&service=M` (both or none) | | [`EndpointList`] |
 //! | `POST /v1/endpoints/eject` | [`EndpointRequest`] | [`EndpointResult`] |
 //! | `POST /v1/endpoints/restore` | [`EndpointRequest`] | [`EndpointResult`] |
+//! | `GET /v1/resources?kind=K&name=N` | | [`ResourceAnswer`] |
+//! | `POST /v1/effect` | [`EffectRequest`] | [`EffectResult`] |
 //! | `POST /v1/rotate` | [`RotateRequest`] | [`RotateResult`] |
 //! | `GET /v1/traces?service=&status=&minMs=&limit=` | | [`TraceList`] |
 //! | `GET /v1/traces/ID` | | [`Trace`] |
 //! | `POST /v1/proxies/NAMESPACE/NAME/command` | [`ProxyCommand`] | the proxy's JSON |
-//! | `POST /v1/stop` | | `{}` |
+//! | `GET /v1/tokens` (locally) | | [`TokenList`] |
+//! | `POST /v1/tokens` (locally) | [`TokenRequest`] | [`JoinToken`] |
+//! | `POST /v1/tokens/revoke` (locally) | [`RevokeRequest`] | [`TokenStatus`] |
+//! | `POST /v1/stop` (locally) | | `{}` |
 //! | `GET /metrics` | | Prometheus text |
 //!
 //! Every refusal is [`Failure`] with a fitting status: 400 wrong, 404 not there, 409 in conflict,
@@ -35,7 +40,9 @@ use crate::rules::Diagnostic;
 mod certificates;
 mod objects;
 mod pools;
+mod resources;
 mod status;
+mod tokens;
 mod traces;
 
 pub use certificates::{CertificateList, CertificateStatus, RotateRequest, RotateResult, Rotated};
@@ -47,17 +54,23 @@ pub use pools::{
     BreakerDetail, CallerResult, CallerStatus, EndpointList, EndpointRequest, EndpointResult,
     EndpointState, EndpointStatus, PoolEntry,
 };
+pub use resources::{Effect, EffectRequest, EffectResult, ResourceAnswer, ResourceBody};
 pub use status::{
     ControlPlaneStatus, EdgeStatus, EndpointCounts, FaultStatus, Latency, MeshStatus, ProxyState,
     ProxyStatus, ServiceStatus,
 };
-pub use traces::{Trace, TraceList, TraceSpan, TraceSummary};
+pub use tokens::{JoinToken, RevokeRequest, TokenList, TokenRequest, TokenState, TokenStatus};
+pub use traces::{Trace, TraceEvent, TraceList, TraceSpan, TraceSummary};
 
 /// `apiVersion` of every document of ours.
 pub const API_VERSION: &str = "meshctl.dev/v1alpha1";
 
-/// Calls by `POST` that change nothing: who may only look may make them.
-pub const LOOKS: &[&str] = &["/v1/validate"];
+/// What applying would change in what proxies do.
+pub const EFFECT: &str = "/v1/effect";
+
+/// Calls by `POST` that change nothing, because their questions are too long for a URL: who may only
+/// look may make them.
+pub const LOOKS: &[&str] = &[EFFECT, "/v1/validate"];
 
 /// A refusal.
 #[derive(Debug, Clone, Serialize, Deserialize)]

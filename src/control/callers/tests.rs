@@ -25,8 +25,8 @@ fn two_accounts_of_one_namespace_and_no_other() {
 fn a_viewer_only_looks() {
     let (viewer, operator) = (Role::Viewer, Role::Operator);
     assert!(viewer.may(&Method::GET, "/v1/status") && !viewer.may(&Method::POST, "/v1/apply"));
-    assert!(!viewer.may(&Method::DELETE, "/v1/x") && operator.may(&Method::POST, "/v1/apply"));
-    // Rules are sent there to be looked at; nothing changes.
+    assert!(!viewer.may(&Method::DELETE, "/") && operator.may(&Method::POST, "/v1/apply"));
+    assert!(viewer.may(&Method::POST, "/v1/effect"), "a question");
     assert!(viewer.may(&Method::POST, "/v1/validate"));
     assert!(!viewer.may(&Method::POST, "/v1/validate/x"));
 }
