@@ -38,6 +38,7 @@ mod man;
 mod on_cluster;
 mod output;
 mod proxy;
+mod size;
 mod status;
 mod trace;
 mod uninstall;

@@ -11,7 +11,8 @@
 //!
 //! What goes on at a service is counted in its `circuit` (`budget`, `adaptive`), what its endpoints
 //! answer in their `vitals`; `ward` brings that before the machine in `ejection`, and `warden` looks
-//! at the time and asks endpoints how they are (`health`).
+//! at the time and asks endpoints how they are (`health`). `overload` sheds load before memory or
+//! descriptors run out.
 
 pub mod adaptive;
 pub mod admin;
@@ -42,6 +43,7 @@ pub mod inbound;
 pub mod join;
 pub mod last_good;
 pub mod outbound;
+pub mod overload;
 pub mod path;
 pub mod pool;
 pub mod probes;

@@ -8,6 +8,7 @@ mod gate;
 mod generated;
 mod help;
 mod installed;
+mod limits;
 mod manifests;
 mod mesh;
 mod offline;

@@ -15,6 +15,7 @@ use crate::control::ground::Ground;
 use crate::control::plane::Plane;
 use crate::names::{Identity, Namespace, ObjectName, ProxyId, ServiceAccount, TrustDomain};
 use crate::platform::kubernetes::tokens::{Bearer, PodId, TokenError, Tokens};
+use crate::telemetry::limits::Limit;
 use crate::xds::grpc::Peer;
 use crate::xds::identity::{SignRequest, SignResponse};
 use throttle::Throttle;
@@ -24,7 +25,7 @@ mod tests;
 mod throttle;
 
 /// The largest request for a certificate.
-pub const CSR_BYTES: usize = 16 * 1024;
+pub const CSR_BYTES: usize = Limit::SigningRequest.most();
 
 /// What a cluster's control plane needs to judge who joins.
 #[derive(Debug)]
@@ -66,6 +67,9 @@ pub(super) async fn sign(
     peer: &Peer,
     request: &SignRequest,
 ) -> Result<SignResponse, Status> {
+    if request.csr.len() > CSR_BYTES {
+        plane.limits.hit(Limit::SigningRequest);
+    }
     let proven = match claim(request, &plane.trust_domain) {
         Ok(claim) => proven(plane, peer, request, &claim).await.map(|()| claim.identity),
         Err(status) => Err(status.into()),
@@ -118,6 +122,11 @@ async fn proven(
             Ok(by_user(peer.unix_uid, rustix::process::getuid().as_raw(), claim)?)
         }
         (None, Ground::Kubernetes(joining)) => {
+            if joining.throttle.is_shut(peer.address, Instant::now()) {
+                plane.limits.hit(Limit::Joins);
+                let status = "too many refused tokens from this address";
+                return Err(Status::resource_exhausted(status).into());
+            }
             by_token(joining, peer.address, &request.token, claim).await
         }
     }
@@ -161,10 +170,6 @@ async fn by_token(
     token: &str,
     claim: &Claim,
 ) -> Result<(), Denied> {
-    if joining.throttle.is_shut(from, Instant::now()) {
-        let status = Status::resource_exhausted("too many refused tokens from this address");
-        return Err(status.into());
-    }
     let checked = joining.tokens.pod(token).await;
     match checked.and_then(|(bearer, pod)| by_pod(&bearer, &pod, claim)) {
         Ok(()) => Ok(may_join(claim)?),

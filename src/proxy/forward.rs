@@ -22,6 +22,7 @@ use crate::proxy::stream::Side;
 use crate::proxy::tcp::Tunnel;
 use crate::proxy::tries::ATTEMPT_HEADER;
 use crate::proxy::worker::Worker;
+use crate::telemetry::limits::Limit;
 use crate::telemetry::reason::Reason;
 use plan::{Left, Plan, Repetition};
 
@@ -32,7 +33,7 @@ mod plan;
 mod tests;
 
 /// The most that a client may send ahead while its answer is awaited, bytes.
-const MAX_AHEAD: usize = 32 * 1024;
+const MAX_AHEAD: usize = Limit::SendAhead.most();
 
 /// A request to send: everything that must outlive its head in the read buffer.
 #[derive(Debug)]

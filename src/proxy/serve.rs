@@ -4,23 +4,28 @@
 //! elsewhere in the mesh (inbound). One task does all of it.
 
 use std::borrow::Cow;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
+
 use crate::names::Protocol;
-use crate::proxy::decide::{Decision, Refusal};
+use crate::proxy::decide::Decision;
 use crate::proxy::exchange::{Answered, Failure};
 use crate::proxy::forward::{self, Client, Outgoing, Sent};
 use crate::proxy::h1::write::RequestPlan;
 use crate::proxy::h1::{Malformed, RequestHead, Target, head_end};
 use crate::proxy::head::Head;
 use crate::proxy::outbound::{self, Called};
+use crate::proxy::overload::Level;
 use crate::proxy::record::{self, Caller, Outcome};
 use crate::proxy::stream::Side;
 use crate::proxy::trace::Trace;
 use crate::proxy::worker::Worker;
 use crate::proxy::{inbound, tcp};
+use crate::telemetry::limits::Limit;
 use crate::telemetry::reason::Reason;
 
 mod fault;
@@ -36,7 +41,7 @@ const IDLE: Duration = Duration::from_secs(300);
 const AFTER_LIFE: Duration = Duration::from_secs(5);
 
 /// How long a head may take from its first byte.
-const HEAD: Duration = Duration::from_secs(10);
+const HEAD: Duration = Duration::from_secs(Limit::HeadTime.most() as u64);
 
 /// Where a connection came in.
 #[derive(Debug)]
@@ -68,6 +73,8 @@ pub struct Connection {
     origin: Origin,
     /// When the connection must end, on the worker's clock.
     expires: Duration,
+    /// How short memory was when it came.
+    came: Level,
     head: RequestHead,
     upload_room: Vec<u8>,
 }
@@ -103,7 +110,12 @@ pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duratio
         {
             return Box::pin(connection.linger()).await;
         }
-        match connection.request().await {
+        // A panic costs this request and its connection, and nobody else's.
+        let next = match AssertUnwindSafe(connection.request()).catch_unwind().await {
+            Ok(next) => next,
+            Err(panic) => return Box::pin(connection.broken(panic)).await,
+        };
+        match next {
             Next::Request => {}
             Next::Close => return Box::pin(connection.linger()).await,
             Next::Abort => return connection.client.side.stream.abort(),
@@ -124,6 +136,7 @@ impl Connection {
         let client = Client::new(side, worker.slots.take());
         Self {
             expires: worker.slots.now().saturating_add(life),
+            came: worker.shared.overload.level(),
             worker,
             client,
             origin,
@@ -221,6 +234,10 @@ impl Connection {
 
     async fn request(&mut self) -> Next {
         let started = Instant::now();
+        self.client.head.status = 0;
+        if !self.worker.admits(self.came) {
+            return Box::pin(self.refuse(Reason::Overloaded.into(), started)).await;
+        }
         let view = self.head.view(self.client.side.buffer.filled());
         if self.head.target == Target::Authority {
             return Box::pin(self.connect(started)).await;
@@ -356,35 +373,5 @@ impl Connection {
             Ok(()) => Next::Connected(called),
             Err(_) => Next::Close,
         }
-    }
-
-    /// Answers a request that no endpoint is to see.
-    async fn refuse(&mut self, refusal: Refusal, started: Instant) -> Next {
-        let view = self.head.view(self.client.side.buffer.filled());
-        tracing::debug!(reason = refusal.reason.as_str(), path = view.path(), "request refused");
-        let outcome = Outcome::refusal(&refusal);
-        match &self.origin {
-            Origin::Inbound(caller) => {
-                record::inbound(&self.worker, caller, &outcome, (Trace::Passed, started));
-            }
-            _ => {
-                let called = self.origin.called(view.authority());
-                let destination = refusal.destination(&called);
-                record::not_passed_on(
-                    &self.worker,
-                    &destination,
-                    Protocol::Http,
-                    &outcome,
-                    started,
-                );
-            }
-        }
-        let is_head = view.method() == "HEAD";
-        let keep = self.head.keep_alive
-            && self.head.framing.is_empty()
-            && refusal.reason != Reason::BadRequest
-            && self.may_stay();
-        self.client.side.buffer.consume(self.head.length);
-        self.answer(&refusal, is_head, keep).await
     }
 }

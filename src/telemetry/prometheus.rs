@@ -14,8 +14,10 @@ use super::metrics::{EdgeCounts, EdgeKey, Reporter};
 use crate::names::Protocol;
 
 mod pools;
+mod process;
 
 pub use pools::PoolCounts;
+pub use process::ProcessCounts;
 
 /// The content type of the text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -26,11 +28,12 @@ const LE_POWERS: std::ops::RangeInclusive<u32> = 7..=25;
 /// Istio's word for a label without a value.
 const UNKNOWN: &str = "unknown";
 
-/// Renders all edges, pools, and the faults that were put in.
+/// Renders all edges, pools, the faults that were put in, and what processes say of themselves.
 pub fn render(
     edges: &[EdgeCounts],
     pools: &[PoolCounts<'_>],
     faults: &[(FaultKey, u64)],
+    processes: &[ProcessCounts<'_>],
 ) -> String {
     let mut text = String::new();
     let labelled: Vec<_> = edges.iter().map(|edge| (edge, labels(&edge.key))).collect();
@@ -43,6 +46,7 @@ pub fn render(
     if !faults.is_empty() {
         injected(&mut text, faults);
     }
+    process::render(&mut text, processes);
     text.push_str("# EOF\n");
     text
 }

@@ -117,5 +117,8 @@ pub(super) fn exposed(plane: &Plane) -> impl IntoResponse + use<> {
     let board = plane.board.lock();
     let callers = exposition::callers(&board.proxies);
     let pools = callers.iter().flat_map(exposition::pools).collect::<Vec<_>>();
-    ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], prometheus::render(&counts, &pools, &[]))
+    let counting = exposition::counting(&board.proxies);
+    let processes = exposition::processes(plane, &counting);
+    let text = prometheus::render(&counts, &pools, &[], &processes);
+    ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], text)
 }

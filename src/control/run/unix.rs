@@ -60,7 +60,7 @@ impl Listeners {
     pub(super) fn serve(self, plane: &Arc<Plane>, admin: axum::Router, tasks: &mut JoinSet<()>) {
         let (ready, secure) = mpsc::channel(READY);
         let tls = plane.tls.server_config(&[b"h2"], ClientAuth::Required);
-        tasks.spawn(accept_tls(tls, Acceptor::new(self.tcp), ready, plane.stop.clone()));
+        tasks.spawn(accept_tls(Arc::clone(plane), tls, Acceptor::new(self.tcp), ready));
         let secure = ReceiverStream::new(secure).map(|secure| Ok(with_peer(secure)));
         tasks.spawn(serve_grpc(Arc::clone(plane), secure, Callers::Certified));
         // Only the same user gets this far.

@@ -80,6 +80,7 @@ pub(super) async fn live(
             _ = &mut control => break End::Broken(RunError::Ended("control thread")),
             _ = &mut admin => break End::Broken(RunError::Ended("admin server")),
             _ = &mut started.warden => break End::Broken(RunError::Ended("watch over endpoints")),
+            () = ended_if_any(&mut started.overload) => break End::Broken(RunError::Ended("watch over memory")),
             () = ended_if_any(&mut started.probes) => break End::Broken(RunError::Ended("probe server")),
         }
     };

@@ -11,6 +11,7 @@ use rig::{Rig, read_until, run};
 use crate::proxy::{captured, inbound, outbound};
 
 pub(crate) mod rig;
+mod strain;
 
 const LIFE: Duration = Duration::from_secs(3_600);
 
