@@ -52,6 +52,7 @@ pub mod ready;
 pub mod record;
 pub mod redirect;
 pub mod reply;
+pub mod resolve;
 pub mod run;
 pub mod serve;
 pub mod service;

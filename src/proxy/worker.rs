@@ -17,6 +17,7 @@ use crate::proxy::h1::Buffer;
 use crate::proxy::h2::Http2Pool;
 use crate::proxy::overload::{Level, Overload};
 use crate::proxy::pool::Pool;
+use crate::proxy::resolve::Resolver;
 use crate::proxy::slots::{SWEEP, Slots};
 use crate::resource::Host;
 use crate::telemetry::collector::Collector;
@@ -55,6 +56,8 @@ pub struct Shared {
     pub spans: Arc<SpanQueue>,
     /// What is shed before memory or descriptors run out.
     pub overload: Arc<Overload>,
+    /// Names outside of the mesh.
+    pub resolver: Arc<Resolver>,
     /// This proxy.
     pub proxy: ProxyId,
     /// The service that its workload registered under.

@@ -96,6 +96,8 @@ limits! {
     CachedTargets, "cached_targets", 1_024, "entries of each cache of one worker", Proxy, COUNTED, "the cache starts anew";
     IdleConnections, "idle_connections", 256, "to one endpoint, of one worker", Proxy, COUNTED, "a connection is closed instead of kept";
     Http2Connections, "http2_connections", 64, "to one endpoint, of one worker", Proxy, COUNTED, "503 `overloaded`";
+    ResolvedNames, "resolved_names", 1_024, "names outside of the mesh", Proxy, WAITS, "the one that was not used for longest makes way";
+    Lookups, "lookups", 32, "questions to the resolver at once", Proxy, COUNTED, "a further one fails as if nobody answered";
     ProbeConnections, "probe_connections", 128, "connections, a quarter of them from one address", Proxy, COUNTED, "a new one is closed";
     Edges, "edges", 2_000, "pairs of caller and called, of one worker", Proxy, COUNTED, "further ones are counted as `other`";
     Strangers, "strangers", 100, "callers without an identity, of one worker", Proxy, COUNTED, "further ones are counted together";

@@ -165,6 +165,7 @@ impl World {
             tls: Tls::new(credentials, roots.clone()).expect("usable"),
             metrics: Collector::new(),
             overload: Arc::default(),
+            resolver: meshctl::proxy::resolve::Resolver::system(Arc::default()),
             spans: Arc::new(SpanQueue::new(16)),
             proxy,
             service: named(identity.service_account.as_str()),

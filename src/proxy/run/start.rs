@@ -24,6 +24,7 @@ use crate::proxy::last_good::{self, LastGood};
 use crate::proxy::overload::memory::Gauge;
 use crate::proxy::probes::Probes;
 use crate::proxy::ready::Ready;
+use crate::proxy::resolve::Resolver;
 use crate::proxy::view::{Status, View};
 use crate::proxy::warden::Warden;
 use crate::resource::{MtlsMode, Workload};
@@ -139,6 +140,7 @@ fn shared(config: &Config, view: &View) -> Arc<Shared> {
         metrics: Arc::clone(&view.metrics),
         spans: Arc::clone(&view.spans),
         overload: Arc::default(),
+        resolver: Resolver::system(Arc::clone(&view.metrics.limits)),
         proxy: view.proxy.clone(),
         service: config.service.clone(),
         version: config.version.clone().unwrap_or_default(),

@@ -15,6 +15,7 @@ use crate::certs::{Authority, PendingKey};
 use crate::names::{Identity, Protocol};
 use crate::proxy::directory::{Directory, Limits};
 use crate::proxy::record::Caller;
+use crate::proxy::resolve::Resolver;
 use crate::proxy::serve::{Origin, serve};
 use crate::proxy::stream::{Side, Stream};
 use crate::proxy::worker::{Duties, Shared, Worker};
@@ -168,6 +169,7 @@ pub(crate) fn shared() -> Shared {
         metrics: Collector::new(),
         spans: Arc::new(SpanQueue::new(16)),
         overload: Arc::default(),
+        resolver: Resolver::system(Arc::default()),
         proxy,
         service: "shop/web".parse().expect("valid"),
         version: String::new(),
