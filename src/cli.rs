@@ -40,6 +40,7 @@ mod output;
 mod proxy;
 mod size;
 mod status;
+mod token;
 mod trace;
 mod uninstall;
 mod usage;
@@ -94,6 +95,7 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Delete(args) => delete::run(&args, context),
         Command::Demo(args) => demo::run(args, context),
         Command::Status(args) => status::run(&args, context),
+        Command::Token(args) => token::run(&args, context),
         Command::Trace(args) => trace::run(&args, context),
         Command::Certs(args) => certs::run(&args, context),
         Command::Endpoints(args) => endpoints::run(&args, context),

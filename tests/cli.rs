@@ -12,4 +12,5 @@ mod limits;
 mod manifests;
 mod mesh;
 mod offline;
+mod refused;
 mod workload;

@@ -13,7 +13,7 @@ use super::installation::{ClusterArgs, Installation};
 use super::output::{Color, Printer};
 use super::{
     apply, certs, check, completions, control_plane, delete, demo, describe, endpoints, get,
-    inject, install, man, proxy, status, trace, uninstall, validate, version,
+    inject, install, man, proxy, status, token, trace, uninstall, validate, version,
 };
 use crate::names::Namespace;
 
@@ -97,6 +97,7 @@ pub(crate) enum Command {
     Endpoints(endpoints::EndpointsArgs),
     Proxy(proxy::ProxyArgs),
     ControlPlane(control_plane::ControlPlaneArgs),
+    Token(token::TokenArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),

@@ -18,7 +18,6 @@ const LATER_COMMANDS: &[&str] = &[
     "top",
     "tap",
     "explain",
-    "token",
     "dashboard",
     "graph",
     "backup",

@@ -30,6 +30,7 @@ mod objects;
 mod observe;
 mod propagation;
 pub mod shapes;
+mod tokens;
 
 /// The largest request: 64 MiB of rules, escaped as JSON.
 const BODY_BYTES: usize = Limit::ApiBody.most();
@@ -37,7 +38,7 @@ const BODY_BYTES: usize = Limit::ApiBody.most();
 /// All routes of a local control plane.
 pub(super) fn router(plane: &Arc<Plane>) -> Router {
     let stop = Router::new().route("/v1/stop", post(command::stop));
-    guarded(routes().merge(stop), plane)
+    guarded(routes().merge(stop).merge(tokens::routes()), plane)
 }
 
 /// All routes of a control plane on a cluster: when it ends is decided there.

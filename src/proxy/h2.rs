@@ -16,6 +16,7 @@ mod grpc;
 mod head;
 mod intake;
 mod io;
+mod keepalive;
 mod pool;
 mod race;
 mod seat;

@@ -137,8 +137,14 @@ impl View {
             limits: self.limits().iter().map(|(limit, count)| (limit.as_str(), *count)).collect(),
             panics: self.metrics.panics.total(),
         };
-        let faults = self.metrics.faults.totals();
-        prometheus::render(&self.metrics.totals(), &pools, &faults, &[own])
+        prometheus::render(&prometheus::Families {
+            edges: &self.metrics.totals(),
+            pools: &pools,
+            faults: &self.metrics.faults.totals(),
+            propagation: None,
+            refused: &[],
+            processes: &[own],
+        })
     }
 
     /// The limits that were reached, and how often.

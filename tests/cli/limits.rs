@@ -1,6 +1,5 @@
 //! The binary with little to live on: few descriptors, little memory.
 
-use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;

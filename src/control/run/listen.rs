@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use rustls::ServerConfig;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::transport::Server;
@@ -22,6 +23,7 @@ use tonic::transport::Server;
 use super::GRACE;
 use crate::certs::{failure_of, peer_identity};
 use crate::control::plane::Plane;
+use crate::control::refusals::What;
 use crate::control::{ads, agent, identity};
 use crate::net::accept::Acceptor;
 use crate::net::descriptors;
@@ -48,7 +50,7 @@ const ANONYMOUS: usize = Limit::JoiningConnections.most();
 const ANONYMOUS_EACH: usize = ANONYMOUS / 4;
 
 /// How long one of those may last: enough for one signature by an API server that is slow.
-pub(super) const JOINING: Duration = Duration::from_secs(20);
+const JOINING: Duration = Duration::from_secs(20);
 
 /// PINGs to proxies, so that a frozen or vanished one is noticed.
 const KEEPALIVE: Duration = Duration::from_secs(10);
@@ -84,27 +86,26 @@ pub(super) async fn accept_tls(
     ready: mpsc::Sender<Secure>,
 ) {
     let tls = TlsAcceptor::from(config);
-    let limits = &plane.limits;
     let slots = Arc::new(Semaphore::new(HANDSHAKES));
     let shares = Shares::new(usize::MAX, HANDSHAKES_EACH);
     let mut handshakes = JoinSet::new();
     loop {
         while handshakes.try_join_next().is_some() {}
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-        let accepted = accept(&mut acceptor, limits, &plane.stop).await;
+        let accepted = accept(&mut acceptor, &plane.limits, &plane.stop).await;
         let Some((stream, from)) = accepted else { return };
         let Ok(place) = Arc::clone(&plane.places).try_acquire_owned() else {
-            limits.hit(Limit::Connections);
+            plane.limits.hit(Limit::Connections);
             tracing::debug!(%from, "no descriptor to spare; a connection was closed");
             continue;
         };
         let share = shares.take(from.ip());
         if share.is_none() && !from.ip().to_canonical().is_loopback() {
-            limits.hit(Limit::Handshakes);
+            plane.limits.hit(Limit::Handshakes);
             tracing::debug!(%from, "too many handshakes with one address; a connection was closed");
             continue;
         }
-        let (tls, ready, limits) = (tls.clone(), ready.clone(), Arc::clone(limits));
+        let (tls, ready, plane) = (tls.clone(), ready.clone(), Arc::clone(&plane));
         handshakes.spawn(async move {
             let _held = (slot, share);
             match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
@@ -115,10 +116,12 @@ pub(super) async fn accept_tls(
                 Ok(Err(error)) => {
                     let why = failure_of(&error).map(|failure| failure.as_str());
                     tracing::info!(target: "audit", %from, %error, why, "handshake refused");
+                    plane.refusals.count(What::Handshake, why.unwrap_or("broken_off"));
                 }
                 Err(_) => {
-                    limits.hit(Limit::HandshakeTime);
                     tracing::info!(target: "audit", %from, "handshake too slow");
+                    plane.refusals.count(What::Handshake, "too_slow");
+                    plane.limits.hit(Limit::HandshakeTime);
                 }
             }
         });
@@ -167,10 +170,14 @@ async fn accept(
 }
 
 /// The connection of a proxy, with what its certificate says, where it has shown one.
-pub(super) fn with_peer(secure: Secure) -> PeerStream<TlsStream<TcpStream>> {
+fn with_peer(secure: Secure) -> PeerStream<TlsStream<TcpStream>> {
     let Secure { stream, from, place } = secure;
-    let identity = stream.get_ref().1.peer_certificates().and_then(peer_identity);
-    let peer = Peer { identity, unix_uid: None, address: Some(from.ip().to_canonical()) };
+    let (tcp, tls) = stream.get_ref();
+    let identity = tls.peer_certificates().and_then(peer_identity);
+    let from = from.ip().to_canonical();
+    let own = tcp.local_addr().map(|own| own.ip().to_canonical());
+    let elsewhere = !from.is_loopback() && own.ok() != Some(from);
+    let peer = Peer { identity, unix_uid: None, address: Some(from), elsewhere };
     PeerStream::new(stream, peer).in_slot(place)
 }
 
@@ -180,9 +187,27 @@ pub(super) fn with_address(secure: Secure) -> (PeerStream<TlsStream<TcpStream>>,
     (with_peer(secure), from)
 }
 
+/// Serves proxies on a port: those with a certificate everything, and those without signing alone.
+pub(super) fn serve_proxies(
+    plane: &Arc<Plane>,
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    tasks: &mut JoinSet<()>,
+) {
+    let (ready, secure) = mpsc::channel(READY);
+    tasks.spawn(accept_tls(Arc::clone(plane), tls, Acceptor::new(listener), ready));
+    let (certified, with) = mpsc::channel(READY);
+    let (anonymous, without) = mpsc::channel(READY);
+    tasks.spawn(part(Arc::clone(&plane.limits), secure, certified, anonymous));
+    let (with, without) = (ReceiverStream::new(with), ReceiverStream::new(without));
+    tasks.spawn(serve_grpc(Arc::clone(plane), with, Callers::Certified));
+    let joins = Callers::Joining { at_most: Some(JOINING) };
+    tasks.spawn(serve_grpc(Arc::clone(plane), without, joins));
+}
+
 /// Sends connections with a certificate one way, and those without the other; too many without are
 /// closed, because whoever reaches the port can open them.
-pub(super) async fn part(
+async fn part(
     limits: Arc<LimitCounts>,
     mut secure: mpsc::Receiver<Secure>,
     certified: mpsc::Sender<io::Result<PeerStream<TlsStream<TcpStream>>>>,

@@ -5,6 +5,9 @@
 
 use crate::proxy::balance::hash;
 
+#[cfg(test)]
+mod tests;
+
 /// The table's length, a prime: the one of the paper and of Envoy.
 const LENGTH: u32 = 65_537;
 
@@ -14,6 +17,10 @@ const MANY: usize = 6_553;
 /// The length for more than [`MANY`], a prime.
 const LONG: u32 = 655_373;
 
+/// So few free places are looked through for the next one; while there are more, a member goes on in
+/// its order until it finds one. Half of all looks would be for the last hundred places.
+const FEW: usize = 128;
+
 /// See the head of this file.
 #[derive(Debug)]
 pub(super) struct Maglev {
@@ -22,9 +29,20 @@ pub(super) struct Maglev {
 }
 
 /// One member's order of all places, as far as it has got.
+#[derive(Clone)]
 struct Order {
     at: u32,
     skip: u32,
+}
+
+/// When one member is due: in round `⌈times · heaviest / weight⌉`, kept up without a division.
+struct Due {
+    round: u64,
+    /// By how much `round · weight` is more than `times · heaviest`.
+    ahead: u64,
+    every: u64,
+    rest: u64,
+    weight: u64,
 }
 
 /// A table while it is filled.
@@ -32,6 +50,8 @@ struct Filling {
     places: Box<[u32]>,
     taken: Vec<u64>,
     free: usize,
+    /// The free places, once they are [`FEW`].
+    left: Vec<u32>,
 }
 
 /// Who is due in which round: a list for each, in the order in which they were put there. Everybody
@@ -51,8 +71,9 @@ impl Rounds {
     }
 
     /// What is due later than the last round never is.
-    fn put(&mut self, round: usize, member: usize) {
-        let Some((first, last)) = self.ends.get_mut(round) else { return };
+    fn put(&mut self, round: u64, member: usize) {
+        let ends = usize::try_from(round).ok().and_then(|round| self.ends.get_mut(round));
+        let Some((first, last)) = ends else { return };
         match self.next.get_mut(*last as usize) {
             Some(before) => *before = member as u32,
             None => *first = member as u32,
@@ -74,6 +95,28 @@ impl Rounds {
 
 fn somebody(member: u32) -> Option<usize> {
     (member != NOBODY).then_some(member as usize)
+}
+
+impl Due {
+    /// The first time.
+    fn new(heaviest: u64, weight: u64) -> Self {
+        let weight = weight.max(1);
+        let round = heaviest.div_ceil(weight);
+        let (every, rest) = (heaviest / weight, heaviest % weight);
+        Self { round, ahead: (weight - rest) % weight, every, rest, weight }
+    }
+
+    /// The next time.
+    fn go_on(&mut self) {
+        self.round += self.every;
+        match self.ahead.checked_sub(self.rest) {
+            Some(ahead) => self.ahead = ahead,
+            None => {
+                self.round += 1;
+                self.ahead += self.weight - self.rest;
+            }
+        }
+    }
 }
 
 impl Maglev {
@@ -108,56 +151,125 @@ impl Filling {
     fn new(length: u32) -> Self {
         let places = vec![0; length as usize].into_boxed_slice();
         let taken = vec![0; length as usize / 64 + 1];
-        Self { places, taken, free: length as usize }
+        Self { places, taken, free: length as usize, left: Vec::new() }
     }
 
     /// In rounds, in each of which everybody who is due takes one place: the heaviest always, a
     /// member that weighs a third of that every third time.
     fn fill(&mut self, orders: &mut [Order], weights: &[u64]) {
         let heaviest = weights.iter().copied().max().unwrap_or(1).max(1);
-        let due = |times: u64, weight: u64| (times * heaviest).div_ceil(weight.max(1)) as usize;
-        let mut rounds = Rounds::new(self.places.len(), orders.len());
-        for (member, &weight) in weights.iter().enumerate() {
-            rounds.put(due(1, weight), member);
+        if weights.iter().all(|&weight| weight == heaviest) {
+            return self.fill_in_turn(orders);
         }
-        let mut times = vec![1u64; orders.len()];
+        let mut due: Vec<Due> = weights.iter().map(|&weight| Due::new(heaviest, weight)).collect();
+        let mut rounds = Rounds::new(self.places.len(), orders.len());
+        for (member, due) in due.iter().enumerate() {
+            rounds.put(due.round, member);
+        }
         for round in 1..=self.places.len() {
             let mut turn = rounds.first(round);
             while let Some(member) = turn {
                 turn = rounds.after(member);
-                let (Some(order), Some(times)) = (orders.get_mut(member), times.get_mut(member))
-                else {
+                let (Some(order), Some(due)) = (orders.get_mut(member), due.get_mut(member)) else {
                     continue;
                 };
                 self.take(member, order);
                 if self.free == 0 {
                     return;
                 }
-                *times += 1;
-                rounds.put(due(*times, weights.get(member).copied().unwrap_or(1)), member);
+                due.go_on();
+                rounds.put(due.round, member);
+            }
+        }
+    }
+
+    /// Everybody is due in every round.
+    fn fill_in_turn(&mut self, orders: &mut [Order]) {
+        loop {
+            for (member, order) in orders.iter_mut().enumerate() {
+                self.take(member, order);
+                if self.free == 0 {
+                    return;
+                }
             }
         }
     }
 
     /// Gives a member the first place in its order that nobody has; there must be one.
     fn take(&mut self, member: usize, order: &mut Order) {
-        let length = self.places.len() as u32;
+        let at = match self.free > FEW {
+            true => self.next_free(order),
+            false => self.nearest(order),
+        };
+        if let Some(word) = self.taken.get_mut(at as usize / 64) {
+            *word |= 1 << (at % 64);
+        }
+        if let Some(place) = self.places.get_mut(at as usize) {
+            *place = member as u32;
+        }
+        self.free -= 1;
+        order.at = self.sum(at, order.skip);
+    }
+
+    /// Looks at four places at once: whether one is free is a matter of chance, and what cannot be
+    /// foreseen costs more than to look.
+    fn next_free(&self, order: &Order) -> u32 {
+        let one = order.skip;
+        let two = self.sum(one, one);
+        let four = self.sum(two, two);
+        let mut at = order.at;
         loop {
-            let at = order.at;
-            order.at += order.skip;
-            if order.at >= length {
-                order.at -= length;
+            let places =
+                [at, self.sum(at, one), self.sum(at, two), self.sum(self.sum(at, two), one)];
+            let [first, second, third, fourth] = places;
+            let taken = places.map(|place| self.is_taken(place));
+            if taken != [true; 4] {
+                let early = if taken[0] { second } else { first };
+                let late = if taken[2] { fourth } else { third };
+                return if taken[0] && taken[1] { late } else { early };
             }
-            let Some(word) = self.taken.get_mut(at as usize / 64) else { continue };
-            let bit = 1 << (at % 64);
-            if *word & bit == 0 {
-                *word |= bit;
-                self.free -= 1;
-                if let Some(place) = self.places.get_mut(at as usize) {
-                    *place = member as u32;
-                }
-                return;
-            }
+            at = self.sum(at, four);
         }
     }
+
+    /// Of the few places that are left the one that comes first in an order: it is so many skips
+    /// away as its distance divided by the skip says, in the field of the numbers below the length.
+    fn nearest(&mut self, order: &Order) -> u32 {
+        if self.left.is_empty() {
+            let all = 0..self.places.len() as u32;
+            self.left = all.filter(|&place| !self.is_taken(place)).collect();
+        }
+        let length = self.places.len() as u32;
+        let by_skip = inverse(order.skip, length);
+        let skips = |place: u32| {
+            let distance = self.sum(place, length - order.at);
+            u64::from(distance) * by_skip % u64::from(length)
+        };
+        let nearest = self.left.iter().enumerate().min_by_key(|(_, place)| skips(**place));
+        let index = nearest.map_or(0, |(index, _)| index);
+        self.left.swap_remove(index)
+    }
+
+    fn is_taken(&self, place: u32) -> bool {
+        self.taken.get(place as usize / 64).is_some_and(|word| word >> (place % 64) & 1 == 1)
+    }
+
+    /// The sum of two numbers of which the one is below the length and the other not above it.
+    fn sum(&self, one: u32, other: u32) -> u32 {
+        let sum = one + other;
+        // Below the length the difference wraps, and is the larger one.
+        sum.min(sum.wrapping_sub(self.places.len() as u32))
+    }
+}
+
+/// What times `number` is 1 among the numbers below `prime` (extended Euclid).
+fn inverse(number: u32, prime: u32) -> u64 {
+    let (mut old, mut new) = (i64::from(prime), i64::from(number));
+    let (mut of_old, mut of_new) = (0, 1);
+    while new != 0 {
+        let quotient = old / new;
+        (old, new) = (new, old - quotient * new);
+        (of_old, of_new) = (of_new, of_old - quotient * of_new);
+    }
+    of_old.rem_euclid(i64::from(prime)) as u64
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use tokio::runtime::LocalRuntime;
@@ -45,7 +45,7 @@ pub(super) fn thread(
 /// The life of the acceptor's thread.
 pub(super) fn run(
     listeners: Vec<(TcpListener, Role)>,
-    seats: Vec<Seat>,
+    (seats, calls): (Vec<Seat>, Arc<AtomicUsize>),
     shared: Arc<Shared>,
     mut phases: watch::Receiver<Phase>,
 ) {
@@ -55,7 +55,7 @@ pub(super) fn run(
     };
     runtime.block_on(async move {
         let most = most_connections(seats.len());
-        let seats = Rc::new(Seats { seats, most, shared });
+        let seats = Rc::new(Seats { seats, calls, most, shared });
         for (listener, role) in listeners {
             tokio::task::spawn_local(accept(listener, role, Rc::clone(&seats)));
         }
@@ -92,11 +92,16 @@ async fn accept(listener: TcpListener, role: Role, seats: Rc<Seats>) {
 /// The places of all workers, and how many connections they take together.
 struct Seats {
     seats: Vec<Seat>,
+    /// Connections of callers so far.
+    calls: Arc<AtomicUsize>,
     most: usize,
     shared: Arc<Shared>,
 }
 
 async fn hand_over(stream: tokio::net::TcpStream, role: Role, seats: &Seats) {
+    if matches!(role, Role::Inbound | Role::CapturedInbound) {
+        seats.calls.fetch_add(1, Ordering::Relaxed);
+    }
     let load = |seat: &Seat| seat.load.load(Ordering::Relaxed);
     if seats.shared.overload.level() == Level::Cut {
         return seats.shared.metrics.limits.hit(Limit::Memory);

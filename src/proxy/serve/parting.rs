@@ -15,6 +15,7 @@ use crate::proxy::h1::{MAX_HEAD, Malformed};
 use crate::proxy::head::Head;
 use crate::proxy::record::{self, Outcome};
 use crate::proxy::reply;
+use crate::proxy::stream::Stream;
 use crate::proxy::trace::Trace;
 use crate::telemetry::limits::Limit;
 use crate::telemetry::reason::Reason;
@@ -31,7 +32,7 @@ const MAX_LINGER: usize = 16 * 1024 * 1024;
 
 impl Connection {
     /// Answers what is no request, and closes.
-    pub(super) async fn refuse_malformed(mut self, malformed: Malformed) {
+    pub(super) async fn refuse_malformed(mut self: Box<Self>, malformed: Malformed) {
         let Malformed { reason, detail } = malformed;
         tracing::debug!(reason = reason.as_str(), detail, "malformed request refused");
         match reason {
@@ -84,7 +85,7 @@ impl Connection {
     }
 
     /// The request panicked: it is answered, where that is possible, and the connection ends.
-    pub(super) async fn broken(self, panic: Box<dyn Any + Send>) {
+    pub(super) async fn broken(self: Box<Self>, panic: Box<dyn Any + Send>) {
         self.worker.shared.metrics.panics.note("a request", &*panic);
         match self.client.head.status {
             0 => {
@@ -123,8 +124,25 @@ impl Connection {
         written
     }
 
+    /// What follows an answer that was cut short.
+    pub(super) fn cut_short(&self, http11: bool) -> Next {
+        match self.client.side.stream {
+            Stream::Accepted(_) => Next::Drop,
+            _ if http11 => Next::Close,
+            _ => Next::Abort,
+        }
+    }
+
+    /// Ends a connection on which no request has begun. To another sidecar that is said, cleanly:
+    /// what it has just sent was not read, and can be sent elsewhere.
+    pub(super) async fn part(self: Box<Self>) {
+        if let Stream::Accepted(_) = self.client.side.stream {
+            self.linger().await;
+        }
+    }
+
     /// Closes in two steps (RFC 9112 §9.6): a reset could destroy the answer on its way.
-    pub(super) async fn linger(mut self) {
+    pub(super) async fn linger(mut self: Box<Self>) {
         self.client.slot.arm(LINGER, false);
         let mut left = MAX_LINGER;
         let mut closed = false;

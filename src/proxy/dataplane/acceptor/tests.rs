@@ -14,7 +14,12 @@ fn seat() -> (Seat, mpsc::Receiver<Arrival>) {
 }
 
 fn seats(seats: Vec<Seat>, most: usize) -> Seats {
-    Seats { seats, most, shared: Arc::clone(&worker(None, Vec::new()).shared) }
+    Seats {
+        seats,
+        calls: Arc::default(),
+        most,
+        shared: Arc::clone(&worker(None, Vec::new()).shared),
+    }
 }
 
 #[test]
