@@ -152,9 +152,11 @@ fn limit_table(page: &mut String, counted: bool) {
     for limit in Limit::ALL.iter().filter(|limit| limit.is_counted() == counted) {
         let most = match limit.most() {
             0 => limit.unit().to_owned(),
-            most if most % (1 << 20) == 0 => format!("{} MiB ({})", most >> 20, limit.unit()),
-            most if most % 1024 == 0 => format!("{} KiB ({})", most >> 10, limit.unit()),
-            most => format!("{most} {}", limit.unit()),
+            most => match limit.unit().strip_prefix("bytes") {
+                Some(rest) if most % (1 << 20) == 0 => format!("{} MiB{rest}", most >> 20),
+                Some(rest) => format!("{} KiB{rest}", most >> 10),
+                None => format!("{most} {}", limit.unit()),
+            },
         };
         let part = match limit.part() {
             Part::Proxy => "proxy",
@@ -176,8 +178,8 @@ fn limits() -> String {
         .to_owned();
     limit_table(&mut page, true);
     page.push_str(
-        "\nAt these nothing is lost, and nothing counted: a sender waits until there is room, or the\n\
-         oldest makes way.\n\n",
+        "\nThese are not counted: a sender waits until there is room, the oldest makes way, or the library\n\
+         of HTTP/2 refuses by itself.\n\n",
     );
     limit_table(&mut page, false);
     page.push_str(

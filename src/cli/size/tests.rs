@@ -1,3 +1,5 @@
+//! Which sizes are taken, and what is said about the others.
+
 use super::parse;
 
 #[test]
