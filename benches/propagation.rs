@@ -129,6 +129,8 @@ impl Api {
             dry_run: false,
             namespace: "default".to_owned(),
             actor: String::new(),
+            apply_set: String::new(),
+            prune: Vec::new(),
         };
         let answer = self.client.post("http://meshctl/v1/apply").json(&request).send().await?;
         let applied: ApplyResult = read(answer).await?;

@@ -11,6 +11,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 mod address;
 mod apply;
+mod apply_set;
 mod args;
 mod certs;
 mod changes;
@@ -25,9 +26,11 @@ mod delete;
 mod demo;
 mod describe;
 mod diagnostics;
+mod diff;
 mod duration;
 mod endpoints;
 mod exit;
+mod explain;
 mod get;
 mod inject;
 mod input;
@@ -92,6 +95,8 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Apply(args) => apply::run(&args, context),
         Command::Get(args) => get::run(&args, context),
         Command::Describe(args) => describe::run(&args, context),
+        Command::Diff(args) => diff::run(&args, context),
+        Command::Explain(args) => explain::run(&args, context),
         Command::Delete(args) => delete::run(&args, context),
         Command::Demo(args) => demo::run(args, context),
         Command::Status(args) => status::run(&args, context),

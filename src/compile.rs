@@ -33,7 +33,7 @@ pub use describe::{
 };
 pub use precedence::{Candidate, in_precedence};
 pub use references::{BackendView, ParentView, Reference, References, references};
-pub use settings::{settings, written};
+pub use settings::settings;
 
 /// A resource and the rules that shaped it.
 #[derive(Debug, Clone, PartialEq)]

@@ -18,6 +18,7 @@
 pub mod adaptive;
 pub mod admin;
 pub mod admission;
+pub mod alarm;
 pub mod balance;
 pub mod bell;
 pub mod budget;

@@ -123,6 +123,21 @@ pub struct ParsedObject {
     positions: Positions,
 }
 
+impl ParsedObject {
+    /// Puts a label on the document, in place of one of that name.
+    pub fn label(&mut self, name: &str, value: &str) {
+        let metadata = self.source.get_mut("metadata").and_then(Json::as_object_mut);
+        let Some(metadata) = metadata else { return };
+        let labels = metadata.entry("labels").or_insert_with(|| Json::Object(Default::default()));
+        if labels.is_null() {
+            *labels = Json::Object(Default::default());
+        }
+        if let Some(labels) = labels.as_object_mut() {
+            labels.insert(name.to_owned(), Json::String(value.to_owned()));
+        }
+    }
+}
+
 /// Reads all documents of all files.
 pub fn parse(documents: &[Document], options: &Options) -> Parsed {
     let mut parsed = Parsed::default();

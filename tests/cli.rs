@@ -3,7 +3,9 @@
 //! Every run has a home directory of its own and an environment that holds nothing else.
 
 mod binary;
+mod diff;
 mod errors;
+mod explain;
 mod gate;
 mod generated;
 mod help;

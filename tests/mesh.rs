@@ -1,6 +1,7 @@
 //! Behaviour of a whole mesh on real sockets: what applications at both ends see, byte by byte.
 
 mod attacks;
+mod explain;
 mod faults;
 mod http1;
 mod neighbours;

@@ -14,10 +14,8 @@ use super::output::{Color, Printer};
 /// Commands that come later.
 const LATER_COMMANDS: &[&str] = &[
     "upgrade",
-    "diff",
     "top",
     "tap",
-    "explain",
     "dashboard",
     "graph",
     "backup",
@@ -35,8 +33,6 @@ const LATER_FLAGS: &[&str] = &[
     "--set",
     "--force",
     "--against",
-    "--prune",
-    "--effect",
     "--from",
     "--issuer",
     "--root",

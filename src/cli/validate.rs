@@ -91,9 +91,16 @@ fn ending(objects: usize, skipped: usize, found: &[Diagnostic]) -> String {
     line
 }
 
-/// The failure of a command that needs rules without errors.
+/// The failure of a command that changes rules, and needs them without errors.
 pub(crate) fn refused(found: &[Diagnostic], input: &Input) -> Failure {
     let summary = diagnostics::summary(found);
     Failure::new(format!("the rules have {summary}, nothing was changed"))
+        .with_detail(diagnostics::render(found, &input.documents))
+}
+
+/// The failure of a command that only looks at rules, and needs them without errors.
+pub(crate) fn unusable(found: &[Diagnostic], input: &Input) -> Failure {
+    let summary = diagnostics::summary(found);
+    Failure::new(format!("the rules have {summary}"))
         .with_detail(diagnostics::render(found, &input.documents))
 }

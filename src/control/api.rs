@@ -29,6 +29,7 @@ mod endpoints;
 mod objects;
 mod observe;
 mod propagation;
+mod resources;
 pub mod shapes;
 mod tokens;
 
@@ -86,6 +87,8 @@ fn routes() -> Router<Arc<Plane>> {
         .route("/v1/endpoints", get(endpoints::list))
         .route("/v1/endpoints/eject", post(endpoints::eject))
         .route("/v1/endpoints/restore", post(endpoints::restore))
+        .route("/v1/resources", get(resources::get))
+        .route(shapes::EFFECT, post(resources::would_change))
         .route("/v1/rotate", post(command::rotate))
         .route("/v1/proxies/{namespace}/{name}/command", post(command::command))
         .fallback(async || Refusal::new(StatusCode::NOT_FOUND, "no such call"))

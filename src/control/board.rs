@@ -70,6 +70,11 @@ impl Board {
         self.catalog.get(key).map(|published| Arc::clone(&published.encoded))
     }
 
+    /// The same with the rules that it came from.
+    pub fn published(&self, key: &Key) -> Option<Published> {
+        self.catalog.get(key).cloned()
+    }
+
     /// Its version.
     pub fn version(&self, key: &Key) -> Version {
         self.catalog.get(key).map(|published| Arc::clone(&published.encoded.version))

@@ -18,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use parking_lot::Mutex;
 
 use crate::control::api::Refusal;
+use crate::control::api::shapes::EFFECT;
 use crate::names::Namespace;
 use crate::names::sidecar::{OPERATOR, VIEWER};
 use crate::platform::kubernetes::tokens::{Bearer, TokenError, Tokens};
@@ -58,8 +59,11 @@ impl Role {
         }
     }
 
-    fn may(self, method: &Method) -> bool {
-        self == Self::Operator || *method == Method::GET || *method == Method::HEAD
+    fn may(self, method: &Method, path: &str) -> bool {
+        self == Self::Operator
+            || *method == Method::GET
+            || *method == Method::HEAD
+            || path == EFFECT
     }
 }
 
@@ -145,8 +149,8 @@ pub(super) async fn judge(
         }
     };
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let (account, changes) = (role.account(), !Role::Viewer.may(&method));
-    if !role.may(&method) {
+    let (account, changes) = (role.account(), !Role::Viewer.may(&method, &path));
+    if !role.may(&method, &path) {
         tracing::warn!(target: "audit", account, %method, %path, "call refused: only for operators");
         let text = format!("`{account}` may only look");
         return Refusal::new(StatusCode::FORBIDDEN, text)

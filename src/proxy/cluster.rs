@@ -222,6 +222,11 @@ impl Port {
         self.choice.load().panics()
     }
 
+    /// The part of the calls that each endpoint gets by weight and standing, in their order.
+    pub fn parts(&self) -> Vec<f64> {
+        self.choice.load().parts(self.endpoints.len())
+    }
+
     fn refresh(&self, terms: &Terms<'_>) {
         let mut made_ms = self.made_ms.lock();
         // Whoever waited for the lock must not turn back the time.

@@ -28,7 +28,10 @@ mod intervals;
 mod shares;
 #[cfg(test)]
 mod tests;
+mod told;
 mod words;
+
+pub use told::Told;
 
 /// The policy, as far as it concerns who takes part.
 #[derive(Debug, Clone, Copy)]

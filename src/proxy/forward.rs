@@ -187,10 +187,7 @@ impl Forward<'_> {
         };
         loop {
             self.begin(endpoint);
-            let ended = match self.plan.limit() {
-                None => self.attempt().await,
-                Some(limit) => Box::pin(self.attempt_within(limit)).await,
-            };
+            let ended = self.attempt_in_time().await;
             self.client.slot.disarm();
             let (verdict, repetition) = match ended {
                 Ended::Dropped(dropped) => {

@@ -28,6 +28,7 @@ mod upstream;
 #[cfg(test)]
 mod tests;
 
+pub use grpc::code_of as grpc_code_of;
 pub use pool::Http2Pool;
 pub use serve::serve;
 

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tonic::{Code, Status};
 
 use crate::certs::token::NoToken;
-use crate::certs::{CredentialError, Credentials, PendingKey, Roots, VerifyFailure};
+use crate::certs::{CredentialError, Credentials, PendingKey, RootPin, Roots, VerifyFailure};
 use crate::names::{Identity, NameError, Namespace, ProxyId, ServiceAccount, TrustDomain};
 use crate::net::backoff::Backoff;
 use crate::net::file::PrivateFileError;
@@ -187,6 +187,15 @@ impl Applicant {
         let ours = self.identity(credentials.identity().trust_domain.clone());
         let usable = *credentials.identity() == ours && credentials.is_valid(now);
         Ok(usable.then(|| Joined { credentials, roots, control_plane: String::new() }))
+    }
+
+    /// Whether what was saved is of the mesh that a join token is for, where one is given.
+    pub async fn is_of_its_mesh(&self, saved: &Joined) -> bool {
+        let Proof::Token(TokenProof::Join(proof)) = &self.proof else { return true };
+        match proof.token().await {
+            Ok(Some(token)) => saved.roots.ders().any(|root| RootPin::of(root) == Some(token.root)),
+            Ok(None) | Err(_) => true,
+        }
     }
 
     /// Whether there are a certificate and a key of the run before, good or not.

@@ -5,6 +5,7 @@
 //! what counts are the endpoints in use now. The lock is taken where something changes, never for
 //! a success.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use parking_lot::Mutex;
 use super::bell::Bell;
 use super::clock::{self, Wall};
 use super::cluster::{Cluster, ClusterCell, Endpoint, Port};
-use super::ejection::{Change, Ejections, Rules, What};
+use super::ejection::{Change, Ejections, Rules, Told, What};
 use super::flight::Verdict;
 use super::vitals::{Crossing, Sign};
 use crate::names::{ObjectName, ServiceName};
@@ -187,6 +188,26 @@ impl ClusterCell {
             over_budget,
             ejections,
         })
+    }
+
+    /// Takes over what another proxy tells of an endpoint of its pool; whether there is such a one.
+    pub fn take_over(
+        &self,
+        (workload, address): (&ObjectName, SocketAddr),
+        told: Told,
+        now: u64,
+    ) -> bool {
+        let Some(cluster) = self.load() else { return false };
+        let mut found = false;
+        for endpoint in cluster.groups().into_iter().flatten() {
+            if endpoint.workload == *workload && endpoint.address == address {
+                found = true;
+                let mut state = self.ward.state.lock();
+                state.ejections.take_over(endpoint, told, cluster.rules(), now);
+            }
+        }
+        cluster.refresh(now);
+        found
     }
 
     /// Takes a workload's endpoints out by hand, for a while or until further notice; whether there

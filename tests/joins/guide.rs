@@ -20,16 +20,7 @@ struct Reader {
 
 impl Reader {
     fn new() -> Self {
-        let (here, there) = (Namespace::new(), Namespace::new());
-        let peer = there.pid();
-        here.shell(&format!("ip link add eth0 type veth peer name eth0 netns {peer}"));
-        for (machine, last) in [(&here, 1), (&there, 2)] {
-            machine.shell(&format!(
-                "ip link set lo up
-                ip addr add 192.0.2.{last}/24 dev eth0
-                ip link set eth0 up"
-            ));
-        }
+        let (here, there) = Namespace::wired("192.0.2.1/24", "192.0.2.2/24");
         let dir = tempfile::tempdir().expect("a directory");
         for name in ["bin", "here", "there"] {
             fs::create_dir(dir.path().join(name)).expect("it is ours");

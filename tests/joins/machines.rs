@@ -43,16 +43,8 @@ pub(super) struct Proxy {
 impl Machines {
     /// Both, and a control plane on the one that listens for the other.
     pub(super) fn new() -> Self {
-        let (here, there) = (Namespace::new(), Namespace::new());
-        let peer = there.pid();
-        here.shell(&format!("ip link add eth0 type veth peer name eth0 netns {peer}"));
-        for (machine, address) in [(&here, HERE), (&there, THERE)] {
-            machine.shell(&format!(
-                "ip link set lo up
-                ip addr add {address}/24 dev eth0
-                ip link set eth0 up"
-            ));
-        }
+        let [ours, theirs] = [HERE, THERE].map(|address| format!("{address}/24"));
+        let (here, there) = Namespace::wired(&ours, &theirs);
         let machines = Self { here, there, dir: tempfile::tempdir().expect("a directory") };
         let installed = machines.run_here(&["install", "--listen", LISTEN]);
         assert_eq!(installed.code, 0, "{installed:?}");

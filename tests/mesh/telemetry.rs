@@ -147,7 +147,7 @@ fn a_span_says_what_happened_to_the_request_on_its_way() {
     let events = spans[0]["events"].as_array().expect("a list");
     let [retry] = events.as_slice() else { panic!("{events:?}") };
     let said = (&retry["what"], &retry["attempt"], &retry["endpoint"], &retry["why"]);
-    assert_eq!(said, (&"retry".into(), &2.into(), &"app-0".into(), &"500".into()));
+    assert_eq!(said, (&"retry".into(), &2.into(), &"app-v1-0".into(), &"500".into()));
     let (at, took) = (retry["offsetMs"].as_f64(), spans[0]["durationMs"].as_f64());
     assert!(at.is_some_and(|at| at > 0.0) && at <= took, "{at:?} of {took:?}");
     assert_eq!(spans[1]["events"].as_array().map(Vec::len), Some(0), "{}", spans[1]);

@@ -28,7 +28,7 @@ pub(crate) enum Who {
 }
 
 impl Namespace {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         let mut holder = Command::new("unshare")
             .args(["--net", "sh", "-c", "echo; exec cat"])
             .stdin(Stdio::piped())
@@ -40,6 +40,21 @@ impl Namespace {
         assert_eq!(made.expect("readable"), 1, "no namespace: these tests run as root");
         let file = File::open(format!("/proc/{}/ns/net", holder.id())).expect("it lives");
         Self { holder, file }
+    }
+
+    /// Two on one wire, `eth0` in both, each with loopback and its address with the prefix's length.
+    pub(crate) fn wired(ours: &str, theirs: &str) -> (Self, Self) {
+        let (one, other) = (Self::new(), Self::new());
+        let peer = other.pid();
+        one.shell(&format!("ip link add eth0 type veth peer name eth0 netns {peer}"));
+        for (namespace, address) in [(&one, ours), (&other, theirs)] {
+            namespace.shell(&format!(
+                "ip link set lo up
+                ip addr add {address} dev eth0
+                ip link set eth0 up"
+            ));
+        }
+        (one, other)
     }
 
     /// The process that keeps it.

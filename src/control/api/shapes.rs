@@ -17,6 +17,8 @@
 //! | `GET /v1/endpoints?namespace=N&service=M` (both or none) | | [`EndpointList`] |
 //! | `POST /v1/endpoints/eject` | [`EndpointRequest`] | [`EndpointResult`] |
 //! | `POST /v1/endpoints/restore` | [`EndpointRequest`] | [`EndpointResult`] |
+//! | `GET /v1/resources?kind=K&name=N` | | [`ResourceAnswer`] |
+//! | `POST /v1/effect` | [`EffectRequest`] | [`EffectResult`] |
 //! | `POST /v1/rotate` | [`RotateRequest`] | [`RotateResult`] |
 //! | `GET /v1/traces?service=&status=&minMs=&limit=` | | [`TraceList`] |
 //! | `GET /v1/traces/ID` | | [`Trace`] |
@@ -37,6 +39,7 @@ use crate::rules::Diagnostic;
 mod certificates;
 mod objects;
 mod pools;
+mod resources;
 mod status;
 mod tokens;
 mod traces;
@@ -50,6 +53,7 @@ pub use pools::{
     BreakerDetail, CallerResult, CallerStatus, EndpointList, EndpointRequest, EndpointResult,
     EndpointState, EndpointStatus, PoolEntry,
 };
+pub use resources::{Effect, EffectRequest, EffectResult, ResourceAnswer, ResourceBody};
 pub use status::{
     ControlPlaneStatus, EdgeStatus, EndpointCounts, FaultStatus, Latency, MeshStatus, ProxyState,
     ProxyStatus, ServiceStatus,
@@ -59,6 +63,9 @@ pub use traces::{Trace, TraceEvent, TraceList, TraceSpan, TraceSummary};
 
 /// `apiVersion` of every document of ours.
 pub const API_VERSION: &str = "meshctl.dev/v1alpha1";
+
+/// The call that changes nothing although it is a `POST`: its question is too long for a URL.
+pub const EFFECT: &str = "/v1/effect";
 
 /// A refusal.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -29,7 +29,6 @@ pub(super) struct Maglev {
 }
 
 /// One member's order of all places, as far as it has got.
-#[derive(Clone)]
 struct Order {
     at: u32,
     skip: u32,
@@ -45,10 +44,11 @@ struct Due {
     weight: u64,
 }
 
-/// A table while it is filled.
-struct Filling {
+/// A table of so many places, a prime, while it is filled. That the length is a constant is what makes
+/// its remainders cheap.
+struct Filling<const LENGTH: u32> {
     places: Box<[u32]>,
-    taken: Vec<u64>,
+    taken: Box<[bool]>,
     free: usize,
     /// The free places, once they are [`FEW`].
     left: Vec<u32>,
@@ -106,30 +106,23 @@ impl Due {
         Self { round, ahead: (weight - rest) % weight, every, rest, weight }
     }
 
-    /// The next time.
+    /// The next time. Without a branch: which way it would go is a matter of chance.
     fn go_on(&mut self) {
-        self.round += self.every;
-        match self.ahead.checked_sub(self.rest) {
-            Some(ahead) => self.ahead = ahead,
-            None => {
-                self.round += 1;
-                self.ahead += self.weight - self.rest;
-            }
-        }
+        let late = u64::from(self.ahead < self.rest);
+        self.round += self.every + late;
+        self.ahead = self.ahead + late * self.weight - self.rest;
     }
 }
 
 impl Maglev {
     /// The table of members with these keys and weights.
     pub(super) fn new(keys: &[u64], weights: &[u64]) -> Self {
-        let length = if keys.len() > MANY { LONG } else { LENGTH };
-        let mut orders: Vec<Order> = keys.iter().map(|&key| Order::new(key, length)).collect();
-        let mut filling = Filling::new(length);
-        if keys.is_empty() {
-            return Self { places: Box::default() };
-        }
-        filling.fill(&mut orders, weights);
-        Self { places: filling.places }
+        let places = match keys.len() {
+            0 => Box::default(),
+            count if count > MANY => Filling::<LONG>::of(keys, weights),
+            _ => Filling::<LENGTH>::of(keys, weights),
+        };
+        Self { places }
     }
 
     /// The member at the place of `hash`.
@@ -147,11 +140,18 @@ impl Order {
     }
 }
 
-impl Filling {
-    fn new(length: u32) -> Self {
-        let places = vec![0; length as usize].into_boxed_slice();
-        let taken = vec![0; length as usize / 64 + 1];
-        Self { places, taken, free: length as usize, left: Vec::new() }
+impl<const LENGTH: u32> Filling<LENGTH> {
+    /// The places of a whole table.
+    fn of(keys: &[u64], weights: &[u64]) -> Box<[u32]> {
+        let mut orders: Vec<Order> = keys.iter().map(|&key| Order::new(key, LENGTH)).collect();
+        let mut filling = Self {
+            places: vec![0; LENGTH as usize].into_boxed_slice(),
+            taken: vec![false; LENGTH as usize].into_boxed_slice(),
+            free: LENGTH as usize,
+            left: Vec::new(),
+        };
+        filling.fill(&mut orders, weights);
+        filling.places
     }
 
     /// In rounds, in each of which everybody who is due takes one place: the heaviest always, a
@@ -162,11 +162,12 @@ impl Filling {
             return self.fill_in_turn(orders);
         }
         let mut due: Vec<Due> = weights.iter().map(|&weight| Due::new(heaviest, weight)).collect();
-        let mut rounds = Rounds::new(self.places.len(), orders.len());
+        let last = self.rounds(heaviest, weights);
+        let mut rounds = Rounds::new(last, orders.len());
         for (member, due) in due.iter().enumerate() {
             rounds.put(due.round, member);
         }
-        for round in 1..=self.places.len() {
+        for round in 1..=last {
             let mut turn = rounds.first(round);
             while let Some(member) = turn {
                 turn = rounds.after(member);
@@ -183,6 +184,15 @@ impl Filling {
         }
     }
 
+    /// How many rounds it takes at most: a member has had as many places as its weight in all of the
+    /// rounds entitles it to, less one.
+    fn rounds(&self, heaviest: u64, weights: &[u64]) -> usize {
+        let places = (self.places.len() + weights.len()) as u64;
+        let all: u64 = weights.iter().sum();
+        let rounds = (places * heaviest).div_ceil(all.max(1));
+        usize::try_from(rounds).map_or(self.places.len(), |rounds| rounds.min(self.places.len()))
+    }
+
     /// Everybody is due in every round.
     fn fill_in_turn(&mut self, orders: &mut [Order]) {
         loop {
@@ -196,54 +206,66 @@ impl Filling {
     }
 
     /// Gives a member the first place in its order that nobody has; there must be one.
+    #[inline(always)]
     fn take(&mut self, member: usize, order: &mut Order) {
-        let at = match self.free > FEW {
-            true => self.next_free(order),
-            false => self.nearest(order),
+        let at = match self.free {
+            free if free > LENGTH as usize / 2 => self.next_by_two(order),
+            free if free > FEW => self.next_by_four(order),
+            _ => self.nearest(order),
         };
-        if let Some(word) = self.taken.get_mut(at as usize / 64) {
-            *word |= 1 << (at % 64);
+        if let Some(taken) = self.taken.get_mut(at as usize) {
+            *taken = true;
         }
         if let Some(place) = self.places.get_mut(at as usize) {
             *place = member as u32;
         }
         self.free -= 1;
-        order.at = self.sum(at, order.skip);
+        order.at = Self::sum(at, order.skip);
     }
 
-    /// Looks at four places at once: whether one is free is a matter of chance, and what cannot be
-    /// foreseen costs more than to look.
-    fn next_free(&self, order: &Order) -> u32 {
-        let one = order.skip;
-        let two = self.sum(one, one);
-        let four = self.sum(two, two);
+    /// The next free place, while most of them are. Two are looked at in one go: whether one is free
+    /// is a matter of chance, and what a processor cannot foresee costs it more than a look.
+    fn next_by_two(&self, order: &Order) -> u32 {
         let mut at = order.at;
         loop {
-            let places =
-                [at, self.sum(at, one), self.sum(at, two), self.sum(self.sum(at, two), one)];
-            let [first, second, third, fourth] = places;
-            let taken = places.map(|place| self.is_taken(place));
-            if taken != [true; 4] {
-                let early = if taken[0] { second } else { first };
-                let late = if taken[2] { fourth } else { third };
-                return if taken[0] && taken[1] { late } else { early };
+            let next = Self::sum(at, order.skip);
+            let taken = self.is_taken(at);
+            if !(taken & self.is_taken(next)) {
+                return if taken { next } else { at };
             }
-            at = self.sum(at, four);
+            at = Self::sum(next, order.skip);
+        }
+    }
+
+    /// The next free place, where many are taken.
+    fn next_by_four(&self, order: &Order) -> u32 {
+        let two = Self::sum(order.skip, order.skip);
+        let four = Self::sum(two, two);
+        let (mut first, mut second) = (order.at, Self::sum(order.at, order.skip));
+        loop {
+            let (third, fourth) = (Self::sum(first, two), Self::sum(second, two));
+            let (one, two_too) = (self.is_taken(first), self.is_taken(second));
+            let three = self.is_taken(third);
+            if !(one & two_too & three & self.is_taken(fourth)) {
+                let early = if one { second } else { first };
+                let late = if three { fourth } else { third };
+                return if one & two_too { late } else { early };
+            }
+            (first, second) = (Self::sum(first, four), Self::sum(second, four));
         }
     }
 
     /// Of the few places that are left the one that comes first in an order: it is so many skips
     /// away as its distance divided by the skip says, in the field of the numbers below the length.
+    #[cold]
     fn nearest(&mut self, order: &Order) -> u32 {
         if self.left.is_empty() {
-            let all = 0..self.places.len() as u32;
-            self.left = all.filter(|&place| !self.is_taken(place)).collect();
+            self.left = (0..LENGTH).filter(|&place| !self.is_taken(place)).collect();
         }
-        let length = self.places.len() as u32;
-        let by_skip = inverse(order.skip, length);
+        let by_skip = inverse(order.skip, LENGTH);
         let skips = |place: u32| {
-            let distance = self.sum(place, length - order.at);
-            u64::from(distance) * by_skip % u64::from(length)
+            let distance = Self::sum(place, LENGTH - order.at);
+            u64::from(distance) * by_skip % u64::from(LENGTH)
         };
         let nearest = self.left.iter().enumerate().min_by_key(|(_, place)| skips(**place));
         let index = nearest.map_or(0, |(index, _)| index);
@@ -251,14 +273,14 @@ impl Filling {
     }
 
     fn is_taken(&self, place: u32) -> bool {
-        self.taken.get(place as usize / 64).is_some_and(|word| word >> (place % 64) & 1 == 1)
+        self.taken.get(place as usize).copied().unwrap_or(false)
     }
 
     /// The sum of two numbers of which the one is below the length and the other not above it.
-    fn sum(&self, one: u32, other: u32) -> u32 {
+    fn sum(one: u32, other: u32) -> u32 {
         let sum = one + other;
         // Below the length the difference wraps, and is the larger one.
-        sum.min(sum.wrapping_sub(self.places.len() as u32))
+        sum.min(sum.wrapping_sub(LENGTH))
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::proxy::admission::Sequel;
+use crate::proxy::alarm::Alarm;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::h1::ResponseHead;
 use crate::proxy::slots::Slot;
@@ -31,13 +32,16 @@ pub struct Client {
     pub attempts: u32,
     /// What happened to the request on its way.
     pub events: Events,
+    /// When the try that is out must be over.
+    pub alarm: Alarm,
 }
 
 impl Client {
     /// A connection that has carried nothing yet.
     pub fn new(side: Side, slot: Slot) -> Self {
         let (head, out) = (ResponseHead::default(), Vec::new());
-        Self { side, slot, head, out, tried: None, attempts: 0, events: Events::default() }
+        let (events, alarm) = (Events::default(), Alarm::default());
+        Self { side, slot, head, out, tried: None, attempts: 0, events, alarm }
     }
 
     /// Forgets the endpoints of the request before.

@@ -20,6 +20,8 @@ pub(super) struct Plan<'a> {
     pub(super) decision: &'a Decision,
     /// How often.
     pub(super) admission: Admission<'a>,
+    /// When it began, until its first try has; the clock is read where there are time limits.
+    began: Cell<Option<Instant>>,
     /// When the whole request must be over.
     end: Option<Instant>,
     /// It waits in line for a connection.
@@ -39,10 +41,13 @@ pub(super) struct Left {
 
 impl<'a> Plan<'a> {
     pub(super) fn new(decision: &'a Decision, idempotent: bool, attempt: u32) -> Self {
-        let end = decision.timeouts().request.map(|limit| Instant::now() + limit);
+        let timeouts = decision.timeouts();
+        let limited = timeouts.request.is_some() || timeouts.backend_request.is_some();
+        let began = limited.then(Instant::now);
+        let end = began.zip(timeouts.request).map(|(began, limit)| began + limit);
         let tries = Tries::of_kind(retry_of(decision), idempotent, attempt);
         let admission = Admission::new(decision, tries);
-        Self { decision, admission, end, in_line: Cell::new(false) }
+        Self { decision, admission, began: Cell::new(began), end, in_line: Cell::new(false) }
     }
 
     /// What was tried.
@@ -52,7 +57,8 @@ impl<'a> Plan<'a> {
 
     /// When a try that begins now must be over, and the reason where it is not.
     pub(super) fn limit(&self) -> Option<(Instant, Reason)> {
-        let own = self.decision.timeouts().backend_request.map(|limit| Instant::now() + limit);
+        let now = || self.began.take().unwrap_or_else(Instant::now);
+        let own = self.decision.timeouts().backend_request.map(|limit| now() + limit);
         match (own, self.end) {
             (Some(own), end) if end.is_none_or(|end| own < end) => Some((own, Reason::TryTimeout)),
             (_, end) => end.map(|end| (end, Reason::RequestTimeout)),

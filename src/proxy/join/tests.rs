@@ -53,6 +53,22 @@ async fn while_the_certificate_lives_no_token_is_needed() {
     assert_eq!(saved.credentials.identity().service_account.as_str(), "web");
 }
 
+/// A mesh that was made anew, and a token of the new one: the certificate of the old is in the way.
+#[tokio::test]
+async fn a_token_of_another_mesh_is_worth_more_than_the_certificate() {
+    let (rig, other) = (Rig::new(), Rig::new());
+    rig.keep(SystemTime::now());
+    let path = rig.dir.path().join("token");
+    let applicant = rig.applicant(Some(path.clone()));
+    let saved = applicant.saved(SystemTime::now()).expect("reads").expect("is valid");
+    assert!(applicant.is_of_its_mesh(&saved).await, "the file is gone, as it may be");
+    for (of, same) in [(&rig, true), (&other, false)] {
+        let pin = RootPin::of(of.authority.certificate()).expect("readable");
+        std::fs::write(&path, JoinToken::generate(pin).reveal()).expect("ours");
+        assert_eq!(applicant.is_of_its_mesh(&saved).await, same);
+    }
+}
+
 #[tokio::test]
 async fn without_certificate_and_token_it_is_said_which_is_missing() {
     let rig = Rig::new();

@@ -286,7 +286,8 @@ async fn certificate(
     waiting: &watch::Sender<Option<String>>,
 ) -> Result<Joined, RunError> {
     match applicant.saved(SystemTime::now()) {
-        Ok(Some(joined)) => return Ok(joined),
+        Ok(Some(joined)) if applicant.is_of_its_mesh(&joined).await => return Ok(joined),
+        Ok(Some(_)) => tracing::warn!("the saved certificate is of another mesh than the token"),
         Ok(None) => {}
         Err(error) => tracing::warn!(%error, "the saved certificate is not used"),
     }

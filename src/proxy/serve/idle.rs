@@ -8,6 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::Connection;
+use crate::proxy::alarm::Alarm;
 use crate::proxy::h1::{RequestHead, ResponseHead};
 use crate::proxy::slots::{Fired, SWEEP};
 
@@ -58,6 +59,7 @@ impl Connection {
         }
         self.head = RequestHead::default();
         self.client.head = ResponseHead::default();
+        self.client.alarm = Alarm::default();
         self.client.begin();
         self.readable(left).await.is_none()
     }

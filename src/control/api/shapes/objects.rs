@@ -18,6 +18,12 @@ pub struct ApplyRequest {
     /// Who applies, for the log.
     #[serde(default)]
     pub actor: String,
+    /// The set that the documents belong to, written on each as a label; empty for none.
+    #[serde(default)]
+    pub apply_set: String,
+    /// What goes together with it; one that is gone already is no error.
+    #[serde(default)]
+    pub prune: Vec<ObjectId>,
 }
 
 /// One file.

@@ -56,7 +56,11 @@ impl Rig {
             }
         }
         let parts = counts.iter().map(|count| f64::from(*count) / f64::from(PICKS));
-        (choice.panics(), parts.collect())
+        let parts: Vec<f64> = parts.collect();
+        for (told, found) in choice.parts(endpoints.len()).iter().zip(&parts) {
+            assert!((told - found).abs() < 0.02, "told {told}, found {found}");
+        }
+        (choice.panics(), parts)
     }
 
     #[track_caller]

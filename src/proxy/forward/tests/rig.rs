@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
@@ -23,6 +23,10 @@ use crate::resource::{
     OutboundMode, PathMatch, PortMapping, Resource, Retry, Rewrite, RouteMatch, Rule, Service,
     ServicePort, Timeouts,
 };
+
+mod client;
+
+pub(super) use client::Client;
 
 /// What an endpoint does with a request.
 pub(super) enum Reply {
@@ -127,7 +131,7 @@ impl Rig {
         let life = Duration::from_secs(3_600);
         let serve = serve(Rc::clone(&self.worker), side, Origin::Outbound, life);
         tokio::task::spawn_local(serve);
-        Client { stream, ahead: Vec::new() }
+        Client::new(stream)
     }
 
     /// Status and the rest of the answer to `request` on a connection of its own.
@@ -181,45 +185,6 @@ impl Rig {
             }
         })
         .await;
-    }
-}
-
-pub(super) struct Client {
-    stream: TcpStream,
-    ahead: Vec<u8>,
-}
-
-impl Client {
-    pub(super) async fn send(&mut self, bytes: &str) {
-        self.stream.write_all(bytes.as_bytes()).await.expect("sent");
-    }
-
-    pub(super) async fn ask(&mut self, request: &str) -> (u16, String) {
-        self.send(request).await;
-        self.answer().await
-    }
-
-    /// Reads until `text` has come.
-    pub(super) async fn reads(&mut self, text: &str) {
-        while !String::from_utf8_lossy(&self.ahead).contains(text) {
-            let count = soon(self.stream.read_buf(&mut self.ahead)).await.expect("read");
-            assert!(count > 0, "it ended before `{text}`");
-        }
-    }
-
-    /// Everything until the end.
-    pub(super) async fn rest(&mut self) -> String {
-        let mut read = std::mem::take(&mut self.ahead);
-        soon(async { while self.stream.read_buf(&mut read).await.unwrap_or(0) > 0 {} }).await;
-        String::from_utf8(read).expect("text")
-    }
-
-    /// Status, and head with body.
-    pub(super) async fn answer(&mut self) -> (u16, String) {
-        let answer = soon(message(&mut self.stream, &mut self.ahead)).await;
-        let (head, body) = answer.expect("an answer before the end");
-        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-        (status.expect("a status"), head + &body)
     }
 }
 

@@ -149,11 +149,6 @@ async fn answer(
     seen: impl Fn(&[u8]),
 ) -> Result<(), h2::Error> {
     let mut response = Response::new(());
-    let grpc = |code: u32| {
-        let mut fields = HeaderMap::new();
-        fields.insert("grpc-status", HeaderValue::from(code));
-        fields
-    };
     let reads = !matches!(does, Does::Refuse | Does::Echo | Does::Flood | Does::Hang);
     while reads && let Some(data) = body.data().await {
         let data = data?;
@@ -166,9 +161,9 @@ async fn answer(
             *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
             response.headers_mut().insert("retry-after", HeaderValue::from(seconds));
         }
-        Does::TrailersOnly(code) => response.headers_mut().extend(grpc(code)),
+        Does::TrailersOnly(code) => response.headers_mut().extend(code_field(code)),
         Does::PushBack(ms) => {
-            response.headers_mut().extend(grpc(14));
+            response.headers_mut().extend(code_field(14));
             let ms = HeaderValue::from_static(ms);
             response.headers_mut().insert("grpc-retry-pushback-ms", ms);
         }
@@ -197,17 +192,9 @@ async fn answer(
                 return Ok(());
             }
             let code = if let Does::Message(code) = does { code } else { 0 };
-            return to.send_trailers(grpc(code));
+            return to.send_trailers(code_field(code));
         }
-        Does::Flood => {
-            let mut to = respond.send_response(response, false)?;
-            loop {
-                to.reserve_capacity(FLOOD.len());
-                let room = std::future::poll_fn(|cx| to.poll_capacity(cx)).await;
-                let room = room.ok_or(h2::Reason::CANCEL)??;
-                to.send_data(Bytes::from_static(&FLOOD[..room.min(FLOOD.len())]), false)?;
-            }
-        }
+        Does::Flood => return flood(respond.send_response(response, false)?).await,
         Does::Refuse | Does::Reset => {
             respond.send_reset(match does {
                 Does::Refuse => h2::Reason::REFUSED_STREAM,
@@ -221,6 +208,21 @@ async fn answer(
         }
     }
     respond.send_response(response, true).map(drop)
+}
+
+fn code_field(code: u32) -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    fields.insert("grpc-status", HeaderValue::from(code));
+    fields
+}
+
+async fn flood(mut to: h2::SendStream<Bytes>) -> Result<(), h2::Error> {
+    loop {
+        to.reserve_capacity(FLOOD.len());
+        let room = std::future::poll_fn(|cx| to.poll_capacity(cx)).await;
+        let room = room.ok_or(h2::Reason::CANCEL)??;
+        to.send_data(Bytes::from_static(&FLOOD[..room.min(FLOOD.len())]), false)?;
+    }
 }
 
 /// The longest wait before a repetition.

@@ -11,7 +11,8 @@ fn endpoint(number: u8, weight: u32) -> Arc<Endpoint> {
         workload: format!("web-{number:03}").parse().unwrap(),
         addresses: vec![[10, 0, 0, number].into()],
         ports: Vec::new(),
-        identity: (number % 3 > 0).then(|| "spiffe://a.mesh/ns/shop/sa/web".parse().unwrap()),
+        identity: (!number.is_multiple_of(3))
+            .then(|| "spiffe://a.mesh/ns/shop/sa/web".parse().unwrap()),
         version: String::new(),
         weight,
         zone: String::new(),
