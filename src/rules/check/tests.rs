@@ -129,7 +129,7 @@ fn faults_that_are_over_or_about_nobody_are_told() {
         places(&found),
         [
             ("MC0416", 7, 40, "spec.from[0].identities[1]"),
-            ("MC0416", 7, 73, "spec.from[0].namespaces[0]"),
+            ("MC0416", 7, 70, "spec.from[0].namespaces[0]"),
         ]
     );
     assert_eq!(warnings(&callers, None), []);
