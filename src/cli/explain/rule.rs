@@ -46,6 +46,9 @@ struct Found {
 }
 
 pub(super) fn view(id: &str, args: &ExplainArgs, context: &Context) -> Result<View, Failure> {
+    if !is_id(id) {
+        return Err(no_id(id));
+    }
     let place = match args.filename.is_empty() {
         true => Place::Mesh(Box::new(Client::of(context)?)),
         false => {
