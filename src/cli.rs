@@ -42,6 +42,7 @@ mod on_cluster;
 mod output;
 mod proxy;
 mod schema;
+mod size;
 mod status;
 mod token;
 mod trace;

@@ -12,7 +12,8 @@
 //! What goes on at a service is counted in its `circuit` (`budget`, `adaptive`), which every request
 //! asks by its `admission`, whatever the protocol. What endpoints answer is told by `flight` and
 //! counted in their `vitals`; `ward` brings that before the machine in `ejection`, and `warden` looks
-//! at the time and asks endpoints how they are (`health`).
+//! at the time and asks endpoints how they are (`health`). `overload` sheds load before memory or
+//! descriptors run out.
 
 pub mod adaptive;
 pub mod admin;
@@ -45,6 +46,7 @@ pub mod inbound;
 pub mod join;
 pub mod last_good;
 pub mod outbound;
+pub mod overload;
 pub mod path;
 pub mod pool;
 pub mod probes;
@@ -53,6 +55,7 @@ pub mod ready;
 pub mod record;
 pub mod redirect;
 pub mod reply;
+pub mod resolve;
 pub mod run;
 pub mod serve;
 pub mod service;

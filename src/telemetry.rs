@@ -2,7 +2,8 @@
 //!
 //! A worker counts in slots of its own (`metrics`, `histogram`) and any thread adds them up; sampled
 //! requests leave spans in a bounded queue (`span`); `prometheus` shows sums as text, `logging`
-//! writes lines. Nothing here knows how any of it is sent. `reason` is the one table of reasons.
+//! writes lines. Nothing here knows how any of it is sent. `reason` is the one table of reasons,
+//! `limits` that of limits, with how often each was reached; `panics` keeps a panic in its task.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -11,8 +12,10 @@ pub mod collector;
 pub mod faults;
 pub mod grpc;
 pub mod histogram;
+pub mod limits;
 pub mod logging;
 pub mod metrics;
+pub mod panics;
 pub mod prometheus;
 pub mod reason;
 pub mod span;

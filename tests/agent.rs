@@ -171,6 +171,7 @@ fn config(home: &Path, service: &str) -> Config {
         probes: None,
         upstreams: Vec::new(),
         workers: NonZeroUsize::MIN,
+        memory_limit: None,
         ready_file: None,
         drain: DRAIN.min(Duration::from_secs(2)),
         command: Vec::new(),

@@ -11,6 +11,7 @@ mod generated;
 mod help;
 mod inputs;
 mod installed;
+mod limits;
 mod manifests;
 mod mesh;
 mod offline;

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use meshctl::platform::kubernetes::manifests::{Rule, control_plane_rules};
+use meshctl::telemetry::limits::{Limit, Part};
 use meshctl::telemetry::reason::{REASON_HEADER, RULE_HEADER, Reason};
 
 fn top() -> PathBuf {
@@ -142,6 +143,64 @@ fn the_page_of_reasons_is_what_the_code_says() {
         fs::write(&path, &expected).expect("the page can be written");
     }
     let found = fs::read_to_string(&path).expect("the page is in the repository");
+    assert_eq!(found, expected, "run the tests with UPDATE_GOLDEN=1 to write it anew");
+}
+
+/// The limits that are counted, or those that are not, as a table.
+fn limit_table(page: &mut String, counted: bool) {
+    page.push_str("| limit | default | where | beyond |\n|---|---|---|---|\n");
+    for limit in Limit::ALL.iter().filter(|limit| limit.is_counted() == counted) {
+        let most = match limit.most() {
+            0 => limit.unit().to_owned(),
+            most => match limit.unit().strip_prefix("bytes") {
+                Some(rest) if most % (1 << 20) == 0 => format!("{} MiB{rest}", most >> 20),
+                Some(rest) => format!("{} KiB{rest}", most >> 10),
+                None => format!("{most} {}", limit.unit()),
+            },
+        };
+        let part = match limit.part() {
+            Part::Proxy => "proxy",
+            Part::ControlPlane => "control plane",
+            Part::Both => "both",
+        };
+        let (word, beyond) = (limit.as_str(), limit.beyond());
+        writeln!(page, "| `{word}` | {most} | {part} | {beyond} |").expect("to a string");
+    }
+}
+
+fn limits() -> String {
+    let mut page = "# Limits\n\n\
+         <!-- Generated from src/telemetry/limits.rs by tests/docs.rs (UPDATE_GOLDEN=1). -->\n\n\
+         Everything that somebody else could make grow has a bound. How often one was reached stands\n\
+         in `/stats` of a proxy's admin server (`limits`), which `meshctl proxy stats` shows, and in the\n\
+         family `meshctl_limit_hits_total` of [metrics](metrics.md); a limit that was never reached is\n\
+         not shown.\n\n"
+        .to_owned();
+    limit_table(&mut page, true);
+    page.push_str(
+        "\nThese are not counted: a sender waits until there is room, the oldest makes way, or the library\n\
+         of HTTP/2 refuses by itself.\n\n",
+    );
+    limit_table(&mut page, false);
+    page.push_str(
+        "\n## Memory\n\n\
+         A proxy looks at the memory of its control group (version 1 or 2, and those above it) four\n\
+         times per second, and at its own where `--memory-limit` says how much it may have.\n\n\
+         | memory in use | what happens | until |\n|---|---|---|\n\
+         | 92 % | requests and opaque connections of clients that come new get 503 `overloaded`; unused connections and rooms are given back | 88 % |\n\
+         | 95 % | so does every request, new connections are closed at once, and those that idle or stall for 5 s are cut | 92 % |\n",
+    );
+    page
+}
+
+#[test]
+fn the_page_of_limits_is_what_the_code_says() {
+    let path = top().join("docs/reference/limits.md");
+    let expected = limits();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, &expected).expect("the page can be written");
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(found, expected, "run the tests with UPDATE_GOLDEN=1 to write it anew");
 }
 

@@ -1,5 +1,6 @@
 //! Behaviour of a whole mesh on real sockets: what applications at both ends see, byte by byte.
 
+mod attacks;
 mod explain;
 mod faults;
 mod http1;
@@ -8,5 +9,6 @@ mod pools;
 mod resilience;
 mod routing;
 mod security;
+mod slow;
 mod tcp;
 mod telemetry;

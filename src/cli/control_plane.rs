@@ -12,6 +12,7 @@ use super::args::Context;
 use super::exit::{Exit, Failure, Outcome};
 use crate::control::{self, Addresses, ControlPlaneConfig, DEFAULT_TRUST_DOMAIN, KubernetesConfig};
 use crate::names::{Namespace, ROOT_NAMESPACE, TrustDomain};
+use crate::net::descriptors;
 use crate::platform::kubernetes::client::{self, ClientError, Connection};
 use crate::platform::local::{self, Launch};
 use crate::telemetry::logging;
@@ -141,6 +142,7 @@ fn serve(args: &RunArgs, context: &Context) -> Outcome {
     };
     let _logging = logging::init(logging::Format::default(), &args.log).map_err(Failure::misuse)?;
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    descriptors::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let shutdown = CancellationToken::new();
     let ended = runtime.block_on(async {

@@ -21,6 +21,7 @@ use crate::control::session::{Limits, Refuse, Session};
 use crate::control::stream;
 use crate::names::{Identity, ProxyId};
 use crate::resource::{Key, Kind};
+use crate::telemetry::limits::Limit;
 use crate::xds::discovery::{DeltaRequest, DeltaResponse};
 use crate::xds::grpc::Peer;
 
@@ -208,6 +209,9 @@ impl<'a> Conversation<'a> {
     fn refused(&self, refuse: &Refuse) -> Status {
         let text = refuse.to_string();
         tracing::warn!(target: "audit", proxy = %self.id, why = %text, "discovery refused");
+        if let Refuse::TooManyNames(_) = refuse {
+            self.plane.limits.hit(Limit::SubscribedNames);
+        }
         match refuse {
             Refuse::UnknownKind(_) | Refuse::NameTooLong => Status::invalid_argument(text),
             Refuse::TooManyNames(_) => Status::resource_exhausted(text),

@@ -23,8 +23,9 @@ use crate::control::refusals::What;
 use crate::control::registration::Registration;
 use crate::control::{status, stream};
 use crate::names::{Identity, ProxyId};
+use crate::telemetry::limits::Limit;
 use crate::xds::agent::{
-    Command, Down, Hello, Noted, Pools, State, Up, Welcome, command, down, up,
+    Command, Counters, Down, Hello, Noted, Pools, State, Up, Welcome, command, down, up,
 };
 use crate::xds::grpc::Peer;
 
@@ -32,7 +33,7 @@ use crate::xds::grpc::Peer;
 const QUEUE: usize = 32;
 
 /// Commands that wait for an answer, per proxy.
-const ASKS: usize = 32;
+const ASKS: usize = Limit::Commands.most();
 
 /// How long a proxy may take to say who it is.
 const FIRST: Duration = Duration::from_secs(10);
@@ -125,7 +126,7 @@ async fn register(
         admissible(&board.proxies, &registration, link, &plane.trust_domain)?;
         board.proxies.register(registration.clone(), now);
         board.proxies.update(&id, now, |proxy| {
-            proxy.pools = Pools::default();
+            (proxy.pools, proxy.counters) = (Pools::default(), Counters::default());
             if let Some(old) = proxy.agent.replace(link.clone()) {
                 old.end.cancel();
             }
@@ -147,6 +148,7 @@ fn admit(
     let id = registration.proxy();
     let known = board.proxies.get(&id);
     if known.is_none() && board.proxies.count() >= PROXIES_MAX {
+        plane.limits.hit(Limit::Proxies);
         return Err(Status::resource_exhausted(format!("{PROXIES_MAX} proxies are registered")));
     }
     // After a restart of the control plane the process is not known: it is taken for the same.
@@ -209,7 +211,7 @@ impl Drop for Connected<'_> {
         let lost = self.plane.board.lock().proxies.update(&id, now, |proxy| {
             let lost = proxy.agent.take_if(|agent| agent.stream == self.stream).is_some();
             if lost {
-                proxy.pools = Pools::default();
+                (proxy.pools, proxy.counters) = (Pools::default(), Counters::default());
             }
             lost
         });
@@ -256,6 +258,7 @@ impl Stream<'_> {
     async fn ask(&mut self, ask: Ask, out: &Out) -> Result<(), Status> {
         self.asked.retain(|_, answer| !answer.is_closed());
         if self.asked.len() >= ASKS {
+            self.connected.plane.limits.hit(Limit::Commands);
             let _ = ask.answer.send(Err("too many commands wait for an answer".to_owned()));
             return Ok(());
         }
@@ -280,7 +283,13 @@ impl Stream<'_> {
                 plane.intake.lock().metrics(metrics, plane.second());
             }
             up::Message::Spans(spans) => plane.intake.lock().spans(spans, &id),
-            up::Message::Pools(pools) => self.pools(&pools::bounded(pools)),
+            up::Message::Pools(pools) => {
+                if pools.pools.len() > pools::POOLS_MAX {
+                    plane.limits.hit(Limit::Pools);
+                }
+                self.pools(&pools::bounded(pools));
+            }
+            up::Message::Counters(counters) => self.counters(counters),
             up::Message::Reply(reply) => {
                 if let Some(answer) = self.asked.remove(&reply.id) {
                     let result = match reply.error.is_empty() {
@@ -317,6 +326,17 @@ impl Stream<'_> {
         if let Some(Some(before)) = before {
             changes::log(&id, &changes::changes(&before, said));
         }
+    }
+
+    /// Takes what the proxy counts of itself.
+    fn counters(&self, mut said: Counters) {
+        let Connected { plane, registration, stream } = &self.connected;
+        said.limits.retain(|word, _| Limit::ALL.iter().any(|limit| limit.as_str() == word));
+        plane.board.lock().proxies.update(&registration.proxy(), Timestamp::now(), |proxy| {
+            if proxy.agent.as_ref().is_some_and(|agent| agent.stream == *stream) {
+                proxy.counters = said;
+            }
+        });
     }
 
     /// Takes how the proxy is; whether the mesh now counts on it.

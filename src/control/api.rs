@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
@@ -20,6 +21,7 @@ use crate::control::plane::Plane;
 use crate::control::store::{self, StoreError};
 use crate::mesh::ObjectKind;
 use crate::rules::Diagnostic;
+use crate::telemetry::limits::Limit;
 
 mod apply;
 mod command;
@@ -33,22 +35,40 @@ mod tokens;
 mod validate;
 
 /// The largest request: 64 MiB of rules, escaped as JSON.
-const BODY_BYTES: usize = 160 * 1024 * 1024;
+const BODY_BYTES: usize = Limit::ApiBody.most();
 
 /// All routes of a local control plane.
 pub(super) fn router(plane: &Arc<Plane>) -> Router {
     let stop = Router::new().route("/v1/stop", post(command::stop));
-    routes().merge(stop).merge(tokens::routes()).with_state(Arc::clone(plane))
+    guarded(routes().merge(stop).merge(tokens::routes()), plane)
 }
 
 /// All routes of a control plane on a cluster: when it ends is decided there.
 pub(super) fn cluster_router(plane: &Arc<Plane>) -> Router {
-    routes().with_state(Arc::clone(plane))
+    guarded(routes(), plane)
 }
 
 /// The metrics, for those who may read nothing else.
 pub(super) fn metrics(plane: &Plane) -> Response {
     observe::exposed(plane).into_response()
+}
+
+/// A call that panics is answered, and ends alone; one that is too large is counted.
+fn guarded(routes: Router<Arc<Plane>>, plane: &Arc<Plane>) -> Router {
+    let routes = routes.layer(from_fn_with_state(Arc::clone(plane), guard));
+    routes.with_state(Arc::clone(plane))
+}
+
+async fn guard(State(plane): State<Arc<Plane>>, request: Request, next: Next) -> Response {
+    let answer = plane.panics.contain("a call of the admin API", next.run(request)).await;
+    let answer = answer.unwrap_or_else(|| {
+        let what = "a fault of the control plane; the call was given up";
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, what).into_response()
+    });
+    if answer.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        plane.limits.hit(Limit::ApiBody);
+    }
+    answer
 }
 
 fn routes() -> Router<Arc<Plane>> {

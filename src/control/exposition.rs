@@ -1,15 +1,17 @@
-//! The intake's totals, and what proxies say of pools, in the form that Prometheus text is made of.
+//! The intake's totals, what proxies say of pools and what all count of themselves, in the form that Prometheus text is made of.
 //!
 //! What came over the wire is turned back into the labels of `telemetry`; nothing is added up here.
 //! Pools keep the proxy as a label: their counts begin and end with it.
 
 use crate::control::intake::Edges;
 use crate::control::intake::edges::Totals;
+use crate::control::plane::Plane;
 use crate::control::proxies::Proxies;
 use crate::names::Protocol;
+use crate::telemetry::limits::Limit;
 use crate::telemetry::metrics::{EdgeCounts, EdgeKey, Reporter, RequestCount};
-use crate::telemetry::prometheus::PoolCounts;
-use crate::xds::agent::{Edge, Pool};
+use crate::telemetry::prometheus::{PoolCounts, ProcessCounts};
+use crate::xds::agent::{Counters, Edge, Pool};
 
 /// Every edge with its counts since the start, ordered by labels.
 pub fn counts(edges: &Edges) -> Vec<EdgeCounts> {
@@ -53,6 +55,38 @@ fn key(edge: &Edge) -> EdgeKey {
         protocol: known.into_iter().find(|it| it.as_str() == edge.protocol).unwrap_or_default(),
         mtls: edge.mtls,
     }
+}
+
+/// What the control plane is called in metrics of processes.
+const OWN: &str = "control-plane";
+
+/// The names of the proxies that count something of themselves, and what.
+pub fn counting(proxies: &Proxies) -> Vec<(String, &Counters)> {
+    let quiet = Counters::default();
+    let counting = proxies.iter().filter(|(_, proxy)| proxy.counters != quiet);
+    counting.map(|(id, proxy)| (id.to_string(), &proxy.counters)).collect()
+}
+
+/// What they count, and what the control plane itself does.
+pub(super) fn processes<'c>(
+    plane: &Plane,
+    counting: &'c [(String, &Counters)],
+) -> Vec<ProcessCounts<'c>> {
+    let crowded = plane.intake.lock().edges.crowded();
+    let limits = plane.limits.totals().into_iter();
+    let limits = limits.chain((crowded > 0).then_some((Limit::IntakeEdges, crowded)));
+    let own = ProcessCounts {
+        proxy: OWN,
+        limits: limits.map(|(limit, count)| (limit.as_str(), count)).collect(),
+        panics: plane.panics.total(),
+    };
+    let theirs = counting.iter().map(|(proxy, counters)| {
+        let mut limits: Vec<_> =
+            counters.limits.iter().map(|(word, count)| (word.as_str(), *count)).collect();
+        limits.sort_unstable();
+        ProcessCounts { proxy: proxy.as_str(), limits, panics: counters.panics }
+    });
+    std::iter::once(own).chain(theirs).collect()
 }
 
 /// A proxy with something to say of pools: its name, its service, its pools.

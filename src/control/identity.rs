@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use jiff::Timestamp;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::certs::SignError;
 use crate::control::ground::Ground;
@@ -19,6 +19,7 @@ use crate::control::plane::Plane;
 use crate::control::refusals::What;
 use crate::names::{Identity, Namespace, ObjectName, ProxyId, ServiceAccount, TrustDomain};
 use crate::platform::kubernetes::tokens::{Bearer, PodId, TokenError, Tokens};
+use crate::telemetry::limits::Limit;
 use crate::xds::grpc::Peer;
 use crate::xds::identity::{SignRequest, SignResponse};
 use throttle::Throttle;
@@ -28,7 +29,7 @@ mod tests;
 mod throttle;
 
 /// The largest request for a certificate.
-pub const CSR_BYTES: usize = 16 * 1024;
+pub const CSR_BYTES: usize = Limit::SigningRequest.most();
 
 /// What a cluster's control plane needs to judge who joins.
 #[derive(Debug)]
@@ -85,6 +86,9 @@ pub(super) async fn sign(
     peer: &Peer,
     request: &SignRequest,
 ) -> Result<SignResponse, Status> {
+    if request.csr.len() > CSR_BYTES {
+        plane.limits.hit(Limit::SigningRequest);
+    }
     let proven = match claim(request, &plane.trust_domain) {
         Ok(claim) => proven(plane, peer, request, &claim).await.map(|()| claim.identity),
         Err(status) => Err(status.into()),
@@ -101,6 +105,9 @@ pub(super) async fn sign(
             "certificate refused"
         );
         plane.refusals.count_status(What::Certificate, &status);
+        if status.code() == Code::ResourceExhausted {
+            plane.limits.hit(Limit::Joins);
+        }
         *status
     })
 }

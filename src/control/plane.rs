@@ -9,7 +9,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::certs::{Authority, Tls};
@@ -22,6 +22,8 @@ use crate::control::refusals::Refusals;
 use crate::control::store::{Objects, Store};
 use crate::mesh::{ObjectRef, Snapshot};
 use crate::names::TrustDomain;
+use crate::telemetry::limits::LimitCounts;
+use crate::telemetry::panics::Panics;
 
 /// The mesh as it is known, at one moment.
 #[derive(Debug)]
@@ -62,6 +64,12 @@ pub(super) struct Plane {
     /// Ends the control plane.
     pub(super) stop: CancellationToken,
     pub(super) streams: AtomicU64,
+    /// How often its own limits were reached.
+    pub(super) limits: Arc<LimitCounts>,
+    /// Panics that were contained.
+    pub(super) panics: Panics,
+    /// Places for connections over TCP.
+    pub(super) places: Arc<Semaphore>,
 }
 
 impl Plane {

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::control::api::shapes::{BreakerDetail, CallerStatus, EndpointState, PoolEntry};
 use crate::control::proxies::{Proxies, Proxy};
 use crate::names::{ObjectName, ProxyId, ServiceName};
+use crate::telemetry::limits::Limit;
 use crate::telemetry::reason::Reason;
 use crate::xds::agent::{Pool, PoolEndpoint, Pools, state};
 
@@ -20,7 +21,7 @@ pub mod changes;
 mod tests;
 
 /// Services of which one proxy may say something.
-pub const POOLS_MAX: usize = 1_000;
+pub const POOLS_MAX: usize = Limit::Pools.most();
 
 /// Endpoints of which one proxy may say something, over all services.
 pub const ENDPOINTS_MAX: usize = 1_000;

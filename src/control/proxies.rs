@@ -16,6 +16,7 @@ use crate::control::propagation::Version;
 use crate::control::registration::Registration;
 use crate::names::ProxyId;
 use crate::resource::Key;
+use crate::telemetry::limits::Limit;
 use crate::xds::agent;
 
 #[cfg(test)]
@@ -25,7 +26,7 @@ mod tests;
 pub const FORGET: SignedDuration = SignedDuration::from_hours(1);
 
 /// Proxies that may be registered at once.
-pub const PROXIES_MAX: usize = 20_000;
+pub const PROXIES_MAX: usize = Limit::Proxies.most();
 
 /// A command on its way to a proxy.
 #[derive(Debug)]
@@ -84,6 +85,8 @@ pub struct Proxy {
     pub told: Option<agent::State>,
     /// What it said of the pools of the services that it calls; nothing while it is away.
     pub pools: agent::Pools,
+    /// What it counts of itself; nothing while it is away.
+    pub counters: agent::Counters,
     /// What it subscribes to (or did, while it is away).
     pub holdings: HashMap<Key, Holding>,
     /// In which state it is.
@@ -159,6 +162,7 @@ impl Proxies {
             discovery: None,
             told: None,
             pools: agent::Pools::default(),
+            counters: agent::Counters::default(),
             holdings: HashMap::new(),
             state: ProxyState::Disconnected,
             since: now,

@@ -29,6 +29,8 @@ use crate::control::{agent, hub};
 use crate::names::{Identity, TrustDomain};
 use crate::net::holder;
 use crate::platform::kubernetes::authority::KeptAuthorityError;
+use crate::telemetry::limits::LimitCounts;
+use crate::telemetry::panics::Panics;
 
 mod health;
 mod http;
@@ -125,6 +127,7 @@ struct Parts {
 
 fn assemble(
     parts: Parts,
+    limits: Arc<LimitCounts>,
     stop: CancellationToken,
 ) -> Result<(Arc<Plane>, hub::Owner), CertificateError> {
     let Parts { authority, ground, address, store, contents, commits } = parts;
@@ -159,6 +162,9 @@ fn assemble(
         registered: watch::Sender::new(0),
         stop,
         streams: AtomicU64::new(1),
+        limits,
+        panics: Panics::default(),
+        places: listen::places(),
     };
     Ok((Arc::new(plane), owner))
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::resource::{Key, Kind};
+use crate::telemetry::limits::Limit;
 use crate::xds::codec::Encoded;
 use crate::xds::discovery::{DeltaRequest, DeltaResponse, Refusal};
 use crate::xds::subscription::{Held, NAMES};
@@ -23,6 +24,9 @@ use line::Line;
 
 /// The longest name that may be asked for; the longest valid one has 317 characters.
 pub const NAME_BYTES: usize = 512;
+
+/// The table of limits says the same of it.
+const _: () = assert!(NAMES == Limit::SubscribedNames.most());
 
 /// What one stream may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

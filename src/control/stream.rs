@@ -43,14 +43,15 @@ where
     let (out, outbound) = mpsc::channel(queue);
     let stop = plane.stop.clone();
     let driven = drive(Arc::clone(plane), identity, inbound, out.clone());
-    let refusals = Arc::clone(&plane.refusals);
+    let plane = Arc::clone(plane);
     tokio::spawn(async move {
         let ended = tokio::select! {
-            ended = driven => ended,
+            ended = plane.panics.contain("a stream with a proxy", driven) => ended
+                .unwrap_or_else(|| Err(Status::internal("a fault of the control plane"))),
             () = stop.cancelled() => Err(Status::unavailable("the control plane is about to end")),
         };
         if let Err(status) = ended {
-            refusals.count_status(what, &status);
+            plane.refusals.count_status(what, &status);
             // The proxy may have gone already.
             let _ = out.try_send(Err(status));
         }

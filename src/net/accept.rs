@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 use super::backoff::Backoff;
 
@@ -25,6 +26,8 @@ pub struct Acceptor {
     listener: TcpListener,
     backoff: Backoff,
     exhausted: u64,
+    /// Until then it waits, because descriptors or memory had run out.
+    pause: Option<Instant>,
 }
 
 /// What a failed `accept` calls for.
@@ -41,7 +44,12 @@ pub enum AcceptFailure {
 impl Acceptor {
     /// Takes a bound listener.
     pub fn new(listener: TcpListener) -> Self {
-        Self { listener, backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE), exhausted: 0 }
+        Self {
+            listener,
+            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+            exhausted: 0,
+            pause: None,
+        }
     }
 
     /// The next connection. Cancel safe.
@@ -50,10 +58,27 @@ impl Acceptor {
     /// Only where the listener itself is broken.
     pub async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
         loop {
+            if let Some(accepted) = self.attempt().await? {
+                return Ok(accepted);
+            }
+        }
+    }
+
+    /// As [`Acceptor::accept`], but `None` as soon as descriptors or memory have run out, for whoever
+    /// can make room; the next attempt waits first. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`Acceptor::accept`].
+    pub async fn attempt(&mut self) -> io::Result<Option<(TcpStream, SocketAddr)>> {
+        if let Some(pause) = self.pause {
+            tokio::time::sleep_until(pause).await;
+            self.pause = None;
+        }
+        loop {
             let error = match self.listener.accept().await {
                 Ok(accepted) => {
                     self.backoff.succeed();
-                    return Ok(accepted);
+                    return Ok(Some(accepted));
                 }
                 Err(error) => error,
             };
@@ -66,7 +91,8 @@ impl Acceptor {
                     }
                     // Never zero: an even draw may be, and the listener is still ready.
                     let pause = self.backoff.fail(fastrand::u64(..)).max(FIRST_PAUSE);
-                    tokio::time::sleep(pause).await;
+                    self.pause = Some(Instant::now() + pause);
+                    return Ok(None);
                 }
                 AcceptFailure::Listener => return Err(error),
             }

@@ -11,12 +11,14 @@ use tokio_rustls::TlsConnector;
 use crate::certs::tls::{self, Tls};
 use crate::certs::{VerifyFailure, failure_of};
 use crate::names::{Identity, ServiceName};
+use crate::net::accept::{AcceptFailure, classify};
 use crate::proxy::captured::OwnPod;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::pool::{MAX_AGE, Upstream};
 use crate::proxy::stream::{Side, Stream};
 use crate::proxy::worker::Worker;
 use crate::resource::OutboundMode;
+use crate::telemetry::limits::Limit;
 use crate::telemetry::reason::Reason;
 
 /// What the caller says is coming (ALPN, RFC 7301).
@@ -89,7 +91,15 @@ pub async fn open(
         outbound: worker.shared.directory.mesh().outbound,
         own_pod: own_pod.map(|own_pod| &**own_pod),
     };
-    let (stream, life) = dialer.dial(endpoint, terms).await?;
+    let mut dialed = dialer.dial(endpoint, terms).await;
+    if let Err(Reason::Overloaded) = dialed {
+        // No descriptor was left: those of connections that nobody uses are, once they are closed.
+        worker.hit(Limit::Descriptors);
+        worker.close_unused();
+        worker.shared.overload.run_dry(worker.shared.directory.bell());
+        dialed = dialer.dial(endpoint, terms).await;
+    }
+    let (stream, life) = dialed?;
     Ok(Upstream {
         side: Side::new(stream),
         endpoint: endpoint.id,
@@ -121,7 +131,10 @@ impl Dialer<'_> {
     ) -> Result<(Stream, Duration), Reason> {
         let failed = |error| {
             tracing::debug!(address = %endpoint.address, %error, "no connection");
-            Reason::ConnectFailure
+            match classify(&error) {
+                AcceptFailure::Exhausted => Reason::Overloaded,
+                AcceptFailure::Connection | AcceptFailure::Listener => Reason::ConnectFailure,
+            }
         };
         let Some(identity) = &endpoint.identity else {
             may_be_plain(endpoint, self.outbound)?;

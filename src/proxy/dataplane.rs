@@ -18,6 +18,7 @@ use crate::names::ServiceName;
 use crate::net::listen::listen;
 use crate::proxy::captured::{self, OwnPod};
 use crate::proxy::connect::Alpn;
+use crate::proxy::slots::SWEEP;
 use crate::proxy::stream::{Side, Stream};
 pub use crate::proxy::worker::Shared;
 use crate::proxy::worker::{Duties, Worker};
@@ -169,9 +170,10 @@ impl DataPlane {
         let load = seats.iter().map(|seat| Arc::clone(&seat.load)).collect();
         let phases = phase.subscribe();
         let listeners = self.listeners;
+        let shared = Arc::clone(shared);
         let calls = Arc::<AtomicUsize>::default();
         let counted = Arc::clone(&calls);
-        let accept = move || acceptor::run(listeners, (seats, counted), phases);
+        let accept = move || acceptor::run(listeners, (seats, counted), shared, phases);
         let acceptor = acceptor::thread("acceptor", accept)?;
         Ok(Running { phase, workers, acceptor, load, calls, own_pod })
     }
@@ -279,7 +281,14 @@ async fn work(
     mut arrivals: mpsc::Receiver<Arrival>,
     mut phases: watch::Receiver<Phase>,
 ) {
-    tokio::task::spawn_local(Rc::clone(&worker).housekeep());
+    let housekeeper = Rc::clone(&worker);
+    tokio::task::spawn_local(async move {
+        let panics = &housekeeper.shared.metrics.panics;
+        // Without it no deadline would ever end: it begins again.
+        while panics.contain("housekeeping", Rc::clone(&housekeeper).housekeep()).await.is_none() {
+            tokio::time::sleep(SWEEP).await;
+        }
+    });
     loop {
         tokio::select! {
             arrival = arrivals.recv() => match arrival {
@@ -316,17 +325,23 @@ fn take(worker: &Rc<Worker>, arrival: Arrival) {
     let worker = Rc::clone(worker);
     tokio::task::spawn_local(async move {
         let _presence = presence;
-        match role {
-            Role::Inbound => {
-                let app = worker.app.clone();
-                inbound::serve(worker, tcp, app).await;
-            }
-            Role::CapturedInbound => captured::serve_inbound(worker, tcp).await,
-            Role::CapturedOutbound => captured::serve_outbound(worker, tcp).await,
-            Role::Outbound => outbound::serve(worker, Side::new(Stream::Plain(tcp))).await,
-            Role::Upstream(service, port) => {
-                tcp::serve_upstream(worker, Side::new(Stream::Plain(tcp)), service, port).await;
-            }
-        }
+        let shared = Arc::clone(&worker.shared);
+        shared.metrics.panics.contain("a connection", serve(worker, tcp, role)).await;
     });
+}
+
+/// Serves a connection to its end.
+async fn serve(worker: Rc<Worker>, tcp: tokio::net::TcpStream, role: Role) {
+    match role {
+        Role::Inbound => {
+            let app = worker.app.clone();
+            inbound::serve(worker, tcp, app).await;
+        }
+        Role::CapturedInbound => captured::serve_inbound(worker, tcp).await,
+        Role::CapturedOutbound => captured::serve_outbound(worker, tcp).await,
+        Role::Outbound => outbound::serve(worker, Side::new(Stream::Plain(tcp))).await,
+        Role::Upstream(service, port) => {
+            tcp::serve_upstream(worker, Side::new(Stream::Plain(tcp)), service, port).await;
+        }
+    }
 }

@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 
 use crate::names::{Namespace, ServiceName, TrustDomain};
 use crate::resource::{self, OutboundMode};
+use crate::telemetry::limits::Limit;
 
 use super::bell::Bell;
 use super::cluster::ClusterCell;
@@ -58,8 +59,12 @@ pub struct Limits {
 
 impl Limits {
     /// What DESIGN.md promises: 1 s and 64 requests per name.
-    pub const STANDARD: Self =
-        Self { patience: Duration::from_secs(1), waiters: 64, names: 8192, addresses: 1024 };
+    pub const STANDARD: Self = Self {
+        patience: Duration::from_secs(1),
+        waiters: Limit::PendingRequests.most(),
+        names: Limit::KnownNames.most(),
+        addresses: Limit::KnownAddresses.most(),
+    };
 }
 
 /// What is known of a name right now.
@@ -147,6 +152,8 @@ pub struct Directory {
     /// Whole seconds since the control thread began; coarse on purpose.
     clock: AtomicU32,
     generation: AtomicU64,
+    turned_away: AtomicU64,
+    crowded: AtomicU64,
 }
 
 impl Directory {
@@ -172,6 +179,8 @@ impl Directory {
             spent: Spent::default(),
             clock: AtomicU32::new(0),
             generation: AtomicU64::new(0),
+            turned_away: AtomicU64::new(0),
+            crowded: AtomicU64::new(0),
         }
     }
 
@@ -212,7 +221,10 @@ impl Directory {
             return answer;
         }
         let waiter = Waiter::enter(queue, name, bounds, || self.wanted.notify_one());
-        let Ok(waiter) = waiter else { return Err(Miss::Pending) };
+        let Ok(waiter) = waiter else {
+            self.turned_away.fetch_add(1, Ordering::Relaxed);
+            return Err(Miss::Pending);
+        };
         let arrived = waiter.notify.notified();
         tokio::pin!(arrived);
         arrived.as_mut().enable();
@@ -248,8 +260,17 @@ impl Directory {
     }
 
     /// By which pools call other threads.
-    pub fn bell(&self) -> &Bell {
+    pub fn bell(&self) -> &Arc<Bell> {
         &self.bell
+    }
+
+    /// How often its limits were reached.
+    pub fn limits(&self) -> [(Limit, u64); 2] {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        [
+            (Limit::PendingRequests, count(&self.turned_away)),
+            (Limit::KnownNames, count(&self.crowded)),
+        ]
     }
 
     /// The pools of all services in use.

@@ -19,13 +19,14 @@ pub use fields::{FieldRange, Known};
 pub use request::{RequestHead, RequestView, Target};
 pub use response::ResponseHead;
 
+use crate::telemetry::limits::Limit;
 use crate::telemetry::reason::Reason;
 
 /// The longest head, start line and fields together.
-pub const MAX_HEAD: usize = 60 * 1024;
+pub const MAX_HEAD: usize = Limit::Http1Head.most();
 
 /// The most fields of a head.
-pub const MAX_FIELDS: usize = 100;
+pub const MAX_FIELDS: usize = Limit::HttpFields.most();
 
 /// A message that is not acceptable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

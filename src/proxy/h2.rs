@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use crate::telemetry::limits::Limit;
+
 mod answer;
 mod attempt;
 mod body;
@@ -31,21 +33,21 @@ pub use pool::Http2Pool;
 pub use serve::serve;
 
 /// Streams of one connection at a time.
-const MAX_STREAMS: u32 = 100;
+const MAX_STREAMS: u32 = Limit::Http2Streams.most() as u32;
 
 /// The header list of a request or an answer, as RFC 9113 §6.5.2 counts it.
-const MAX_HEADER_LIST: u32 = 16 * 1024;
+const MAX_HEADER_LIST: u32 = Limit::Http2Head.most() as u32;
 
 /// What a stream may send before its reader has taken it: four times the protocol's default, which
 /// is too little for a peer whose kernel waits for acknowledgements (Nagle, 40 ms), and little
 /// enough for a stalled stream to cost a third of a MiB at most.
-const STREAM_WINDOW: u32 = 256 * 1024;
+const STREAM_WINDOW: u32 = Limit::Http2StreamWindow.most() as u32;
 
 /// What all streams of a connection may send before their readers have taken it.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = Limit::Http2Window.most() as u32;
 
 /// What is taken from one side before the other has written it.
-const SEND_BUFFER: usize = 64 * 1024;
+const SEND_BUFFER: usize = Limit::Http2SendBuffer.most();
 
 /// The overhead of small DATA frames that may wait in one connection. A stalled stream of the
 /// smallest gRPC messages fills its window with 44,000 frames, which count 250 each; this is room

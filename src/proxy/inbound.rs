@@ -30,13 +30,14 @@ use crate::proxy::stream::{Side, Stream};
 use crate::proxy::worker::Worker;
 use crate::proxy::{h2, tcp};
 use crate::resource::MtlsMode;
+use crate::telemetry::limits::Limit;
 use crate::telemetry::reason::Reason;
 
 #[cfg(test)]
 mod tests;
 
 /// How long a handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+const HANDSHAKE: Duration = Duration::from_secs(Limit::HandshakeTime.most() as u64);
 
 /// How much is looked at to recognize the mesh's own TLS.
 const MAX_HELLO: usize = 16 * 1024;
@@ -136,7 +137,10 @@ async fn handshake(worker: &Worker, tcp: TcpStream, protocol: Protocol) -> Optio
     let acceptor = TlsAcceptor::from(Arc::clone(&worker.duties.server));
     let accepted = match tokio::time::timeout(HANDSHAKE, acceptor.accept(tcp)).await {
         Ok(accepted) => accepted,
-        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        Err(_) => {
+            worker.hit(Limit::HandshakeTime);
+            Err(io::ErrorKind::TimedOut.into())
+        }
     };
     let refuse = |reason| {
         record::handshake_refused(worker, peer, reason);

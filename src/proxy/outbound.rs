@@ -5,7 +5,7 @@
 //! plane.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,17 +23,12 @@ use crate::proxy::service::PortTable;
 use crate::proxy::stream::Side;
 use crate::proxy::worker::Worker;
 use crate::resource::OutboundMode;
+use crate::telemetry::escape;
 use crate::telemetry::reason::Reason;
 use naming::Named;
 
 pub mod naming;
 pub mod route;
-
-/// How long a name outside of the mesh may take to resolve.
-const RESOLVE: Duration = Duration::from_secs(5);
-
-/// Addresses of one name that are kept.
-const MAX_ADDRESSES: usize = 8;
 
 /// What was called.
 #[derive(Debug, Clone)]
@@ -225,17 +220,38 @@ pub fn protocol(worker: &Worker, called: &Called) -> Protocol {
 
 async fn outside(worker: &Rc<Worker>, host: &str, port: u16) -> Result<Decision, Refusal> {
     route::may_leave(worker.shared.directory.mesh().outbound)?;
-    let resolved = tokio::time::timeout(RESOLVE, tokio::net::lookup_host((host, port))).await;
-    let Ok(Ok(addresses)) = resolved else { return Err(Reason::NoService.into()) };
-    let addresses: Vec<SocketAddr> = addresses.take(MAX_ADDRESSES).collect();
-    if addresses.is_empty() {
-        return Err(Reason::NoService.into());
-    }
-    if addresses.iter().any(|address| is_own(worker, *address)) {
+    let addresses: Vec<SocketAddr> = match host.parse::<IpAddr>() {
+        Ok(ip) => vec![SocketAddr::new(ip, port)],
+        Err(_) => {
+            let found = worker.shared.resolver.resolve(host).await;
+            let found = found.map_err(|_| Reason::NoService)?;
+            if let Some(ip) = found.iter().find(|ip| is_inside(**ip) && !is_localhost(host)) {
+                let host = escape(host.as_bytes());
+                tracing::warn!(%host, %ip, "a name outside of the mesh leads to this machine");
+                return Err(Reason::Loop.into());
+            }
+            found.iter().map(|ip| SocketAddr::new(*ip, port)).collect()
+        }
+    };
+    if let Some(address) = addresses.iter().find(|address| is_own(worker, **address)) {
+        tracing::warn!(host = %escape(host.as_bytes()), %address, "it leads to the proxy itself");
         return Err(Reason::Loop.into());
     }
     let endpoints = addresses.into_iter().map(|address| worker.plain_endpoint(address)).collect();
     Ok(beyond(worker, host, endpoints))
+}
+
+/// Whether an address is only of use on this machine: no name that somebody else gives out is to
+/// lead there.
+fn is_inside(ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    ip.is_loopback() || ip.is_unspecified()
+}
+
+/// Names that mean this machine by themselves, whoever is asked (RFC 6761 §6.3).
+fn is_localhost(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    host == "localhost" || host.ends_with(".localhost")
 }
 
 /// Outside of the mesh.

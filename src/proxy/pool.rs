@@ -12,12 +12,13 @@ use tokio::io::{AsyncRead as _, ReadBuf};
 
 use crate::proxy::circuit::Permit;
 use crate::proxy::stream::Side;
+use crate::telemetry::limits::Limit;
 
 #[cfg(test)]
 mod tests;
 
 /// Idle connections kept per endpoint.
-const MAX_IDLE_PER_ENDPOINT: usize = 256;
+const MAX_IDLE_PER_ENDPOINT: usize = Limit::IdleConnections.most();
 
 /// The longest life of a connection, so that renewed certificates and moved endpoints are seen.
 pub const MAX_AGE: Duration = Duration::from_secs(3600);
@@ -64,12 +65,19 @@ impl Pool {
         None
     }
 
-    /// Keeps a connection for the next request.
-    pub fn give(&mut self, upstream: Upstream, now: Duration) {
+    /// Keeps a connection for the next request; `false`: there are too many already.
+    pub fn give(&mut self, upstream: Upstream, now: Duration) -> bool {
         let list = self.idle.entry(upstream.endpoint).or_default();
-        if list.len() < MAX_IDLE_PER_ENDPOINT && upstream.expires > now {
+        let has_room = list.len() < MAX_IDLE_PER_ENDPOINT;
+        if has_room && upstream.expires > now {
             list.push(Idle { upstream, since: now });
         }
+        has_room
+    }
+
+    /// Closes all of them: their descriptors, or their memory, are needed more.
+    pub fn clear(&mut self) {
+        self.idle.clear();
     }
 
     /// Closes connections that somebody waits for who cannot use them as they are.

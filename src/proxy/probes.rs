@@ -27,6 +27,7 @@ use super::view::Status;
 use crate::net::accept::Acceptor;
 use crate::net::listen::listen;
 use crate::net::shares::{Share, Shares};
+use crate::telemetry::limits::{Limit, LimitCounts};
 use ask::Asker;
 use original::Original;
 
@@ -38,7 +39,7 @@ mod tests;
 pub use original::{Originals, read};
 
 /// Connections at a time; the kubelet asks one question on each.
-const MOST: usize = 128;
+const MOST: usize = Limit::ProbeConnections.most();
 
 /// … from one address, so that no other pod keeps the kubelet out; further ones are closed.
 const EACH: usize = MOST / 4;
@@ -99,7 +100,7 @@ impl Probes {
     }
 
     /// Serves until the future is dropped; `status` says how the sidecar is, `waiting` why the control
-    /// plane has not taken it yet.
+    /// plane has not taken it yet; in `limits` is counted who is turned away.
     ///
     /// # Errors
     /// That of the listener.
@@ -107,6 +108,7 @@ impl Probes {
         self,
         status: watch::Receiver<Status>,
         waiting: watch::Receiver<Option<String>>,
+        limits: Arc<LimitCounts>,
     ) -> io::Result<Infallible> {
         let Config { pod, originals, .. } = self.config;
         let asker = Asker::new(pod).map_err(io::Error::other)?;
@@ -118,8 +120,11 @@ impl Probes {
             tokio::select! {
                 accepted = acceptor.accept(), if connections.len() < MOST => {
                     let (stream, from) = accepted?;
-                    if let Some(share) = shares.take(from.ip()) {
-                        connections.spawn(answer(stream, share, Arc::clone(&shared)));
+                    match shares.take(from.ip()) {
+                        Some(share) => {
+                            connections.spawn(answer(stream, share, Arc::clone(&shared)));
+                        }
+                        None => limits.hit(Limit::ProbeConnections),
                     }
                 }
                 Some(_) = connections.join_next() => {}

@@ -5,23 +5,28 @@
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
+
 use crate::names::Protocol;
-use crate::proxy::decide::{Decision, Refusal};
+use crate::proxy::decide::Decision;
 use crate::proxy::exchange::{Answered, Failure};
 use crate::proxy::forward::{self, Client, Outgoing, Sent};
 use crate::proxy::h1::write::RequestPlan;
 use crate::proxy::h1::{Malformed, RequestHead, Target, head_end};
 use crate::proxy::head::Head;
 use crate::proxy::outbound::{self, Called};
+use crate::proxy::overload::Level;
 use crate::proxy::record::{self, Caller, Outcome};
 use crate::proxy::stream::Side;
 use crate::proxy::trace::{Events, Trace};
 use crate::proxy::worker::Worker;
 use crate::proxy::{inbound, tcp};
+use crate::telemetry::limits::Limit;
 use crate::telemetry::reason::Reason;
 use idle::Waited;
 
@@ -32,7 +37,7 @@ mod parting;
 pub(crate) mod tests;
 
 /// How long a head may take from its first byte.
-const HEAD: Duration = Duration::from_secs(10);
+const HEAD: Duration = Duration::from_secs(Limit::HeadTime.most() as u64);
 
 /// Where a connection came in.
 #[derive(Debug)]
@@ -64,6 +69,8 @@ pub struct Connection {
     origin: Origin,
     /// When the connection must end, on the worker's clock.
     expires: Duration,
+    /// How short memory was when it came.
+    came: Level,
     /// When it has waited long enough for a request, on the same clock.
     idle_until: Duration,
     head: RequestHead,
@@ -134,7 +141,15 @@ async fn work(mut connection: Box<Connection>) -> Option<Box<Connection>> {
             Box::pin(connection.linger()).await;
             return None;
         }
-        match connection.request().await {
+        // A panic costs this request and its connection, and nobody else's.
+        let next = match AssertUnwindSafe(connection.request()).catch_unwind().await {
+            Ok(next) => next,
+            Err(panic) => {
+                Box::pin(connection.broken(panic)).await;
+                return None;
+            }
+        };
+        match next {
             Next::Request => {}
             Next::Close => {
                 Box::pin(connection.linger()).await;
@@ -164,6 +179,7 @@ impl Connection {
         let client = Client::new(side, worker.slots.take());
         Self {
             expires: worker.slots.now().saturating_add(life),
+            came: worker.shared.overload.level(),
             worker,
             client,
             origin,
@@ -220,6 +236,10 @@ impl Connection {
 
     async fn request(&mut self) -> Next {
         let started = Instant::now();
+        self.client.head.status = 0;
+        if !self.worker.admits(self.came) {
+            return Box::pin(self.refuse(Reason::Overloaded.into(), started)).await;
+        }
         let view = self.head.view(self.client.side.buffer.filled());
         if self.head.target == Target::Authority {
             return Box::pin(self.connect(started)).await;
@@ -357,35 +377,5 @@ impl Connection {
             Ok(()) => Next::Connected(called),
             Err(_) => Next::Close,
         }
-    }
-
-    /// Answers a request that no endpoint is to see.
-    async fn refuse(&mut self, refusal: Refusal, started: Instant) -> Next {
-        let view = self.head.view(self.client.side.buffer.filled());
-        tracing::debug!(reason = refusal.reason.as_str(), path = view.path(), "request refused");
-        let outcome = Outcome::refusal(&refusal);
-        match &self.origin {
-            Origin::Inbound(caller) => {
-                record::inbound(&self.worker, caller, &outcome, (Trace::Passed, started));
-            }
-            _ => {
-                let called = self.origin.called(view.authority());
-                let destination = refusal.destination(&called);
-                record::not_passed_on(
-                    &self.worker,
-                    &destination,
-                    Protocol::Http,
-                    &outcome,
-                    started,
-                );
-            }
-        }
-        let is_head = view.method() == "HEAD";
-        let keep = self.head.keep_alive
-            && self.head.framing.is_empty()
-            && refusal.reason != Reason::BadRequest
-            && self.may_stay();
-        self.client.side.buffer.consume(self.head.length);
-        self.answer(&refusal, is_head, keep).await
     }
 }

@@ -11,6 +11,12 @@ use std::time::{Duration, Instant};
 /// How often deadlines are looked at; their precision.
 pub const SWEEP: Duration = Duration::from_millis(500);
 
+/// Memory runs out: who has waited for so long for its peer is cut.
+pub const STALLED: Duration = Duration::from_secs(5);
+
+/// … unless it may wait longer than this anyway: a tunnel is silent for long, and holds little.
+const PATIENT: u32 = 300;
+
 /// Why a wait was ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fired {
@@ -23,6 +29,8 @@ pub enum Fired {
 #[derive(Debug, Default)]
 struct Entry {
     deadline: Option<Duration>,
+    /// Of the wait, whole seconds.
+    limit: u32,
     idle: bool,
     fired: Option<Fired>,
     waker: Option<Waker>,
@@ -98,6 +106,24 @@ impl Slots {
         self.draining.set(true);
     }
 
+    /// Wakes those that have waited for [`STALLED`]: idle ones as when the proxy ends, the others as
+    /// if their time were over; how many.
+    pub fn cut(&self) -> u64 {
+        let now = self.now();
+        let mut cut = 0;
+        for entry in self.entries.borrow_mut().iter_mut() {
+            let Some(deadline) = entry.deadline.filter(|_| entry.limit <= PATIENT) else {
+                continue;
+            };
+            let limit = Duration::from_secs(entry.limit.into());
+            if deadline + STALLED <= now + limit {
+                entry.fire(if entry.idle { Fired::Drain } else { Fired::Deadline });
+                cut += 1;
+            }
+        }
+        cut
+    }
+
     /// Wakes every idle connection, now and from now on.
     pub fn close(&self) {
         self.draining.set(true);
@@ -133,6 +159,7 @@ impl Slot {
         self.with(|entry| {
             *entry = Entry {
                 deadline: Some(deadline),
+                limit: u32::try_from(limit.as_secs()).unwrap_or(u32::MAX),
                 idle,
                 fired: (idle && self.slots.closing.get()).then_some(Fired::Drain),
                 waker: entry.waker.take(),

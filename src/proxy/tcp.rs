@@ -83,8 +83,13 @@ async fn serve_opaque(
     called: Called,
     waiting: Option<Box<Dialed>>,
 ) {
+    let started = Instant::now();
     let dialed = match waiting {
         Some(dialed) => Some(dialed),
+        None if !worker.admits_new() => {
+            let reason = Reason::Overloaded;
+            return record::refused(&worker, &called.to_string(), Protocol::Tcp, reason, started);
+        }
         None => dial(&worker, &called).await,
     };
     if let Some(dialed) = dialed {
@@ -138,6 +143,7 @@ pub async fn serve_inbound(
     let started = Instant::now();
     let opened = match (spoke, inbound::decide(&worker, &caller)) {
         (Some(spoke), _) => Ok(*spoke),
+        (None, _) if !worker.admits_new() => Err(Reason::Overloaded),
         (None, Ok(decision)) => open(&worker, &decision).await,
         (None, Err(refusal)) => Err(refusal.reason),
     };

@@ -16,8 +16,9 @@ use crate::certs::Tls;
 use crate::names::{ProxyId, ServiceName};
 use crate::resource::Key;
 use crate::telemetry::collector::Collector;
+use crate::telemetry::limits::Limit;
 use crate::telemetry::logging::LogLevel;
-use crate::telemetry::prometheus;
+use crate::telemetry::prometheus::{self, ProcessCounts};
 use crate::telemetry::span::SpanQueue;
 use crate::xds::codec::{self, Encoded};
 
@@ -119,6 +120,8 @@ impl View {
             "proxy": self.proxy.to_string(),
             "status": self.status(),
             "spansDropped": self.spans.dropped(),
+            "limits": self.limits().iter().map(json::limit).collect::<Vec<_>>(),
+            "panics": self.metrics.panics.total(),
             "edges": totals.iter().map(json::edge).collect::<Vec<_>>(),
             "pools": self.directory.pools().iter().map(pools::json).collect::<Vec<_>>(),
         })
@@ -129,13 +132,32 @@ impl View {
         let (proxy, service) = (self.proxy.to_string(), self.service.to_string());
         let pools = self.directory.pools();
         let pools: Vec<_> = pools.iter().map(|it| pools::counts(it, &proxy, &service)).collect();
+        let own = ProcessCounts {
+            proxy: &proxy,
+            limits: self.limits().iter().map(|(limit, count)| (limit.as_str(), *count)).collect(),
+            panics: self.metrics.panics.total(),
+        };
         prometheus::render(&prometheus::Families {
             edges: &self.metrics.totals(),
             pools: &pools,
             faults: &self.metrics.faults.totals(),
             propagation: None,
             refused: &[],
+            processes: &[own],
         })
+    }
+
+    /// The limits that were reached, and how often.
+    pub fn limits(&self) -> Vec<(Limit, u64)> {
+        let mut limits = self.metrics.limits.totals();
+        let elsewhere = [
+            (Limit::Spans, self.spans.dropped()),
+            (Limit::LogLines, self.log.as_ref().map_or(0, LogLevel::dropped)),
+        ];
+        let elsewhere = elsewhere.into_iter().chain(self.directory.limits());
+        limits.extend(elsewhere.filter(|(_, count)| *count > 0));
+        limits.sort_unstable();
+        limits
     }
 
     /// Changes what is logged.

@@ -15,10 +15,13 @@ use crate::proxy::cluster::Endpoint;
 use crate::proxy::directory::{Directory, HostCell, ServiceCell};
 use crate::proxy::h1::Buffer;
 use crate::proxy::h2::Http2Pool;
+use crate::proxy::overload::{Level, Overload};
 use crate::proxy::pool::Pool;
+use crate::proxy::resolve::Resolver;
 use crate::proxy::slots::{SWEEP, Slots};
 use crate::resource::Host;
 use crate::telemetry::collector::Collector;
+use crate::telemetry::limits::Limit;
 use crate::telemetry::metrics::{Edge, EdgeKey, WorkerMetrics};
 use crate::telemetry::span::SpanQueue;
 
@@ -32,7 +35,7 @@ const MAX_ROOMS: usize = 128;
 const MAX_ROOM: usize = 32 * 1024;
 
 /// Names of services kept with their cells; over it the cache starts anew.
-const MAX_TARGETS: usize = 1_024;
+const MAX_TARGETS: usize = Limit::CachedTargets.most();
 
 /// Edges kept with their counters; over it the cache starts anew.
 const MAX_EDGES: usize = 4_096;
@@ -51,6 +54,10 @@ pub struct Shared {
     pub metrics: Arc<Collector>,
     /// Sampled spans.
     pub spans: Arc<SpanQueue>,
+    /// What is shed before memory or descriptors run out.
+    pub overload: Arc<Overload>,
+    /// Names outside of the mesh.
+    pub resolver: Arc<Resolver>,
     /// This proxy.
     pub proxy: ProxyId,
     /// The service that its workload registered under.
@@ -153,11 +160,16 @@ impl Worker {
         let mut ticks = tokio::time::interval(SWEEP);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut shortages = self.shared.directory.bell().shortages();
+        let mut dry = self.shared.overload.dry();
         loop {
             tokio::select! {
                 Ok(()) = shortages.changed() => {
                     self.pool.borrow_mut().make_way();
                     self.http2.borrow_mut().make_way();
+                    if std::mem::replace(&mut dry, self.shared.overload.dry()) != dry {
+                        self.close_unused();
+                    }
+                    self.relieve();
                     continue;
                 }
                 _ = ticks.tick() => {}
@@ -167,6 +179,46 @@ impl Worker {
             self.http2.borrow_mut().sweep(self.slots.now());
             self.targets.borrow_mut().retain(|_, (cell, _)| !cell.is_retired());
         }
+    }
+
+    /// Closes connections to endpoints that nobody uses.
+    pub fn close_unused(&self) {
+        self.pool.borrow_mut().clear();
+        self.http2.borrow_mut().clear_idle();
+    }
+
+    /// Gives back what it can, as far as memory is short.
+    fn relieve(&self) {
+        let level = self.shared.overload.level();
+        if level == Level::Calm {
+            return;
+        }
+        self.close_unused();
+        self.blocks.take();
+        self.rooms.take();
+        if level == Level::Cut {
+            self.shared.metrics.limits.add(Limit::Memory, self.slots.cut());
+        }
+    }
+
+    /// Whether a request may go on, as far as memory goes, whose connection came at level `then`;
+    /// counted where it may not.
+    pub fn admits(&self, then: Level) -> bool {
+        let admitted = self.shared.overload.admits(then);
+        if !admitted {
+            self.hit(Limit::Memory);
+        }
+        admitted
+    }
+
+    /// As [`Worker::admits`], of a connection that comes now.
+    pub fn admits_new(&self) -> bool {
+        self.admits(self.shared.overload.level())
+    }
+
+    /// A limit was reached.
+    pub fn hit(&self, limit: Limit) {
+        self.shared.metrics.limits.hit(limit);
     }
 
     /// How many of a million new traces are sampled.
@@ -226,6 +278,7 @@ impl Worker {
     pub fn plain_endpoint(&self, address: SocketAddr) -> Arc<Endpoint> {
         let mut plain = self.plain.borrow_mut();
         if plain.len() >= MAX_TARGETS {
+            self.hit(Limit::CachedTargets);
             plain.clear();
         }
         let fresh = || Arc::new(Endpoint::app(&self.shared.proxy, address));
@@ -277,6 +330,7 @@ impl Worker {
     pub fn remember_speaks_first(&self, place: (u64, u16)) {
         let mut places = self.server_first.borrow_mut();
         if places.len() >= MAX_TARGETS {
+            self.hit(Limit::CachedTargets);
             places.clear();
         }
         places.insert(place);
@@ -286,6 +340,7 @@ impl Worker {
     pub fn remember(&self, authority: &str, cell: &Arc<ServiceCell>, port: u16) {
         let mut targets = self.targets.borrow_mut();
         if targets.len() >= MAX_TARGETS {
+            self.hit(Limit::CachedTargets);
             targets.clear();
         }
         targets.insert(authority.into(), (Arc::clone(cell), port));

@@ -11,7 +11,9 @@ use parking_lot::Mutex;
 
 use super::faults::FaultCounts;
 use super::histogram::Histogram;
+use super::limits::LimitCounts;
 use super::metrics::{Edge, EdgeCounts, EdgeKey, Edges, RequestCount, WorkerMetrics};
+use super::panics::Panics;
 
 /// Knows the edges of all workers; shared by any threads.
 #[derive(Debug, Default)]
@@ -19,6 +21,10 @@ pub struct Collector {
     workers: Mutex<Vec<Arc<Edges>>>,
     /// What faults were put in, by all workers.
     pub faults: FaultCounts,
+    /// How often limits were reached.
+    pub limits: Arc<LimitCounts>,
+    /// Panics that were contained.
+    pub panics: Panics,
 }
 
 /// What a consumer has seen.
@@ -37,7 +43,7 @@ impl Collector {
     pub fn worker(&self) -> WorkerMetrics {
         let edges = Arc::<Edges>::default();
         self.workers.lock().push(Arc::clone(&edges));
-        WorkerMetrics::new(edges)
+        WorkerMetrics::new(edges, Arc::clone(&self.limits))
     }
 
     /// The sums of all edges since the start, in order of their labels.

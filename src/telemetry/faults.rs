@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
+use super::limits::Limit;
 use crate::names::RuleId;
 
 /// Counters at most; what comes after them is not told apart.
-const MAX_COUNTERS: usize = 1_000;
+const MAX_COUNTERS: usize = Limit::Faults.most();
 
 /// What was put in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -54,13 +54,13 @@ pub enum LoggingError {
 #[derive(Debug, Clone)]
 pub struct LogLevel {
     handle: reload::Handle<EnvFilter, Registry>,
+    lines: Lines,
 }
 
 /// Logging in use: keep it as long as the process logs, it writes what waits when it is dropped.
 #[derive(Debug)]
 pub struct Logging {
     level: LogLevel,
-    lines: Lines,
 }
 
 /// Sets up logging for the whole process, once.
@@ -80,7 +80,7 @@ pub fn init(format: Format, filter: &str) -> Result<Logging, LoggingError> {
         Format::Json => registry.with(layer.json().flatten_event(true)).try_init(),
     };
     done.map_err(|_| LoggingError::Twice)?;
-    Ok(Logging { level: LogLevel { handle }, lines })
+    Ok(Logging { level: LogLevel { handle, lines } })
 }
 
 impl Logging {
@@ -91,14 +91,14 @@ impl Logging {
 
     /// Lines dropped because the writer could not keep up.
     pub fn dropped(&self) -> u64 {
-        self.lines.dropped()
+        self.level.dropped()
     }
 }
 
 /// What waits is written, at most for a second.
 impl Drop for Logging {
     fn drop(&mut self) {
-        self.lines.flush(std::time::Duration::from_secs(1));
+        self.level.lines.flush(std::time::Duration::from_secs(1));
     }
 }
 
@@ -110,6 +110,11 @@ impl LogLevel {
     pub fn set_filter(&self, filter: &str) -> Result<(), LoggingError> {
         let filter = parse(filter)?;
         self.handle.reload(filter).map_err(|_| LoggingError::Gone)
+    }
+
+    /// Lines dropped because the writer could not keep up.
+    pub fn dropped(&self) -> u64 {
+        self.lines.dropped()
     }
 }
 

@@ -13,15 +13,16 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::histogram::{Histogram, Slots, micros};
+use super::limits::{Limit, LimitCounts};
 use super::reason::Reason;
 use crate::names::Protocol;
 
 /// Edges per worker; what comes after them is counted under `other`.
-pub const MAX_EDGES: usize = 2_000;
+pub const MAX_EDGES: usize = Limit::Edges.most();
 
 /// Callers without an identity that one worker tells apart: whoever is let in without a
 /// certificate must not crowd out the others.
-pub const MAX_STRANGERS: usize = 100;
+pub const MAX_STRANGERS: usize = Limit::Strangers.most();
 
 /// Different answers (status and reason) that an edge tells apart; the rest is counted by class.
 pub const MAX_ANSWERS: usize = 16;
@@ -139,14 +140,15 @@ pub struct EdgeCounts {
 #[derive(Debug)]
 pub struct WorkerMetrics {
     edges: Arc<Edges>,
+    limits: Arc<LimitCounts>,
 }
 
 /// The edges of one worker, as the collector sees them.
 pub(super) type Edges = Mutex<HashMap<EdgeKey, Arc<Edge>>>;
 
 impl WorkerMetrics {
-    pub(super) fn new(edges: Arc<Edges>) -> Self {
-        Self { edges }
+    pub(super) fn new(edges: Arc<Edges>, limits: Arc<LimitCounts>) -> Self {
+        Self { edges, limits }
     }
 
     /// The slots of an edge: ask once, keep it, write to it from this worker only.
@@ -158,10 +160,14 @@ impl WorkerMetrics {
         let strangers = || edges.keys().filter(|known| known.is_strangers()).count();
         let key = match edges.len() < MAX_EDGES {
             true if key.is_strangers() && strangers() >= MAX_STRANGERS => {
+                self.limits.hit(Limit::Strangers);
                 EdgeKey { source: "".into(), ..key.clone() }
             }
             true => key.clone(),
-            false => EdgeKey::other(key.reporter),
+            false => {
+                self.limits.hit(Limit::Edges);
+                EdgeKey::other(key.reporter)
+            }
         };
         let edge = edges.entry(key).or_insert_with_key(|key| Arc::new(Edge::new(key.clone())));
         Arc::clone(edge)

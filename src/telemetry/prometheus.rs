@@ -14,8 +14,10 @@ use super::metrics::{EdgeCounts, EdgeKey, Reporter};
 use crate::names::Protocol;
 
 mod pools;
+mod process;
 
 pub use pools::PoolCounts;
+pub use process::ProcessCounts;
 
 /// The content type of the text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -51,11 +53,13 @@ pub struct Families<'a> {
     pub propagation: Option<(&'a Histogram, u64)>,
     /// Of the control plane: what it said no to.
     pub refused: &'a [Refusal],
+    /// What processes say of themselves.
+    pub processes: &'a [ProcessCounts<'a>],
 }
 
 /// Renders them all.
 pub fn render(families: &Families<'_>) -> String {
-    let Families { edges, pools, faults, propagation, refused } = *families;
+    let Families { edges, pools, faults, propagation, refused, processes } = *families;
     let mut text = String::new();
     let labelled: Vec<_> = edges.iter().map(|edge| (edge, labels(&edge.key))).collect();
     requests(&mut text, &labelled);
@@ -74,6 +78,9 @@ pub fn render(families: &Families<'_>) -> String {
     }
     if !refused.is_empty() {
         refusals(&mut text, refused);
+    }
+    if !processes.is_empty() {
+        process::render(&mut text, processes);
     }
     text.push_str("# EOF\n");
     text

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::limits::Limit;
+
 /// The length of a `traceparent` of version 00.
 pub const TRACEPARENT_BYTES: usize = 55;
 
@@ -18,7 +20,7 @@ pub const TRACEPARENT_BYTES: usize = 55;
 pub const ALWAYS_PPM: u32 = 1_000_000;
 
 /// Spans that wait at most; about 2 MiB.
-pub const MAX_SPANS: usize = 4_096;
+pub const MAX_SPANS: usize = Limit::Spans.most();
 
 /// Events of one span at most; what happens after them is left out.
 pub const MAX_EVENTS: usize = 16;

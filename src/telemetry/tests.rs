@@ -2,6 +2,7 @@
 
 mod counting;
 mod histogram;
+mod limits;
 mod logging;
 mod prometheus;
 mod span;

@@ -19,7 +19,7 @@ pub const CONNECT: &str = "/meshctl.v1.Agent/Connect";
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Up {
     /// What it says.
-    #[prost(oneof = "up::Message", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "up::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub message: Option<up::Message>,
 }
 
@@ -49,6 +49,9 @@ pub mod up {
         /// When it changes, at most every second; at once after a command.
         #[prost(message, tag = "7")]
         Pools(super::Pools),
+        /// When it changes, at most every second.
+        #[prost(message, tag = "8")]
+        Counters(super::Counters),
     }
 }
 
@@ -220,6 +223,17 @@ pub struct RequestCount {
     /// The code of a gRPC call, where it had one.
     #[prost(uint32, optional, tag = "4")]
     pub grpc: Option<u32>,
+}
+
+/// What the proxy counts of itself since it began; each message replaces the one before.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Counters {
+    /// How often limits were reached, by the words of `telemetry::limits`.
+    #[prost(map = "string, uint64", tag = "1")]
+    pub limits: HashMap<String, u64>,
+    /// Panics, each of which ended one task.
+    #[prost(uint64, tag = "2")]
+    pub panics: u64,
 }
 
 /// The answer to a command.

@@ -166,6 +166,8 @@ impl World {
             directory: Arc::new(Directory::new(identity.namespace.clone(), workload, limits)),
             tls: Tls::new(credentials, roots.clone()).expect("usable"),
             metrics: Collector::new(),
+            overload: Arc::default(),
+            resolver: meshctl::proxy::resolve::Resolver::system(Arc::default()),
             spans: Arc::new(SpanQueue::new(16)),
             proxy,
             service: named(identity.service_account.as_str()),

@@ -20,6 +20,17 @@ pub(super) fn command(home: &Path) -> Command {
     command
 }
 
+/// The same, with so many descriptors at most.
+pub(super) fn with_descriptors(home: &Path, most: u32) -> Command {
+    let program = command(home);
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\"")]);
+    command.arg(program.get_program()).env_clear();
+    command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.stdin(Stdio::null());
+    command
+}
+
 /// Runs it in a directory that is gone afterwards, which is also its home's parent.
 pub(super) fn meshctl(words: &[&str]) -> Run {
     let dir = tempfile::tempdir().expect("a directory");

@@ -2,7 +2,8 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ spec:
 ";
 
 /// A process that is killed when the test ends, however it ends.
-struct Killed(Child);
+pub(super) struct Killed(pub(super) Child);
 
 impl Drop for Killed {
     fn drop(&mut self) {
@@ -31,30 +32,43 @@ impl Drop for Killed {
 }
 
 /// A proxy that is ready.
-struct Proxy {
-    _process: Killed,
+pub(super) struct Proxy {
+    process: Killed,
     ready: serde_json::Value,
 }
 
 impl Proxy {
     fn start(mesh: &Mesh, service: &str, words: &[&str]) -> Self {
-        let file = mesh.home().join(format!("{service}.ready"));
-        let mut command = command(&mesh.home());
+        Self::begin(command(&mesh.home()), &mesh.home(), service, words)
+    }
+
+    /// By a command that runs the program.
+    pub(super) fn begin(mut command: Command, home: &Path, service: &str, words: &[&str]) -> Self {
+        let file = home.join(format!("{service}.ready"));
         command.args(["proxy", "run", "--service", service, "--ready-file"]).arg(&file);
         command.args(words).stdout(Stdio::null()).stderr(Stdio::null());
         let process = Killed(command.spawn().expect("runs"));
         eventually("the ready file is written", || file.exists());
         let text = std::fs::read(&file).expect("the ready file");
-        Self { _process: process, ready: serde_json::from_slice(&text).expect("JSON") }
+        Self { process, ready: serde_json::from_slice(&text).expect("JSON") }
     }
 
-    fn address(&self, field: &str) -> SocketAddr {
+    /// Whether its process still runs.
+    pub(super) fn runs(&mut self) -> bool {
+        matches!(self.process.0.try_wait(), Ok(None))
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    pub(super) fn address(&self, field: &str) -> SocketAddr {
         self.ready[field].as_str().expect("a text").parse().expect("an address")
     }
 }
 
 /// An application that answers every request with 200.
-fn application() -> SocketAddr {
+pub(super) fn application() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
@@ -76,7 +90,7 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
 }
 
 /// The status line of one request through a proxy's outbound side, traced under this id.
-fn request(outbound: SocketAddr, trace: &str) -> String {
+pub(super) fn request(outbound: SocketAddr, trace: &str) -> String {
     let mut stream = TcpStream::connect(outbound).expect("the outbound side");
     let head = format!(
         "GET /x HTTP/1.1\r\nhost: reviews\r\ntraceparent: 00-{trace}-00f067aa0ba902b7-01\r\nconnection: close\r\n\r\n"
@@ -87,7 +101,7 @@ fn request(outbound: SocketAddr, trace: &str) -> String {
     answer.lines().next().unwrap_or_default().to_owned()
 }
 
-const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+pub(super) const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 #[test]
 fn a_rule_reaches_the_proxies_that_use_it_and_all_of_it_is_seen() {

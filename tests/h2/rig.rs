@@ -160,6 +160,7 @@ fn config(home: &Path, service: &str) -> Config {
         probes: None,
         upstreams: Vec::new(),
         workers: NonZeroUsize::MIN,
+        memory_limit: None,
         ready_file: None,
         drain: Duration::from_millis(500),
         command: Vec::new(),

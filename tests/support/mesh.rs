@@ -132,6 +132,7 @@ impl Workload {
             probes: None,
             upstreams: self.upstreams.iter().map(upstream).collect(),
             workers: NonZeroUsize::MIN,
+            memory_limit: None,
             ready_file: None,
             drain: DRAIN,
             command: Vec::new(),

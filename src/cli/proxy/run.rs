@@ -12,7 +12,7 @@ use clap_complete::engine::ArgValueCandidates;
 
 use super::super::args::{Context, NamespaceArgs};
 use super::super::exit::{Exit, Failure, Outcome};
-use super::super::{address, complete};
+use super::super::{address, complete, size};
 use super::capture::UserArgs;
 use super::join::{JoinArgs, Reach};
 use super::pod::PodArgs;
@@ -86,6 +86,10 @@ pub(super) struct RunArgs {
     /// Worker threads [default: the CPU quota, at most 2].
     #[arg(long, value_name = "N", env = "MESHCTL_WORKERS", hide_env_values = true, value_parser = count)]
     workers: Option<NonZeroUsize>,
+    /// Memory that the proxy may use, beside the limit of its container, like `256MiB`; load is shed
+    /// before it is reached.
+    #[arg(long, value_name = "SIZE", env = "MESHCTL_MEMORY_LIMIT", hide_env_values = true, value_parser = size::parse)]
+    memory_limit: Option<u64>,
     /// File that is written when the proxy is ready, and removed at exit.
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     ready_file: Option<PathBuf>,
@@ -220,6 +224,7 @@ fn resolve(args: RunArgs, home: PathBuf) -> Result<Config, Failure> {
         probes,
         upstreams,
         workers: args.workers.unwrap_or_else(workers),
+        memory_limit: args.memory_limit,
         ready_file: args.ready_file.map(std::path::absolute).transpose()?,
         drain: args.drain,
         command: args.command,

@@ -117,12 +117,14 @@ pub(super) fn exposed(plane: &Plane) -> impl IntoResponse + use<> {
     let board = plane.board.lock();
     let callers = exposition::callers(&board.proxies);
     let pools = callers.iter().flat_map(exposition::pools).collect::<Vec<_>>();
+    let counting = exposition::counting(&board.proxies);
     let families = prometheus::Families {
         edges: &counts,
         pools: &pools,
         faults: &[],
         propagation: Some(board.convergence.took()),
         refused: &plane.refusals.totals(),
+        processes: &exposition::processes(plane, &counting),
     };
     ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], prometheus::render(&families))
 }

@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tonic::Status;
 
+use crate::telemetry::limits::Limit;
+
 /// The span that is counted over.
 pub(super) const WINDOW: Duration = Duration::from_secs(30);
 
 /// Refusals in one span.
-pub(super) const MOST: u32 = 20;
+pub(super) const MOST: u32 = Limit::Joins.most() as u32;
 
 /// Addresses remembered.
 const ADDRESSES: usize = 4_096;

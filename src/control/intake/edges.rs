@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::telemetry::grpc::is_failure;
 use crate::telemetry::histogram::{BUCKETS, Histogram};
+use crate::telemetry::limits::Limit;
 use crate::xds::agent::{Edge, EdgeMetrics};
 
 #[cfg(test)]
@@ -19,7 +20,7 @@ pub const RING: u64 = 60;
 pub const RATE_WINDOW: u64 = 10;
 
 /// Edges kept; further ones are counted as one, `other`.
-pub const EDGES_MAX: usize = 4_096;
+pub const EDGES_MAX: usize = Limit::IntakeEdges.most();
 
 /// Different answers (status, gRPC code and reason) kept per edge.
 const ANSWERS_MAX: usize = 128;
@@ -28,6 +29,8 @@ const ANSWERS_MAX: usize = 128;
 #[derive(Debug, Default)]
 pub struct Edges {
     edges: HashMap<Edge, Series>,
+    /// How often one was counted as `other`.
+    crowded: u64,
 }
 
 /// One edge.
@@ -83,10 +86,18 @@ impl Edges {
     pub fn add(&mut self, metrics: EdgeMetrics, second: u64) {
         let Some(edge) = metrics.edge.clone() else { return };
         let edge = match self.edges.len() >= EDGES_MAX && !self.edges.contains_key(&edge) {
-            true => other(&edge),
+            true => {
+                self.crowded += 1;
+                other(&edge)
+            }
             false => edge,
         };
         self.edges.entry(edge).or_default().add(metrics, second);
+    }
+
+    /// How often there was no room for an edge.
+    pub fn crowded(&self) -> u64 {
+        self.crowded
     }
 
     /// Every edge with its totals.

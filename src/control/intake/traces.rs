@@ -15,7 +15,7 @@ use crate::xds::agent::{Span, SpanEvent};
 mod tests;
 
 /// Traces kept.
-pub const TRACES_MAX: usize = 2_000;
+pub const TRACES_MAX: usize = crate::telemetry::limits::Limit::Traces.most();
 
 /// Spans kept, over all traces.
 pub const SPANS_MAX: usize = 20_000;

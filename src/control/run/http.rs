@@ -18,12 +18,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::net::shares::Shares;
+use crate::telemetry::limits::{Limit, LimitCounts};
 
 #[cfg(test)]
 mod tests;
 
 /// Connections at once; more wait.
-const CONNECTIONS: usize = 256;
+const CONNECTIONS: usize = Limit::ApiConnections.most();
 
 /// … from one address; further ones are closed.
 const EACH: usize = CONNECTIONS / 4;
@@ -47,6 +48,7 @@ const LAST: Duration = Duration::from_secs(35);
 pub(super) async fn serve<S>(
     incoming: impl Stream<Item = (S, SocketAddr)> + Send,
     router: Router,
+    limits: Arc<LimitCounts>,
     stop: CancellationToken,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -73,6 +75,7 @@ pub(super) async fn serve<S>(
             break;
         };
         let Some(share) = shares.take(from.ip()) else {
+            limits.hit(Limit::ApiConnections);
             tracing::debug!(%from, "too many connections from one address; one was closed");
             continue;
         };

@@ -15,11 +15,12 @@ use kube::Client;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use super::health::{self, Health};
-use super::listen::{READY, Secure, accept_plain, accept_tls, serve_proxies};
+use super::listen::{READY, Secure, accept_plain, accept_tls, serve_proxies, with_address};
 use super::{CertificateError, Parts, RunError, assemble, begin, finish, http, live, webhook};
 use crate::certs::{Authority, ClientAuth, ServerCertificate};
 use crate::control::ground::Ground;
@@ -35,6 +36,7 @@ use crate::platform::kubernetes::authority::authority;
 use crate::platform::kubernetes::discovery::Discovery;
 use crate::platform::kubernetes::tokens::Tokens;
 use crate::platform::kubernetes::{inject, roots, webhook as configuration};
+use crate::telemetry::limits::LimitCounts;
 
 /// The longest wait between two questions to an API server that does not answer.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
@@ -125,15 +127,17 @@ pub async fn run(config: KubernetesConfig, shutdown: CancellationToken) -> Resul
     let (health, stop, mut tasks) = (Health::starting(), CancellationToken::new(), JoinSet::new());
     tasks.spawn(health::leave(Arc::clone(&health), shutdown, stop.clone(), health::LAST_CALLS));
     let (ready, plain) = mpsc::channel(READY);
-    tasks.spawn(accept_plain(Acceptor::new(metrics), ready, stop.clone()));
-    tasks.spawn(http::serve(ReceiverStream::new(plain), health.router(), stop.clone()));
+    let limits = Arc::<LimitCounts>::default();
+    let (counts, plain) = (Arc::clone(&limits), ReceiverStream::new(plain));
+    tasks.spawn(accept_plain(Acceptor::new(metrics), ready, Arc::clone(&limits), stop.clone()));
+    tasks.spawn(http::serve(plain, health.router(), counts, stop.clone()));
 
     let gathered = stop.run_until_cancelled(gather(&config, &health, &stop)).await;
     let Some(Some(parts)) = gathered.transpose()? else {
         finish(tasks).await;
         return Ok(());
     };
-    let (plane, owner) = assemble(parts, stop)?;
+    let (plane, owner) = assemble(parts, limits, stop)?;
     let certificate = webhook::Certificate::issue(&plane, &config.namespace, config.webhook_life);
     let certificate = certificate.map_err(CertificateError::from)?;
     let heart = begin(&plane, owner, &mut tasks);
@@ -235,7 +239,8 @@ fn serve_https(
     tasks: &mut JoinSet<()>,
 ) {
     let (ready, secure) = mpsc::channel::<Secure>(READY);
-    let (refusals, stop) = (Arc::clone(&plane.refusals), plane.stop.clone());
-    tasks.spawn(accept_tls(tls, Acceptor::new(listener), ready, refusals, stop));
-    tasks.spawn(http::serve(ReceiverStream::new(secure), router, plane.stop.clone()));
+    tasks.spawn(accept_tls(Arc::clone(plane), tls, Acceptor::new(listener), ready));
+    let (secure, limits) =
+        (ReceiverStream::new(secure).map(with_address), Arc::clone(&plane.limits));
+    tasks.spawn(http::serve(secure, router, limits, plane.stop.clone()));
 }

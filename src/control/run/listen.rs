@@ -11,28 +11,31 @@ use std::time::Duration;
 use futures_util::Stream;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tonic::transport::Server;
 
 use super::GRACE;
 use crate::certs::{failure_of, peer_identity};
 use crate::control::plane::Plane;
-use crate::control::refusals::{Refusals, What};
+use crate::control::refusals::What;
 use crate::control::{ads, agent, identity};
 use crate::net::accept::Acceptor;
+use crate::net::descriptors;
 use crate::net::shares::Shares;
+use crate::telemetry::limits::{Limit, LimitCounts};
 use crate::xds::grpc::{Connect, Delta, Peer, PeerStream, Sign, serve_stream, serve_unary};
 
 /// How long a TLS handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+const HANDSHAKE: Duration = Duration::from_secs(Limit::HandshakeTime.most() as u64);
 
 /// Handshakes at once; further connections wait in the kernel.
-const HANDSHAKES: usize = 512;
+const HANDSHAKES: usize = Limit::Handshakes.most();
 
 /// … with one address; further connections from there are closed. Not on loopback, where all are one.
 const HANDSHAKES_EACH: usize = HANDSHAKES / 4;
@@ -41,7 +44,7 @@ const HANDSHAKES_EACH: usize = HANDSHAKES / 4;
 pub(super) const READY: usize = 64;
 
 /// Connections without a certificate at once.
-const ANONYMOUS: usize = 256;
+const ANONYMOUS: usize = Limit::JoiningConnections.most();
 
 /// … from one address.
 const ANONYMOUS_EACH: usize = ANONYMOUS / 4;
@@ -58,16 +61,29 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Streams that one proxy may open over one connection: discovery, agent, signing, and some more.
 const STREAMS: u32 = 16;
 
-/// A finished handshake, and from where.
-pub(super) type Secure = (TlsStream<TcpStream>, SocketAddr);
+/// Descriptors that are kept free for everything but these connections: the store, the admin and
+/// join sockets and who calls there, the API server.
+const RESERVE: u64 = 64;
+
+/// A finished handshake.
+pub(super) struct Secure {
+    stream: TlsStream<TcpStream>,
+    from: SocketAddr,
+    place: OwnedSemaphorePermit,
+}
+
+/// Places for connections over TCP, as many as there are descriptors to spare.
+pub(super) fn places() -> Arc<Semaphore> {
+    let places = usize::try_from(descriptors::limit().saturating_sub(RESERVE));
+    Arc::new(Semaphore::new(places.unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS)))
+}
 
 /// Accepts and shakes hands until `stop`; a listener that is broken is a reason to stop.
 pub(super) async fn accept_tls(
+    plane: Arc<Plane>,
     config: Arc<ServerConfig>,
     mut acceptor: Acceptor,
     ready: mpsc::Sender<Secure>,
-    refusals: Arc<Refusals>,
-    stop: CancellationToken,
 ) {
     let tls = TlsAcceptor::from(config);
     let slots = Arc::new(Semaphore::new(HANDSHAKES));
@@ -76,28 +92,36 @@ pub(super) async fn accept_tls(
     loop {
         while handshakes.try_join_next().is_some() {}
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-        let Some((stream, from)) = accept(&mut acceptor, &stop).await else { return };
+        let accepted = accept(&mut acceptor, &plane.limits, &plane.stop).await;
+        let Some((stream, from)) = accepted else { return };
+        let Ok(place) = Arc::clone(&plane.places).try_acquire_owned() else {
+            plane.limits.hit(Limit::Connections);
+            tracing::debug!(%from, "no descriptor to spare; a connection was closed");
+            continue;
+        };
         let share = shares.take(from.ip());
         if share.is_none() && !from.ip().to_canonical().is_loopback() {
+            plane.limits.hit(Limit::Handshakes);
             tracing::debug!(%from, "too many handshakes with one address; a connection was closed");
             continue;
         }
-        let (tls, ready, refusals) = (tls.clone(), ready.clone(), Arc::clone(&refusals));
+        let (tls, ready, plane) = (tls.clone(), ready.clone(), Arc::clone(&plane));
         handshakes.spawn(async move {
             let _held = (slot, share);
             match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
                 Ok(Ok(stream)) => {
                     // Nobody takes it when the control plane ends.
-                    let _ = ready.send((stream, from)).await;
+                    let _ = ready.send(Secure { stream, from, place }).await;
                 }
                 Ok(Err(error)) => {
                     let why = failure_of(&error).map(|failure| failure.as_str());
                     tracing::info!(target: "audit", %from, %error, why, "handshake refused");
-                    refusals.count(What::Handshake, why.unwrap_or("broken_off"));
+                    plane.refusals.count(What::Handshake, why.unwrap_or("broken_off"));
                 }
                 Err(_) => {
                     tracing::info!(target: "audit", %from, "handshake too slow");
-                    refusals.count(What::Handshake, "too_slow");
+                    plane.refusals.count(What::Handshake, "too_slow");
+                    plane.limits.hit(Limit::HandshakeTime);
                 }
             }
         });
@@ -108,9 +132,10 @@ pub(super) async fn accept_tls(
 pub(super) async fn accept_plain(
     mut acceptor: Acceptor,
     ready: mpsc::Sender<(TcpStream, SocketAddr)>,
+    limits: Arc<LimitCounts>,
     stop: CancellationToken,
 ) {
-    while let Some(accepted) = accept(&mut acceptor, &stop).await {
+    while let Some(accepted) = accept(&mut acceptor, &limits, &stop).await {
         if ready.send(accepted).await.is_err() {
             return;
         }
@@ -120,35 +145,46 @@ pub(super) async fn accept_plain(
 /// The next connection; `None` at the end.
 async fn accept(
     acceptor: &mut Acceptor,
+    limits: &LimitCounts,
     stop: &CancellationToken,
 ) -> Option<(TcpStream, SocketAddr)> {
-    let accepted = tokio::select! {
-        accepted = acceptor.accept() => accepted,
-        () = stop.cancelled() => return None,
-    };
-    match accepted {
-        Ok((stream, from)) => {
-            // Small messages must not wait for one another.
-            let _ = stream.set_nodelay(true);
-            Some((stream, from))
-        }
-        Err(error) => {
-            tracing::error!(%error, "a listener is broken");
-            stop.cancel();
-            None
+    loop {
+        let accepted = tokio::select! {
+            accepted = acceptor.attempt() => accepted,
+            () = stop.cancelled() => return None,
+        };
+        match accepted {
+            Ok(Some((stream, from))) => {
+                // Small messages must not wait for one another.
+                let _ = stream.set_nodelay(true);
+                return Some((stream, from));
+            }
+            Ok(None) => limits.hit(Limit::Descriptors),
+            Err(error) => {
+                tracing::error!(%error, "a listener is broken");
+                stop.cancel();
+                return None;
+            }
         }
     }
 }
 
 /// The connection of a proxy, with what its certificate says, where it has shown one.
-fn with_peer((stream, from): Secure) -> PeerStream<TlsStream<TcpStream>> {
+fn with_peer(secure: Secure) -> PeerStream<TlsStream<TcpStream>> {
+    let Secure { stream, from, place } = secure;
     let (tcp, tls) = stream.get_ref();
     let identity = tls.peer_certificates().and_then(peer_identity);
     let from = from.ip().to_canonical();
     let own = tcp.local_addr().map(|own| own.ip().to_canonical());
     let elsewhere = !from.is_loopback() && own.ok() != Some(from);
     let peer = Peer { identity, unix_uid: None, address: Some(from), elsewhere };
-    PeerStream::new(stream, peer)
+    PeerStream::new(stream, peer).in_slot(place)
+}
+
+/// As [`with_peer`], and from where.
+pub(super) fn with_address(secure: Secure) -> (PeerStream<TlsStream<TcpStream>>, SocketAddr) {
+    let from = secure.from;
+    (with_peer(secure), from)
 }
 
 /// Serves proxies on a port: those with a certificate everything, and those without signing alone.
@@ -159,11 +195,10 @@ pub(super) fn serve_proxies(
     tasks: &mut JoinSet<()>,
 ) {
     let (ready, secure) = mpsc::channel(READY);
-    let (refusals, stop) = (Arc::clone(&plane.refusals), plane.stop.clone());
-    tasks.spawn(accept_tls(tls, Acceptor::new(listener), ready, refusals, stop));
+    tasks.spawn(accept_tls(Arc::clone(plane), tls, Acceptor::new(listener), ready));
     let (certified, with) = mpsc::channel(READY);
     let (anonymous, without) = mpsc::channel(READY);
-    tasks.spawn(part(secure, certified, anonymous));
+    tasks.spawn(part(Arc::clone(&plane.limits), secure, certified, anonymous));
     let (with, without) = (ReceiverStream::new(with), ReceiverStream::new(without));
     tasks.spawn(serve_grpc(Arc::clone(plane), with, Callers::Certified));
     let joins = Callers::Joining { at_most: Some(JOINING) };
@@ -173,19 +208,21 @@ pub(super) fn serve_proxies(
 /// Sends connections with a certificate one way, and those without the other; too many without are
 /// closed, because whoever reaches the port can open them.
 async fn part(
+    limits: Arc<LimitCounts>,
     mut secure: mpsc::Receiver<Secure>,
     certified: mpsc::Sender<io::Result<PeerStream<TlsStream<TcpStream>>>>,
     anonymous: mpsc::Sender<io::Result<PeerStream<TlsStream<TcpStream>>>>,
 ) {
     let shares = Shares::new(ANONYMOUS, ANONYMOUS_EACH);
     while let Some(connection) = secure.recv().await {
-        let from = connection.1;
+        let from = connection.from;
         let stream = with_peer(connection);
         let sent = if stream.is_certified() {
             certified.send(Ok(stream)).await.is_ok()
         } else if let Some(share) = shares.take(from.ip()) {
             anonymous.send(Ok(stream.in_slot(share))).await.is_ok()
         } else {
+            limits.hit(Limit::JoiningConnections);
             tracing::info!(%from, "too many connections without a certificate; one was closed");
             true
         };
@@ -225,7 +262,11 @@ pub(super) async fn serve_grpc<S>(
     let signer = Arc::clone(&plane);
     let sign = serve_unary(Sign, move |peer, request| {
         let signer = Arc::clone(&signer);
-        async move { identity::sign(&signer, &peer, &request).await }
+        async move {
+            let signed = identity::sign(&signer, &peer, &request);
+            let signed = signer.panics.contain("a signature", signed).await;
+            signed.unwrap_or_else(|| Err(Status::internal("a fault of the control plane")))
+        }
     });
     let (discovery, agents) = (Arc::clone(&plane), Arc::clone(&plane));
     let delta = serve_stream(Delta, move |peer, inbound| {

@@ -3,6 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio::task::JoinSet;
@@ -56,7 +57,7 @@ pub async fn run(config: ControlPlaneConfig, shutdown: CancellationToken) -> Res
         contents: opened.contents,
         commits: opened.commits,
     };
-    let (plane, owner) = assemble(parts, shutdown.child_token())?;
+    let (plane, owner) = assemble(parts, Arc::default(), shutdown.child_token())?;
 
     let mut tasks = JoinSet::new();
     let heart = begin(&plane, owner, &mut tasks);

@@ -8,7 +8,7 @@ use super::{Control, reports};
 use crate::telemetry::collector::Previous;
 use crate::telemetry::span::SpanQueue;
 use crate::xds::agent::command::Action;
-use crate::xds::agent::{Command, State, Up, down, up};
+use crate::xds::agent::{Command, Counters, State, Up, down, up};
 
 /// How long a span waits for others to go up with: short enough that whoever looks for the trace
 /// of a request just made finds all of it.
@@ -25,6 +25,8 @@ const LONGEST_REPLY: usize = 8 * 1024 * 1024;
 pub(super) struct Agency {
     /// On this link.
     state: Option<State>,
+    /// On this link.
+    counters: Counters,
     metrics: Previous,
     spans_dropped: u64,
     reported: Option<Instant>,
@@ -36,6 +38,7 @@ impl Agency {
     /// A new link: how we are has not been said on it.
     pub(super) fn begin(&mut self) {
         self.state = None;
+        self.counters = Counters::default();
         self.pools = Said::default();
     }
 
@@ -147,7 +150,21 @@ impl Control {
         for message in reports::metrics(&edges, since) {
             self.send(message);
         }
+        self.report_counters();
         self.report_spans();
+    }
+
+    /// Says what is counted of this process, where that has changed.
+    fn report_counters(&mut self) {
+        let limits = self.view.limits();
+        let counters = Counters {
+            limits: limits.iter().map(|(limit, count)| (limit.as_str().into(), *count)).collect(),
+            panics: self.view.metrics.panics.total(),
+        };
+        if self.agency.counters != counters {
+            self.agency.counters = counters.clone();
+            self.send(reports::wrap(up::Message::Counters(counters)));
+        }
     }
 
     /// Sends the spans that wait; while there is no link they go on waiting.

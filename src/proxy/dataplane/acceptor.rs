@@ -10,20 +10,28 @@ use std::thread::JoinHandle;
 use tokio::runtime::LocalRuntime;
 use tokio::sync::watch;
 
-use super::{Arrival, Phase, Role, Seat};
+use super::{Arrival, Phase, Role, Seat, Shared};
 use crate::net::accept::Acceptor;
 use crate::net::descriptors;
+use crate::proxy::overload::Level;
+use crate::telemetry::limits::Limit;
 
 #[cfg(test)]
 mod tests;
 
-/// Descriptors that are kept free for everything but connections.
+/// Descriptors that are kept free for everything but connections: files, listeners, the streams to
+/// the control plane, the admin server.
 const RESERVE: usize = 64;
 
-/// How many connections fit into the limit of descriptors: each may need one to its endpoint too.
-fn most_connections() -> usize {
+/// Descriptors of a worker's runtime.
+const OF_WORKER: usize = 4;
+
+/// How many connections of clients so many workers take together: as many as fit into the limit of
+/// descriptors, where each may need one to its endpoint too.
+fn most_connections(workers: usize) -> usize {
     let limit = usize::try_from(descriptors::limit()).unwrap_or(usize::MAX);
-    (limit.saturating_sub(RESERVE) / 2).max(1)
+    let reserve = RESERVE + OF_WORKER.saturating_mul(workers);
+    (limit.saturating_sub(reserve) / 2).max(1)
 }
 
 /// Starts a named thread.
@@ -38,6 +46,7 @@ pub(super) fn thread(
 pub(super) fn run(
     listeners: Vec<(TcpListener, Role)>,
     (seats, calls): (Vec<Seat>, Arc<AtomicUsize>),
+    shared: Arc<Shared>,
     mut phases: watch::Receiver<Phase>,
 ) {
     let runtime = match LocalRuntime::new() {
@@ -45,7 +54,8 @@ pub(super) fn run(
         Err(error) => return tracing::error!(%error, "the acceptor cannot run"),
     };
     runtime.block_on(async move {
-        let seats = Rc::new(Seats { seats, calls, most: most_connections() });
+        let most = most_connections(seats.len());
+        let seats = Rc::new(Seats { seats, calls, most, shared });
         for (listener, role) in listeners {
             tokio::task::spawn_local(accept(listener, role, Rc::clone(&seats)));
         }
@@ -60,11 +70,21 @@ async fn accept(listener: TcpListener, role: Role, seats: Rc<Seats>) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listener cannot run"),
     };
+    let metrics = &seats.shared.metrics;
     let mut acceptor = Acceptor::new(listener);
     loop {
-        match acceptor.accept().await {
-            Ok((stream, _)) => hand_over(stream, role.clone(), &seats).await,
-            Err(error) => return tracing::error!(%error, "a listener has failed"),
+        let turn = metrics.panics.contain("the taking of a connection", async {
+            match acceptor.attempt().await? {
+                Some((stream, _)) => hand_over(stream, role.clone(), &seats).await,
+                None => {
+                    metrics.limits.hit(Limit::Descriptors);
+                    seats.shared.overload.run_dry(seats.shared.directory.bell());
+                }
+            }
+            io::Result::Ok(())
+        });
+        if let Some(Err(error)) = turn.await {
+            return tracing::error!(%error, "a listener has failed");
         }
     }
 }
@@ -75,6 +95,7 @@ struct Seats {
     /// Connections of callers so far.
     calls: Arc<AtomicUsize>,
     most: usize,
+    shared: Arc<Shared>,
 }
 
 async fn hand_over(stream: tokio::net::TcpStream, role: Role, seats: &Seats) {
@@ -82,8 +103,12 @@ async fn hand_over(stream: tokio::net::TcpStream, role: Role, seats: &Seats) {
         seats.calls.fetch_add(1, Ordering::Relaxed);
     }
     let load = |seat: &Seat| seat.load.load(Ordering::Relaxed);
+    if seats.shared.overload.level() == Level::Cut {
+        return seats.shared.metrics.limits.hit(Limit::Memory);
+    }
     if seats.seats.iter().map(load).sum::<usize>() >= seats.most {
         // Closed at once: whoever is connected already is served.
+        seats.shared.metrics.limits.hit(Limit::Connections);
         return tracing::debug!(most = seats.most, "a connection over the limit was closed");
     }
     // A socket that refuses the option still works, only slower.

@@ -102,6 +102,7 @@ impl Loader {
             return;
         }
         if self.slots.len() >= self.directory.limits.names && !self.make_room() {
+            self.directory.crowded.fetch_add(1, Ordering::Relaxed);
             return;
         }
         self.slots.insert(name.clone(), Slot::new(now));

@@ -10,9 +10,10 @@ use crate::proxy::h1::ResponseHead;
 use crate::proxy::slots::Slot;
 use crate::proxy::stream::Side;
 use crate::proxy::trace::Events;
+use crate::telemetry::limits::Limit;
 
 /// The most that a client may send ahead while its answer is awaited, bytes.
-const MAX_AHEAD: usize = 32 * 1024;
+const MAX_AHEAD: usize = Limit::SendAhead.most();
 
 /// A client's connection, and the rooms that it reuses from request to request.
 #[derive(Debug)]

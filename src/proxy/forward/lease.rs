@@ -20,6 +20,7 @@ use crate::proxy::exchange::Failure;
 use crate::proxy::h1::{BodyDecoder, Decoded, Malformed, ResponseHead};
 use crate::proxy::pool::Upstream;
 use crate::proxy::worker::Worker;
+use crate::telemetry::limits::Limit;
 use crate::telemetry::reason::Reason;
 
 /// How long the rest of an answer that is not passed on may take, so that its connection is kept.
@@ -103,7 +104,9 @@ impl Forward<'_> {
         {
             return;
         }
-        worker.pool.borrow_mut().give(upstream, worker.slots.now());
+        if !worker.pool.borrow_mut().give(upstream, worker.slots.now()) {
+            worker.hit(Limit::IdleConnections);
+        }
     }
 }
 

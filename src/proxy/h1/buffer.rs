@@ -4,7 +4,7 @@
 pub const BLOCK: usize = 16 * 1024;
 
 /// The largest a block grows to: a whole head, and what came behind it.
-pub const MAX_BLOCK: usize = 64 * 1024;
+pub const MAX_BLOCK: usize = crate::telemetry::limits::Limit::ReadBuffer.most();
 
 /// Bytes that were read and not yet consumed.
 #[derive(Debug, Default)]

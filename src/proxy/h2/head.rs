@@ -17,7 +17,7 @@ use crate::resource::{self, Field, HeaderEdit};
 use crate::telemetry::reason::Reason;
 
 /// Fields of one request.
-const MAX_FIELDS: usize = 100;
+const MAX_FIELDS: usize = crate::telemetry::limits::Limit::HttpFields.most();
 
 /// Fields about a connection, which has no such fields in HTTP/2 (RFC 9113 §8.2.2).
 const CONNECTION_FIELDS: [&str; 5] =

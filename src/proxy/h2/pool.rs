@@ -20,10 +20,11 @@ use super::MAX_STREAMS;
 use crate::proxy::circuit::{Permit, Place};
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::worker::Worker;
+use crate::telemetry::limits::Limit;
 use crate::telemetry::reason::Reason;
 
 /// Connections of one worker to one endpoint.
-const MAX_CONNECTIONS: usize = 64;
+const MAX_CONNECTIONS: usize = Limit::Http2Connections.most();
 
 /// How long a connection that somebody waits for takes new streams.
 const TURN: Duration = Duration::from_secs(1);
@@ -104,6 +105,13 @@ impl Http2Pool {
     pub fn make_way(&mut self) {
         for shelf in self.shelves.values_mut() {
             shelf.lines.retain(|line| line.seats.get() > 0 || !line.is_waited_for());
+        }
+    }
+
+    /// Closes those that no stream uses: their descriptors, or their memory, are needed more.
+    pub fn clear_idle(&mut self) {
+        for shelf in self.shelves.values_mut() {
+            shelf.lines.retain(|line| line.seats.get() > 0);
         }
     }
 

@@ -15,6 +15,7 @@ use crate::proxy::cluster::Endpoint;
 use crate::proxy::decide::{Decision, Endpoints};
 use crate::proxy::vitals::Standing;
 use crate::proxy::worker::Worker;
+use crate::telemetry::limits::Limit;
 use crate::telemetry::reason::Reason;
 
 /// A seat on a connection to `endpoint` (by id) that has room now.
@@ -63,7 +64,10 @@ pub(super) async fn acquire(
         let mut attempt = match found {
             Found::Seat(line) => return Ok(Seat::take(worker, line)),
             Found::Wait(attempt) => attempt,
-            Found::Full => return Err(Reason::Overloaded),
+            Found::Full => {
+                worker.hit(Limit::Http2Connections);
+                return Err(Reason::Overloaded);
+            }
             Found::Open if turn.come => begin(worker, decision, &endpoint, turn.permit.take()),
             Found::Open => {
                 match decision.pool.circuit() {

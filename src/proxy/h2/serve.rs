@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::io::Io;
 use super::keepalive::Keepalive;
@@ -18,10 +18,12 @@ use super::{
     STREAM_WINDOW, stream,
 };
 use crate::proxy::inbound;
+use crate::proxy::overload::Level;
 use crate::proxy::serve::Origin;
 use crate::proxy::slots::{Fired, Slot};
 use crate::proxy::stream::Side;
 use crate::proxy::worker::Worker;
+use crate::telemetry::limits::Limit;
 
 /// How long a client may take to say how it speaks.
 const PREFACE: Duration = Duration::from_secs(10);
@@ -39,6 +41,8 @@ pub(super) struct Client {
     pub(super) worker: Rc<Worker>,
     /// Where the connection came in.
     pub(super) origin: Origin,
+    /// How short memory was when it came.
+    pub(super) came: Level,
     tally: RefCell<Tally>,
     abused: Cell<bool>,
 }
@@ -51,6 +55,13 @@ impl Client {
             tally.completed();
         } else if !tally.given_up(self.worker.slots.now()) {
             self.abused.set(true);
+        }
+    }
+
+    /// A stream's task has ended; one that panicked was reset by that.
+    fn report(&self, ended: Result<(), JoinError>) {
+        if let Err(Ok(panic)) = ended.map_err(JoinError::try_into_panic) {
+            self.worker.shared.metrics.panics.note("a stream", &*panic);
         }
     }
 }
@@ -75,6 +86,7 @@ pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duratio
     let now = worker.slots.now();
     let client = Client {
         origin,
+        came: worker.shared.overload.level(),
         tally: RefCell::new(Tally::new(now)),
         abused: Cell::new(false),
         worker: Rc::clone(&worker),
@@ -127,6 +139,7 @@ impl Serving {
             self.poll_streams(cx);
             // The stream that was one too many has just ended, which is why this task runs.
             if self.client.abused.take() {
+                self.client.worker.hit(Limit::Http2Resets);
                 tracing::warn!("a client opens streams only to reset them");
                 self.connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
             }
@@ -142,11 +155,11 @@ impl Serving {
             dead.map(|()| tracing::debug!("a caller left a ping unanswered"))
         })
         .await;
-        let Self { connection, mut streams, .. } = self;
+        let Self { client, connection, mut streams, .. } = self;
         // Streams that still run learn from this that their client has gone, and leave a record.
         drop(connection);
         while let Some(ended) = streams.join_next().await {
-            report(ended);
+            client.report(ended);
         }
     }
 
@@ -165,6 +178,9 @@ impl Serving {
                     self.poll_streams(cx);
                 }
                 Poll::Ready(Some(Err(error))) => {
+                    if error.is_go_away() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM) {
+                        self.client.worker.hit(Limit::Http2Floods);
+                    }
                     tracing::debug!(%error, "a client's connection failed");
                     return Poll::Ready(());
                 }
@@ -177,7 +193,7 @@ impl Serving {
     fn poll_streams(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(ended)) = self.streams.poll_join_next(cx) {
             self.busy_until = self.client.worker.slots.now();
-            report(ended);
+            self.client.report(ended);
         }
     }
 
@@ -210,11 +226,5 @@ impl Serving {
         };
         let end = idle_end.min(self.expires);
         self.slot.arm(end.saturating_sub(now).max(Duration::from_secs(1)), true);
-    }
-}
-
-fn report(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "a stream was given up by a fault of the proxy");
     }
 }

@@ -22,6 +22,7 @@ use crate::proxy::serve::Origin;
 use crate::proxy::trace::{Events, Trace};
 use crate::proxy::tries::{ATTEMPT_HEADER, Tries, attempt_of};
 use crate::proxy::{inbound, outbound};
+use crate::telemetry::limits::Limit;
 use crate::telemetry::reason::Reason;
 
 /// The port that an authority without one means.
@@ -39,6 +40,9 @@ pub(super) async fn serve(
         Ok(head) => head,
         Err(malformed) => {
             tracing::debug!(detail = malformed.detail, "request refused");
+            if malformed.reason == Reason::HeadTooLarge {
+                client.worker.hit(Limit::HttpFields);
+            }
             let refusal = malformed.reason.into();
             refused(&client, "", (&refusal, Form::Http), started);
             answer::send(&mut respond, &refusal, Form::Http);
@@ -68,6 +72,9 @@ pub(super) async fn serve(
 
 async fn decide(client: &Client, head: &RequestHead) -> Result<Decision, Refusal> {
     let worker = &client.worker;
+    if !worker.admits(client.came) {
+        return Err(Reason::Overloaded.into());
+    }
     let decision = match &client.origin {
         Origin::Inbound(caller) => inbound::decide(worker, caller)?,
         Origin::Upstream(called) => outbound::decide(worker, called, head).await?,

@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use crate::telemetry::limits::Limit;
+
 /// Streams that may be given up at once.
-const BUDGET: u32 = 500;
+const BUDGET: u32 = Limit::Http2Resets.most() as u32;
 
 /// Streams per second that may be given up for good.
 const PER_SECOND: u32 = 50;

@@ -30,7 +30,8 @@ impl Pod {
         let address = probes.address().expect("bound");
         let (status, seen) = watch::channel(Status::default());
         let (waiting, refused) = watch::channel(None);
-        let server = AbortOnDropHandle::new(tokio::spawn(probes.serve(seen, refused)));
+        let server =
+            AbortOnDropHandle::new(tokio::spawn(probes.serve(seen, refused, Arc::default())));
         Self { address, status, waiting, _server: server }
     }
 

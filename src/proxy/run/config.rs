@@ -59,6 +59,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// How many worker threads.
     pub workers: NonZeroUsize,
+    /// How much memory the process may use, bytes, beside the limits of its control groups.
+    pub memory_limit: Option<u64>,
     /// Written when everything listens and the certificate is there, removed at exit.
     pub ready_file: Option<PathBuf>,
     /// How long connections may take to end after SIGTERM. See [`DRAIN`].

@@ -53,11 +53,7 @@ pub(super) async fn live(
     mut signals: mpsc::Receiver<Signal>,
     told: oneshot::Sender<Ready>,
 ) -> Result<u8, RunError> {
-    let file = config.ready_file.as_deref().map(|path| {
-        ReadyFile::write(path, &started.ready)
-            .map_err(|error| RunError::ReadyFile(path.to_owned(), error))
-    });
-    let file = file.transpose()?;
+    let file = ready_file(config, &started.ready)?;
     announce(&started.ready);
     let mut application = application(config, &started.ready, raised)?;
     // Nobody may be waiting for it.
@@ -80,6 +76,7 @@ pub(super) async fn live(
             _ = &mut control => break End::Broken(RunError::Ended("control thread")),
             _ = &mut admin => break End::Broken(RunError::Ended("admin server")),
             _ = &mut started.warden => break End::Broken(RunError::Ended("watch over endpoints")),
+            () = ended_if_any(&mut started.overload) => break End::Broken(RunError::Ended("watch over memory")),
             () = ended_if_any(&mut started.probes) => break End::Broken(RunError::Ended("probe server")),
         }
     };
@@ -115,6 +112,13 @@ pub(super) async fn live(
             (_, code) => code.unwrap_or(0),
         }),
     }
+}
+
+/// Writes the ready file, where there is to be one; it is removed when the value is dropped.
+fn ready_file(config: &Config, ready: &Ready) -> Result<Option<ReadyFile>, RunError> {
+    let Some(path) = config.ready_file.as_deref() else { return Ok(None) };
+    let written = ReadyFile::write(path, ready);
+    written.map(Some).map_err(|error| RunError::ReadyFile(path.to_owned(), error))
 }
 
 /// Starts the application, where there is one.

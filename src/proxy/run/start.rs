@@ -22,8 +22,10 @@ use crate::proxy::dataplane::{self, Addresses, DataPlane, Running, Shared};
 use crate::proxy::directory::{Directory, Limits};
 use crate::proxy::join::{Applicant, Joined};
 use crate::proxy::last_good::{self, LastGood};
+use crate::proxy::overload::memory::Gauge;
 use crate::proxy::probes::Probes;
 use crate::proxy::ready::Ready;
+use crate::proxy::resolve::Resolver;
 use crate::proxy::view::{Status, View};
 use crate::proxy::warden::Warden;
 use crate::resource::{MtlsMode, Workload};
@@ -48,6 +50,7 @@ pub(super) struct Started {
     pub(super) control: JoinHandle<()>,
     pub(super) admin: AbortOnDropHandle<std::io::Result<()>>,
     pub(super) warden: AbortOnDropHandle<()>,
+    pub(super) overload: Option<AbortOnDropHandle<()>>,
     pub(super) probes: Option<AbortOnDropHandle<std::io::Result<Infallible>>>,
     pub(super) status: watch::Receiver<Status>,
     /// Last, so that the directory stays locked until all else is gone.
@@ -69,7 +72,9 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
     let (status, seen) = watch::channel(Status::default());
     // Before all else: whoever waits for us is to see what we wait for.
     let (refusal, refused) = watch::channel(None);
-    let serve = |probes: Probes| probes.serve(seen.clone(), refused.clone());
+    let metrics = Collector::new();
+    let serve =
+        |probes: Probes| probes.serve(seen.clone(), refused.clone(), Arc::clone(&metrics.limits));
     let probes = bound.probes.map(|probes| AbortOnDropHandle::new(tokio::spawn(serve(probes))));
     let addresses = bound.data_plane.addresses().clone();
     let applicant = Applicant {
@@ -91,7 +96,7 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
         app: config.app,
         directory: Arc::clone(&directory),
         tls: Tls::new(joined.credentials, joined.roots)?,
-        metrics: Collector::new(),
+        metrics,
         spans: Arc::new(SpanQueue::default()),
         accepted: Arc::default(),
         status: seen,
@@ -111,7 +116,9 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
     if let Some(last_good) = recalled(&place, &identity) {
         control.restore(last_good, now);
     }
-    let running = bound.data_plane.start(&shared(config, &view));
+    let shared = shared(config, &view);
+    let overload = watch_memory(config, &shared);
+    let running = bound.data_plane.start(&shared);
     let running = running.map_err(|error| RunError::System("start the workers", error))?;
     let (orders, receiver) = mpsc::channel(ORDERS);
     let control = tokio::spawn(control.run(receiver));
@@ -123,7 +130,7 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
     configured(config, &mut status, &refused).await?;
     announced(&orders, status.clone()).await;
     let ready = ready(config, &place, &identity, &addresses, bound.ready_admin);
-    Ok(Started { ready, running, orders, control, admin, warden, probes, status, place })
+    Ok(Started { ready, running, orders, control, admin, warden, overload, probes, status, place })
 }
 
 /// What the workers share.
@@ -133,9 +140,21 @@ fn shared(config: &Config, view: &View) -> Arc<Shared> {
         tls: Arc::clone(&view.tls),
         metrics: Arc::clone(&view.metrics),
         spans: Arc::clone(&view.spans),
+        overload: Arc::default(),
+        resolver: Resolver::system(Arc::clone(&view.metrics.limits)),
         proxy: view.proxy.clone(),
         service: config.service.clone(),
         version: config.version.clone().unwrap_or_default(),
+    })
+}
+
+/// Sheds load when memory runs out, where there is a limit to it.
+fn watch_memory(config: &Config, shared: &Shared) -> Option<AbortOnDropHandle<()>> {
+    let gauge = Gauge::of_process(config.memory_limit);
+    let bell = Arc::clone(shared.directory.bell());
+    gauge.is_limited().then(|| {
+        let watch = Arc::clone(&shared.overload).watch(move || gauge.fill(), bell);
+        AbortOnDropHandle::new(tokio::spawn(watch))
     })
 }
 

@@ -31,6 +31,7 @@ fn config(home: &Path) -> Config {
         probes: None,
         upstreams: Vec::new(),
         workers: NonZeroUsize::MIN,
+        memory_limit: None,
         ready_file: None,
         drain: DRAIN,
         command: Vec::new(),

@@ -1,5 +1,6 @@
 //! The proxy's own answers on a connection, and its end.
 
+use std::any::Any;
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Poll, ready};
@@ -10,11 +11,14 @@ use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
 use super::{Connection, Next, Origin};
 use crate::names::Protocol;
 use crate::proxy::decide::Refusal;
-use crate::proxy::h1::Malformed;
+use crate::proxy::h1::{MAX_HEAD, Malformed};
+use crate::proxy::head::Head;
 use crate::proxy::record::{self, Outcome};
 use crate::proxy::reply;
 use crate::proxy::stream::Stream;
 use crate::proxy::trace::Trace;
+use crate::telemetry::limits::Limit;
+use crate::telemetry::reason::Reason;
 
 /// How long a client may take to receive an answer of the proxy's own.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -31,6 +35,14 @@ impl Connection {
     pub(super) async fn refuse_malformed(mut self: Box<Self>, malformed: Malformed) {
         let Malformed { reason, detail } = malformed;
         tracing::debug!(reason = reason.as_str(), detail, "malformed request refused");
+        match reason {
+            Reason::HeadTimeout => self.worker.hit(Limit::HeadTime),
+            Reason::HeadTooLarge if self.client.side.buffer.len() < MAX_HEAD => {
+                self.worker.hit(Limit::HttpFields);
+            }
+            Reason::HeadTooLarge | Reason::UriTooLong => self.worker.hit(Limit::Http1Head),
+            _ => {}
+        }
         match &self.origin {
             Origin::Inbound(caller) => {
                 let now = (Trace::Passed, Instant::now());
@@ -40,6 +52,49 @@ impl Connection {
         }
         self.answer(&reason.into(), false, false).await;
         self.linger().await;
+    }
+
+    /// Answers a request that no endpoint is to see.
+    pub(super) async fn refuse(&mut self, refusal: Refusal, started: Instant) -> Next {
+        let view = self.head.view(self.client.side.buffer.filled());
+        tracing::debug!(reason = refusal.reason.as_str(), path = view.path(), "request refused");
+        let outcome = Outcome::refusal(&refusal);
+        match &self.origin {
+            Origin::Inbound(caller) => {
+                record::inbound(&self.worker, caller, &outcome, (Trace::Passed, started));
+            }
+            _ => {
+                let called = self.origin.called(view.authority());
+                let destination = refusal.destination(&called);
+                record::not_passed_on(
+                    &self.worker,
+                    &destination,
+                    Protocol::Http,
+                    &outcome,
+                    started,
+                );
+            }
+        }
+        let is_head = view.method() == "HEAD";
+        let keep = self.head.keep_alive
+            && self.head.framing.is_empty()
+            && !matches!(refusal.reason, Reason::BadRequest | Reason::Overloaded)
+            && self.may_stay();
+        self.client.side.buffer.consume(self.head.length);
+        self.answer(&refusal, is_head, keep).await
+    }
+
+    /// The request panicked: it is answered, where that is possible, and the connection ends.
+    pub(super) async fn broken(self: Box<Self>, panic: Box<dyn Any + Send>) {
+        self.worker.shared.metrics.panics.note("a request", &*panic);
+        match self.client.head.status {
+            0 => {
+                let (reason, detail) = (Reason::Internal, "a fault of the proxy");
+                self.refuse_malformed(Malformed { reason, detail }).await;
+            }
+            // The answer has begun, and nothing but a reset says that it is not whole.
+            _ => self.client.side.stream.abort(),
+        }
     }
 
     /// Writes the proxy's own answer.

@@ -13,6 +13,7 @@ use crate::proxy::{captured, inbound, outbound};
 mod ends;
 mod idle;
 pub(crate) mod rig;
+mod strain;
 
 const LIFE: Duration = Duration::from_secs(3_600);
 

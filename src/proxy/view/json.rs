@@ -9,6 +9,7 @@ use crate::resource::{
     HeaderEdit, Host, Mesh, MtlsMode, OutboundMode, PathEdit, PathMatch, Redirect, Resource,
     Rewrite, RouteMatch, Rule, Scheme, Service, ServicePort, ValueMatch, Workload,
 };
+use crate::telemetry::limits::Limit;
 use crate::telemetry::metrics::{EdgeCounts, Reporter};
 
 /// One resource.
@@ -35,6 +36,11 @@ fn of_host(host: &Host) -> Value {
         "version": host.version,
         "ports": ports.collect::<std::collections::BTreeMap<_, _>>(),
     })
+}
+
+/// A limit that was reached.
+pub(super) fn limit((limit, count): &(Limit, u64)) -> Value {
+    json!({"limit": limit.as_str(), "most": limit.most(), "hits": count})
 }
 
 /// The sums of one edge.

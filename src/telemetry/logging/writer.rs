@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::telemetry::limits::Limit;
+
 /// Lines that wait at most.
-const MAX_LINES: usize = 1_024;
+const MAX_LINES: usize = Limit::LogLines.most();
 
 /// Longer lines are cut.
 const MAX_LINE_BYTES: usize = 16 * 1024;

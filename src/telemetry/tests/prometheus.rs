@@ -7,7 +7,7 @@ use crate::names::Protocol;
 use crate::telemetry::collector::Collector;
 use crate::telemetry::histogram::Histogram;
 use crate::telemetry::metrics::EdgeKey;
-use crate::telemetry::prometheus::{Families, PoolCounts, Refusal, render};
+use crate::telemetry::prometheus::{Families, PoolCounts, ProcessCounts, Refusal, render};
 use crate::telemetry::reason::Reason;
 
 /// The value of the one sample whose line begins with `name` and contains all of `labels`.
@@ -169,6 +169,18 @@ fn every_family_stands_in_the_page_of_metrics() {
             if kind == "counter" { format!("`{family}_total`") } else { format!("`{family}`") };
         assert!(page.contains(&shown), "{shown} is not in docs/reference/metrics.md");
     }
+}
+
+#[test]
+fn limits_and_panics_are_told_apart_by_process() {
+    let web = ProcessCounts { proxy: "default/web-0", limits: vec![("memory", 3)], panics: 1 };
+    let own = ProcessCounts { proxy: "control-plane", limits: Vec::new(), panics: 0 };
+    let text = render(&Families { processes: &[own, web], ..Families::default() });
+    let hits = "meshctl_limit_hits_total{";
+    assert_eq!(value(&text, hits, &["limit=\"memory\"", "proxy=\"default/web-0\""]), Some("3"));
+    assert_eq!(value(&text, hits, &["control-plane"]), None);
+    assert_eq!(value(&text, "meshctl_panics_total{", &["default/web-0"]), Some("1"));
+    assert_eq!(value(&text, "meshctl_panics_total{", &["control-plane"]), Some("0"));
 }
 
 #[test]

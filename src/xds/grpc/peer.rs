@@ -33,13 +33,13 @@ pub struct PeerStream<S> {
     stream: S,
     peer: Peer,
     /// Given back when the connection ends.
-    _slot: Option<Box<dyn Debug + Send + Sync>>,
+    slots: Vec<Box<dyn Debug + Send + Sync>>,
 }
 
 impl<S> PeerStream<S> {
     /// Joins the two.
     pub fn new(stream: S, peer: Peer) -> Self {
-        Self { stream, peer, _slot: None }
+        Self { stream, peer, slots: Vec::new() }
     }
 
     /// Whether the peer has shown a certificate.
@@ -48,8 +48,9 @@ impl<S> PeerStream<S> {
     }
 
     /// Takes a place among a limited number of connections, for as long as this one lasts.
-    pub fn in_slot(self, slot: impl Debug + Send + Sync + 'static) -> Self {
-        Self { _slot: Some(Box::new(slot)), ..self }
+    pub fn in_slot(mut self, slot: impl Debug + Send + Sync + 'static) -> Self {
+        self.slots.push(Box::new(slot));
+        self
     }
 }
 

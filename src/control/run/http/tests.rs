@@ -22,7 +22,9 @@ async fn one_address_has_its_share_of_connections() {
     let (arrive, arrived) = mpsc::channel(CONNECTIONS + 1);
     let router = Router::new().route("/", get(async || "here"));
     let stop = CancellationToken::new();
-    let server = tokio::spawn(serve(ReceiverStream::new(arrived), router, stop.clone()));
+    let limits = Arc::<LimitCounts>::default();
+    let incoming = ReceiverStream::new(arrived);
+    let server = tokio::spawn(serve(incoming, router, Arc::clone(&limits), stop.clone()));
     let connect = |from: [u8; 4]| {
         let (near, far) = duplex(1024);
         arrive.try_send((far, SocketAddr::from((from, 1)))).expect("there is room");
@@ -32,6 +34,7 @@ async fn one_address_has_its_share_of_connections() {
     assert!(answer(&mut connect([10, 0, 0, 2])).await.ends_with("here"));
     assert_eq!(answer(&mut silent[EACH]).await, "", "closed, its address has its share");
     assert!(answer(&mut silent[0]).await.ends_with("here"));
+    assert_eq!(limits.of(Limit::ApiConnections), (CONNECTIONS - EACH) as u64);
     drop(silent);
     stop.cancel();
     server.await.expect("it ends");

@@ -1,8 +1,10 @@
-//! What the circuit breaker says of streams that share connections.
+//! What the circuit breaker says of streams that share connections; what becomes of streams when
+//! the proxy itself is in trouble.
 
 use super::rig::{App, Begun, Client, Does, Net, get, grpc};
 use crate::proxy::serve::tests::rig::{run, soon};
 use crate::resource::{CircuitBreaker, ClusterPolicy, Retry, Timeouts};
+use crate::telemetry::limits::Limit;
 
 fn net(apps: &[&App], circuit_breaker: CircuitBreaker) -> Net {
     let policy = ClusterPolicy { circuit_breaker, ..ClusterPolicy::default() };
@@ -152,5 +154,48 @@ fn an_idle_connection_makes_way() {
         for _ in 0..4 {
             assert_eq!(client.ask(get(), &[]).await.unwrap().status, 200);
         }
+    });
+}
+
+#[test]
+#[expect(clippy::await_holding_refcell_ref, reason = "that the pool is taken is what panics")]
+fn a_panic_resets_its_stream_and_no_other() {
+    run(async {
+        let app = App::new(Does::Answer(200)).await;
+        let net = net(&[&app], CircuitBreaker::default());
+        let client = net.client().await;
+        assert_eq!(client.ask(get(), &[]).await.unwrap().status, 200);
+        let taken = net.worker.http2.borrow_mut();
+        let error = client.ask(get(), &[]).await.expect_err("a reset");
+        assert!(error.is_reset(), "{error}");
+        drop(taken);
+        assert_eq!(client.ask(get(), &[]).await.unwrap().status, 200);
+        assert_eq!(net.worker.shared.metrics.panics.total(), 1);
+    });
+}
+
+#[test]
+fn when_memory_is_short_streams_of_new_connections_are_refused_and_then_all() {
+    run(async {
+        let app = App::new(Does::Answer(200)).await;
+        let net = net(&[&app], CircuitBreaker::default());
+        let overload = &net.worker.shared.overload;
+        let before = net.client().await;
+        let statuses = async |client: &Client| {
+            let answer = client.ask(get(), &[]).await.unwrap();
+            (answer.status, answer.reason)
+        };
+        let refused = (503, Some("overloaded".to_owned()));
+        assert_eq!(statuses(&before).await, (200, None));
+        overload.measure(930);
+        let new = net.client().await;
+        // What it is told of the connection comes with its first answer.
+        assert_eq!(statuses(&new).await, refused);
+        assert_eq!(statuses(&before).await, (200, None));
+        overload.measure(960);
+        assert_eq!(statuses(&before).await, refused);
+        overload.measure(500);
+        assert_eq!(statuses(&new).await, (200, None));
+        assert_eq!(net.worker.shared.metrics.limits.of(Limit::Memory), 2);
     });
 }

@@ -15,6 +15,7 @@ use crate::certs::{Authority, PendingKey};
 use crate::names::{Identity, Protocol};
 use crate::proxy::directory::{Directory, Limits};
 use crate::proxy::record::Caller;
+use crate::proxy::resolve::Resolver;
 use crate::proxy::serve::{Origin, serve};
 use crate::proxy::stream::{Side, Stream};
 use crate::proxy::worker::{Duties, Shared, Worker};
@@ -136,6 +137,14 @@ pub(crate) async fn read_until(from: &mut TcpStream, end: &str) -> String {
 
 /// A worker of an application at `app` whose proxy listens at `listeners`.
 pub(crate) fn worker(app: Option<SocketAddr>, listeners: Vec<SocketAddr>) -> Rc<Worker> {
+    let shared = shared();
+    let server = shared.tls.server_config(&[], ClientAuth::Required);
+    let duties = Duties { app, listeners, server, own_pod: None };
+    Worker::new(Arc::new(shared), duties, Arc::new(AtomicUsize::new(0)))
+}
+
+/// What a worker shares with others, of which there are none.
+pub(crate) fn shared() -> Shared {
     let identity: Identity = "spiffe://cluster.local/ns/shop/sa/web".parse().expect("valid");
     let now = SystemTime::now();
     let authority = Authority::create(&identity.trust_domain, now).expect("an authority");
@@ -154,16 +163,15 @@ pub(crate) fn worker(app: Option<SocketAddr>, listeners: Vec<SocketAddr>) -> Rc<
     };
     let proxy = workload.proxy.clone();
     let namespace = "shop".parse().expect("valid");
-    let server = tls.server_config(&[], ClientAuth::Required);
-    let shared = Shared {
+    Shared {
         directory: Arc::new(Directory::new(namespace, workload, Limits::STANDARD)),
         tls,
         metrics: Collector::new(),
         spans: Arc::new(SpanQueue::new(16)),
+        overload: Arc::default(),
+        resolver: Resolver::system(Arc::default()),
         proxy,
         service: "shop/web".parse().expect("valid"),
         version: String::new(),
-    };
-    let duties = Duties { app, listeners, server, own_pod: None };
-    Worker::new(Arc::new(shared), duties, Arc::new(AtomicUsize::new(0)))
+    }
 }
