@@ -20,7 +20,7 @@ fn mistakes_are_named_with_a_remedy() {
         ("status extra", "`extra` is one argument too many".into(), "see `meshctl status --help`"),
         ("validate -f x -o xml", "`--output` cannot be `xml`".into(), "one of `text`, `json`, `github`, `sarif`, `junit`"),
         ("apply", "`--filename <FILE>` is missing".into(), "see `meshctl apply --help`"),
-        ("apply -f x --prune", format!("`--prune` {later}"), "see `meshctl apply --help`"),
+        ("apply -f x --prune", "`--apply-set <NAME>` is missing".into(), "see `meshctl apply --help`"),
         ("apply -f x --timeout=5", "`--timeout`: `5` has no unit, write `5s` for seconds".into(), "see `meshctl apply --help`"),
         ("apply -f x -n A", "`--namespace`: `A` is not a valid namespace: at most 63 lower case letters, digits and `-`, with a letter or digit at both ends (DNS-1123 label)".into(), "see `meshctl apply --help`"),
         ("install --namespace x", "`--namespace` is for `--platform kubernetes`".into(), "add `--platform kubernetes`, or leave `--namespace` out"),

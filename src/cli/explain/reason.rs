@@ -1,4 +1,5 @@
-//! What a `meshctl-reason` says.
+//! From a word, as it stands in `meshctl-reason`, to its status and to what it means: the one table of
+//! reasons, for people and for scripts.
 
 use serde_json::json;
 

@@ -46,6 +46,9 @@ struct Found {
 }
 
 pub(super) fn view(id: &str, args: &ExplainArgs, context: &Context) -> Result<View, Failure> {
+    if !is_id(id) {
+        return Err(no_id(id));
+    }
     let place = match args.filename.is_empty() {
         true => Place::Mesh(Box::new(Client::of(context)?)),
         false => {
@@ -60,8 +63,7 @@ pub(super) fn view(id: &str, args: &ExplainArgs, context: &Context) -> Result<Vi
     if *first == IMPLICIT {
         let service: ServiceName =
             format!("{namespace}/{name}").parse().map_err(Failure::misuse)?;
-        let lines = place.implicit(&service)?;
-        sections.add("Rule", lines.clone());
+        sections.add("Rule", place.implicit(&service)?);
         let content = json!({ "id": id, "service": service.to_string(), "implicit": true });
         return finish(id, sections, &content);
     }

@@ -104,8 +104,7 @@ impl Side<'_> {
             return table.route(sample).cloned();
         }
         let at = self.port.matches.iter().position(|it| conditions(it) == requests)?;
-        let rule = table.trail(&Sample::other()).nth(at).map(|(rule, _)| Arc::clone(rule));
-        rule
+        table.trail(&Sample::other()).nth(at).map(|(rule, _)| Arc::clone(rule))
     }
 }
 
