@@ -37,7 +37,7 @@ const RULES_IN_CI: Guide = Guide {
     page: "docs/guides/rules-in-ci.md",
     ports: &[],
     says: &[
-        "rules/shop/mistake.yaml:12:34",
+        "rules/shop/mistake.yaml:12:36",
         "did you mean `weight`?",
         "1 rule checked, no problem found",
         "testcase name=\"HTTPRoute/shop/reviews\"",

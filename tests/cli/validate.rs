@@ -66,7 +66,10 @@ fn annotations_of_github_are_one_line_each_and_escaped() {
 #[test]
 fn sarif_is_valid_by_its_schema() {
     let schema = std::fs::read(testdata().join("sarif/sarif-schema-2.1.0.json")).expect("readable");
-    let schema: Value = serde_json::from_slice(&schema).expect("JSON");
+    let mut schema: Value = serde_json::from_slice(&schema).expect("JSON");
+    // One of its patterns is none: a bracket in it is never opened.
+    let language = schema.pointer_mut("/definitions/run/properties/language").expect("there");
+    language.as_object_mut().expect("an object").remove("pattern").expect("there");
     let options = jsonschema::draft7::options().should_validate_formats(true);
     let validator = options.build(&schema).expect("a schema");
     let good = meshctl_in(shop().path(), &["validate", "-f", "-", "-o", "sarif"], "");

@@ -141,7 +141,7 @@ async fn who_has_no_certificate_gets_nothing_but_signatures() {
     let mesh = Mesh::start().await;
     let token = token(&mesh).await;
     let nobody = tokio_stream::pending();
-    let refused = client(&mesh, &token).delta(nobody).await.err().expect("refused");
+    let refused = client(&mesh, &token).delta(nobody).await.expect_err("refused");
     assert_eq!(refused.code(), Code::Unimplemented);
     mesh.stop().await;
 }

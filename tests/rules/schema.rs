@@ -63,7 +63,10 @@ const STRUCTURAL: &[&str] = &[
 ];
 
 /// Documents that no schema of ours tells from good ones, by file and what they are about.
-const ONLY_READER: &[(&str, &str)] = &[];
+const ONLY_READER: &[(&str, &str)] = &[
+    // To JSON a number without a fraction is a whole one, however it is written.
+    ("05-ports.yaml", "1000.0"),
+];
 
 #[test]
 fn schemas_refuse_every_document_of_another_structure() {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use meshctl::control::session::{Limits, Session};
@@ -19,6 +19,9 @@ const STEPS: usize = 150;
 
 /// Rounds within which it must be calm.
 const ROUNDS: usize = 100;
+
+/// How far apart the server looks for what to send. What was refused waits for a second.
+const TURN: Duration = Duration::from_millis(50);
 
 /// Names of each kind.
 const NAMES: u8 = 5;
@@ -48,6 +51,7 @@ pub(super) struct History {
     proxy: Proxy,
     stream: Option<Stream>,
     counts: Counts,
+    now: Instant,
 }
 
 /// One of a few resources with one of a few contents, so that contents come back.
@@ -73,7 +77,8 @@ impl History {
         let response_bytes = if rng.bool() { 50 } else { 1 << 20 };
         let limits = Limits { response_bytes, ..Limits::default() };
         let (resources, proxy) = (BTreeMap::new(), Proxy::default());
-        Self { rng, limits, resources, proxy, stream: None, counts: Counts::default() }
+        let (counts, now) = (Counts::default(), Instant::now());
+        Self { rng, limits, resources, proxy, stream: None, counts, now }
     }
 
     pub(super) fn play(mut self) -> Counts {
@@ -162,8 +167,8 @@ impl History {
 
     fn server_poll(&mut self) {
         let Some(stream) = &mut self.stream else { return };
-        let responses =
-            stream.session.poll(Instant::now(), &|key| self.resources.get(key).cloned());
+        self.now += TURN;
+        let responses = stream.session.poll(self.now, &|key| self.resources.get(key).cloned());
         for response in &responses {
             self.counts.sent += response.resources.len() + response.removed.len();
         }

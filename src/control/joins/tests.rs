@@ -99,7 +99,7 @@ fn no_text_that_is_nearly_a_token_is_one() {
     {
         rig.why(odd, &own, now());
     }
-    assert_eq!(token.reveal().parse(), Ok(token.clone()));
+    assert_eq!(token.reveal().parse(), Ok(token));
     rig.joins.spend(&proof, &own, now()).expect("the right one is good still");
 }
 

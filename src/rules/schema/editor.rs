@@ -35,6 +35,7 @@ pub fn of_kind(kind: ObjectKind) -> Value {
     properties["apiVersion"] = fixed(kind.api_version(), "The version of the kind.");
     properties["kind"] = fixed(kind.as_str(), "The kind.");
     properties["metadata"] = adapted(&metadata(kind));
+    properties["status"] = json!({"description": "Written by whoever carries it out."});
     let mut required = vec!["apiVersion", "kind", "metadata"];
     if kind != ObjectKind::MeshConfig {
         required.push("spec");

@@ -41,7 +41,7 @@ fn for_a_minute(what: &str, attack: impl Fn(&Mesh)) {
 #[test]
 #[ignore = "takes a minute"]
 fn slow_heads_and_half_handshakes() {
-    for_a_minute("slow heads and half handshakes", |mesh| half_handshakes(mesh));
+    for_a_minute("slow heads and half handshakes", half_handshakes);
 }
 
 #[test]
