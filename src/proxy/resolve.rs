@@ -1,10 +1,10 @@
 //! Names outside of the mesh: what the system's resolver says, remembered for a short while.
 //!
 //! Asks by `getaddrinfo`, as the application itself would (`/etc/hosts`, search domains and all),
-//! which tells no TTL: an answer is good for [`FRESH`], and asked for again in the background while
+//! which tells no TTL: an answer is good for `FRESH`, and asked for again in the background while
 //! it is in use. One question per name at a time and per second. Who does not answer (SERVFAIL, time
-//! out) leaves the last good answer in use, for [`KEPT`] at most; who says that there is no such name
-//! ends it. What is to be done is decided without a clock in [`Entry::found`].
+//! out) leaves the last good answer in use, for `KEPT` at most; who says that there is no such name
+//! ends it. What is to be done is decided without a clock in `Entry::found`.
 
 use std::collections::HashMap;
 use std::fmt;

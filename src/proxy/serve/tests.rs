@@ -37,8 +37,12 @@ fn a_request_goes_there_and_back_on_connections_that_stay() {
 fn a_refusal_keeps_the_connection_unless_a_body_is_on_its_way() {
     run(async {
         let Rig { worker, app } = Rig::new().await;
-        // Nobody listens there any more.
+        // Nobody listens there any more, and nobody else will.
+        let address = app.local_addr().unwrap();
         drop(app);
+        let held = tokio::net::TcpSocket::new_v4().unwrap();
+        held.set_reuseaddr(true).unwrap();
+        held.bind(address).unwrap();
         let rig = Rig { worker, ..Rig::new().await };
         for (request, kept) in [
             ("GET / HTTP/1.1\r\nHost: web\r\n\r\n", true),
