@@ -29,6 +29,7 @@ mod duration;
 mod endpoints;
 mod exit;
 mod get;
+mod history;
 mod inject;
 mod input;
 mod install;
@@ -38,6 +39,7 @@ mod man;
 mod on_cluster;
 mod output;
 mod proxy;
+mod rollback;
 mod status;
 mod trace;
 mod uninstall;
@@ -91,6 +93,8 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Get(args) => get::run(&args, context),
         Command::Describe(args) => describe::run(&args, context),
         Command::Delete(args) => delete::run(&args, context),
+        Command::History(args) => history::run(&args, context),
+        Command::Rollback(args) => rollback::run(&args, context),
         Command::Demo(args) => demo::run(args, context),
         Command::Status(args) => status::run(&args, context),
         Command::Trace(args) => trace::run(&args, context),

@@ -7,6 +7,7 @@ mod errors;
 mod gate;
 mod generated;
 mod help;
+mod history;
 mod installed;
 mod manifests;
 mod mesh;

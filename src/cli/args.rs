@@ -13,7 +13,7 @@ use super::installation::{ClusterArgs, Installation};
 use super::output::{Color, Printer};
 use super::{
     apply, certs, check, completions, control_plane, delete, demo, describe, endpoints, get,
-    inject, install, man, proxy, status, trace, uninstall, validate, version,
+    history, inject, install, man, proxy, rollback, status, trace, uninstall, validate, version,
 };
 use crate::names::Namespace;
 
@@ -91,6 +91,8 @@ pub(crate) enum Command {
     Get(get::GetArgs),
     Describe(describe::DescribeArgs),
     Delete(delete::DeleteArgs),
+    History(history::HistoryArgs),
+    Rollback(rollback::RollbackArgs),
     Status(status::StatusArgs),
     Trace(trace::TraceArgs),
     Certs(certs::CertsArgs),

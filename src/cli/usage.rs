@@ -12,22 +12,8 @@ use super::exit::{Exit, Failure};
 use super::output::{Color, Printer};
 
 /// Commands that come later.
-const LATER_COMMANDS: &[&str] = &[
-    "upgrade",
-    "diff",
-    "top",
-    "tap",
-    "explain",
-    "token",
-    "dashboard",
-    "graph",
-    "backup",
-    "restore",
-    "history",
-    "rollback",
-    "bug-report",
-    "schema",
-];
+const LATER_COMMANDS: &[&str] =
+    &["diff", "top", "tap", "explain", "token", "dashboard", "graph", "schema"];
 
 /// Flags that come later.
 const LATER_FLAGS: &[&str] = &[
