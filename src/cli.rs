@@ -12,6 +12,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 mod address;
 mod apply;
 mod args;
+mod backup;
 mod certs;
 mod changes;
 mod check;
@@ -38,7 +39,9 @@ mod kind;
 mod man;
 mod on_cluster;
 mod output;
+mod passphrase;
 mod proxy;
+mod restore;
 mod rollback;
 mod status;
 mod trace;
@@ -95,6 +98,8 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Delete(args) => delete::run(&args, context),
         Command::History(args) => history::run(&args, context),
         Command::Rollback(args) => rollback::run(&args, context),
+        Command::Backup(args) => backup::run(&args, context),
+        Command::Restore(args) => restore::run(&args, context),
         Command::Demo(args) => demo::run(args, context),
         Command::Status(args) => status::run(&args, context),
         Command::Trace(args) => trace::run(&args, context),

@@ -2,6 +2,7 @@
 //!
 //! Every run has a home directory of its own and an environment that holds nothing else.
 
+mod backup;
 mod binary;
 mod errors;
 mod gate;

@@ -12,8 +12,9 @@ use super::exit::Failure;
 use super::installation::{ClusterArgs, Installation};
 use super::output::{Color, Printer};
 use super::{
-    apply, certs, check, completions, control_plane, delete, demo, describe, endpoints, get,
-    history, inject, install, man, proxy, rollback, status, trace, uninstall, validate, version,
+    apply, backup, certs, check, completions, control_plane, delete, demo, describe, endpoints,
+    get, history, inject, install, man, proxy, restore, rollback, status, trace, uninstall,
+    validate, version,
 };
 use crate::names::Namespace;
 
@@ -93,6 +94,8 @@ pub(crate) enum Command {
     Delete(delete::DeleteArgs),
     History(history::HistoryArgs),
     Rollback(rollback::RollbackArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
     Status(status::StatusArgs),
     Trace(trace::TraceArgs),
     Certs(certs::CertsArgs),
