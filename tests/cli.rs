@@ -5,12 +5,15 @@
 mod backup;
 mod binary;
 mod errors;
+mod full;
 mod gate;
 mod generated;
 mod help;
 mod history;
 mod installed;
+mod killed;
 mod manifests;
 mod mesh;
 mod offline;
+mod soak;
 mod workload;

@@ -31,13 +31,13 @@ impl Drop for Killed {
 }
 
 /// A proxy that is ready.
-struct Proxy {
+pub(super) struct Proxy {
     _process: Killed,
     ready: serde_json::Value,
 }
 
 impl Proxy {
-    fn start(mesh: &Mesh, service: &str, words: &[&str]) -> Self {
+    pub(super) fn start(mesh: &Mesh, service: &str, words: &[&str]) -> Self {
         let file = mesh.home().join(format!("{service}.ready"));
         let mut command = command(&mesh.home());
         command.args(["proxy", "run", "--service", service, "--ready-file"]).arg(&file);
@@ -48,13 +48,13 @@ impl Proxy {
         Self { _process: process, ready: serde_json::from_slice(&text).expect("JSON") }
     }
 
-    fn address(&self, field: &str) -> SocketAddr {
+    pub(super) fn address(&self, field: &str) -> SocketAddr {
         self.ready[field].as_str().expect("a text").parse().expect("an address")
     }
 }
 
 /// An application that answers every request with 200.
-fn application() -> SocketAddr {
+pub(super) fn application() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
@@ -76,10 +76,10 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
 }
 
 /// The status line of one request through a proxy's outbound side, traced under this id.
-fn request(outbound: SocketAddr, trace: &str) -> String {
+pub(super) fn request(outbound: SocketAddr, host: &str, trace: &str) -> String {
     let mut stream = TcpStream::connect(outbound).expect("the outbound side");
     let head = format!(
-        "GET /x HTTP/1.1\r\nhost: reviews\r\ntraceparent: 00-{trace}-00f067aa0ba902b7-01\r\nconnection: close\r\n\r\n"
+        "GET /x HTTP/1.1\r\nhost: {host}\r\ntraceparent: 00-{trace}-00f067aa0ba902b7-01\r\nconnection: close\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).expect("sent");
     let mut answer = String::new();
@@ -95,7 +95,7 @@ fn a_rule_reaches_the_proxies_that_use_it_and_all_of_it_is_seen() {
     let app = application().to_string();
     let _reviews = Proxy::start(&mesh, "reviews", &["--version", "v1", "--app", &app]);
     let web = Proxy::start(&mesh, "web", &[]);
-    assert_eq!(request(web.address("outbound"), TRACE), "HTTP/1.1 200 OK");
+    assert_eq!(request(web.address("outbound"), "reviews", TRACE), "HTTP/1.1 200 OK");
 
     let applied = mesh.feed("apply -f - --wait", RULES);
     assert_eq!((applied.code, applied.stdout.as_str()), (0, "httproute/reviews created\n"));
@@ -123,7 +123,7 @@ fn a_rule_reaches_the_proxies_that_use_it_and_all_of_it_is_seen() {
 
     let follow = follow(&mesh);
     let next = TRACE.replace("4bf9", "5bf9");
-    assert_eq!(request(web.address("outbound"), &next), "HTTP/1.1 200 OK");
+    assert_eq!(request(web.address("outbound"), "reviews", &next), "HTTP/1.1 200 OK");
     let line = follow.1.recv_timeout(Duration::from_secs(30)).expect("the trace comes");
     assert_eq!(line, format!("trace/{next}"), "and not those that were there before");
 
@@ -199,7 +199,7 @@ fn an_endpoint_is_taken_out_seen_and_put_back() {
         "error: no connected proxy calls the endpoints of `default/reviews`\n\
          help: a proxy calls a service once its application did\n",
     );
-    assert_eq!(request(web.address("outbound"), TRACE), "HTTP/1.1 200 OK");
+    assert_eq!(request(web.address("outbound"), "reviews", TRACE), "HTTP/1.1 200 OK");
     let out = "ENDPOINT            CALLER   RESULT\nreviews/reviews-0   web-0    taken out\n";
     mesh.run("endpoints eject reviews/reviews-0 --for 5m --from web").is(0, out, "");
     let status = mesh.run("status").stdout;
