@@ -13,6 +13,7 @@ mod address;
 mod apply;
 mod args;
 mod backup;
+mod bug_report;
 mod certs;
 mod changes;
 mod check;
@@ -100,6 +101,7 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Rollback(args) => rollback::run(&args, context),
         Command::Backup(args) => backup::run(&args, context),
         Command::Restore(args) => restore::run(&args, context),
+        Command::BugReport(args) => bug_report::run(&args, context),
         Command::Demo(args) => demo::run(args, context),
         Command::Status(args) => status::run(&args, context),
         Command::Trace(args) => trace::run(&args, context),

@@ -15,5 +15,6 @@ mod killed;
 mod manifests;
 mod mesh;
 mod offline;
+mod report;
 mod soak;
 mod workload;

@@ -12,9 +12,9 @@ use super::exit::Failure;
 use super::installation::{ClusterArgs, Installation};
 use super::output::{Color, Printer};
 use super::{
-    apply, backup, certs, check, completions, control_plane, delete, demo, describe, endpoints,
-    get, history, inject, install, man, proxy, restore, rollback, status, trace, uninstall,
-    validate, version,
+    apply, backup, bug_report, certs, check, completions, control_plane, delete, demo, describe,
+    endpoints, get, history, inject, install, man, proxy, restore, rollback, status, trace,
+    uninstall, validate, version,
 };
 use crate::names::Namespace;
 
@@ -96,6 +96,7 @@ pub(crate) enum Command {
     Rollback(rollback::RollbackArgs),
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
+    BugReport(bug_report::BugReportArgs),
     Status(status::StatusArgs),
     Trace(trace::TraceArgs),
     Certs(certs::CertsArgs),
