@@ -47,6 +47,7 @@ mod rollback;
 mod status;
 mod trace;
 mod uninstall;
+mod upgrade;
 mod usage;
 mod validate;
 mod version;
@@ -89,6 +90,7 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
     match command {
         Command::Install(args) => install::run(&args, context),
         Command::Uninstall(args) => uninstall::run(&args, context),
+        Command::Upgrade(args) => upgrade::run(&args, context),
         Command::Check(args) => check::run(&args, context),
         Command::Inject(args) => inject::run(&args, context),
         Command::Uninject(args) => inject::undo(&args, context),

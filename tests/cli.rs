@@ -17,4 +17,5 @@ mod mesh;
 mod offline;
 mod report;
 mod soak;
+mod upgrade;
 mod workload;

@@ -14,7 +14,7 @@ use super::output::{Color, Printer};
 use super::{
     apply, backup, bug_report, certs, check, completions, control_plane, delete, demo, describe,
     endpoints, get, history, inject, install, man, proxy, restore, rollback, status, trace,
-    uninstall, validate, version,
+    uninstall, upgrade, validate, version,
 };
 use crate::names::Namespace;
 
@@ -84,6 +84,7 @@ pub(crate) struct GlobalArgs {
 pub(crate) enum Command {
     Install(install::InstallArgs),
     Uninstall(uninstall::UninstallArgs),
+    Upgrade(upgrade::UpgradeArgs),
     Check(check::CheckArgs),
     Inject(inject::InjectArgs),
     Uninject(inject::UninjectArgs),

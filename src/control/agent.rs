@@ -21,7 +21,7 @@ use crate::control::pools::{self, changes};
 use crate::control::proxies::{AgentLink, Ask, PROXIES_MAX};
 use crate::control::registration::Registration;
 use crate::control::{status, stream};
-use crate::names::{Identity, ProxyId};
+use crate::names::{Identity, ProxyId, skew};
 use crate::xds::agent::{
     Command, Down, Hello, Noted, Pools, State, Up, Welcome, command, down, up,
 };
@@ -60,6 +60,10 @@ async fn drive(
     let Some(Up { message: Some(up::Message::Hello(hello)) }) = first.map_err(silent)?? else {
         return Err(Status::invalid_argument("the first message must be a hello"));
     };
+    if let Err(skew) = skew::check(skew::OWN, &hello.product_version) {
+        tracing::warn!(%identity, %skew, "a proxy was refused");
+        return Err(Status::failed_precondition(format!("the proxy's {skew}")));
+    }
     let (asks_in, asks) = mpsc::channel(ASKS);
     let link = AgentLink {
         stream: plane.next_stream(),
@@ -69,7 +73,7 @@ async fn drive(
     };
     let registration = register(plane, identity, &hello, &link).await?;
     let connected = Connected { plane, registration, stream: link.stream };
-    let welcome = Welcome { product_version: env!("CARGO_PKG_VERSION").to_owned() };
+    let welcome = Welcome { product_version: skew::OWN.to_owned() };
     send(out, down::Message::Welcome(welcome)).await?;
     let mut stream = Stream { connected, asked: HashMap::new(), next: 1 };
     tokio::select! {
