@@ -17,5 +17,6 @@ mod mesh;
 mod offline;
 mod report;
 mod soak;
+mod surroundings;
 mod upgrade;
 mod workload;
