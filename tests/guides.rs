@@ -33,6 +33,20 @@ const MAKE_IT_SURVIVE: Guide = Guide {
     says: &["30 200", "3/3 (1 ejected)", "ByHand", "Unhealthy", "max_requests", "rehearsal"],
 };
 
+const KEEP_AND_RESTORE: Guide = Guide {
+    page: "docs/guides/keep-and-restore.md",
+    ports: &[],
+    says: &[
+        "-     request: 5s",
+        "trafficpolicy/shop configured (dry run)",
+        "request: 5s",
+        "brought back 2 rules at revision 3",
+        "rollback to 1: 1 configured",
+        "nothing changed",
+        "mesh.tar.gz: ",
+    ],
+};
+
 /// Ends everything that the page started, however far it came.
 const BEFORE: &str = "set -euo pipefail\n\
     trap 'kill $(jobs -p) 2>/dev/null || :; wait; meshctl uninstall --purge --yes >&2 || :' EXIT\n";
@@ -104,6 +118,11 @@ fn the_first_mesh_comes_to_life_as_its_guide_says() {
 #[test]
 fn a_service_survives_as_its_guide_says() {
     follow(&MAKE_IT_SURVIVE);
+}
+
+#[test]
+fn what_a_mesh_knows_is_kept_and_comes_back_as_its_guide_says() {
+    follow(&KEEP_AND_RESTORE);
 }
 
 #[test]
