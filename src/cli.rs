@@ -45,6 +45,7 @@ mod proxy;
 mod restore;
 mod rollback;
 mod status;
+mod token;
 mod trace;
 mod uninstall;
 mod upgrade;
@@ -106,6 +107,7 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::BugReport(args) => bug_report::run(&args, context),
         Command::Demo(args) => demo::run(args, context),
         Command::Status(args) => status::run(&args, context),
+        Command::Token(args) => token::run(&args, context),
         Command::Trace(args) => trace::run(&args, context),
         Command::Certs(args) => certs::run(&args, context),
         Command::Endpoints(args) => endpoints::run(&args, context),

@@ -15,6 +15,7 @@ mod killed;
 mod manifests;
 mod mesh;
 mod offline;
+mod refused;
 mod report;
 mod soak;
 mod surroundings;

@@ -13,7 +13,7 @@ use super::installation::{ClusterArgs, Installation};
 use super::output::{Color, Printer};
 use super::{
     apply, backup, bug_report, certs, check, completions, control_plane, delete, demo, describe,
-    endpoints, get, history, inject, install, man, proxy, restore, rollback, status, trace,
+    endpoints, get, history, inject, install, man, proxy, restore, rollback, status, token, trace,
     uninstall, upgrade, validate, version,
 };
 use crate::names::Namespace;
@@ -104,6 +104,7 @@ pub(crate) enum Command {
     Endpoints(endpoints::EndpointsArgs),
     Proxy(proxy::ProxyArgs),
     ControlPlane(control_plane::ControlPlaneArgs),
+    Token(token::TokenArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),

@@ -12,8 +12,7 @@ use super::exit::{Exit, Failure};
 use super::output::{Color, Printer};
 
 /// Commands that come later.
-const LATER_COMMANDS: &[&str] =
-    &["diff", "top", "tap", "explain", "token", "dashboard", "graph", "schema"];
+const LATER_COMMANDS: &[&str] = &["diff", "top", "tap", "explain", "dashboard", "graph", "schema"];
 
 /// Flags that come later.
 const LATER_FLAGS: &[&str] = &[

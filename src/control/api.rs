@@ -29,6 +29,7 @@ mod objects;
 mod observe;
 mod propagation;
 pub mod shapes;
+mod tokens;
 
 /// The largest request: 64 MiB of rules, escaped as JSON.
 const BODY_BYTES: usize = 160 * 1024 * 1024;
@@ -40,7 +41,7 @@ pub const NO_HISTORY: &str = "keep them in Git and apply an earlier commit of th
 /// All routes of a local control plane.
 pub(super) fn router(plane: &Arc<Plane>) -> Router {
     let stop = Router::new().route("/v1/stop", post(command::stop));
-    routes().merge(stop).with_state(Arc::clone(plane))
+    routes().merge(stop).merge(tokens::routes()).with_state(Arc::clone(plane))
 }
 
 /// All routes of a control plane on a cluster: when it ends is decided there.

@@ -4,6 +4,7 @@
 //! and checked, never copied damaged. Bringing one back ([`restore`]) checks all of it first, in a
 //! directory beside, and puts it into place in steps that are finished at the next start if they
 //! were cut off (`staged`). Proxies' own directories are not part of it: they are their owners'.
+//! Nor are join tokens: one that was spent since would be good a second time.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -150,10 +150,10 @@ impl Ejections {
         let phase = endpoint.vitals.phase();
         let why = match crossing {
             Crossing::Errors(count, kind) if phase == Phase::Well => {
-                format!("{count} {kind} in a row, the last was {}", words::verdict(last))
+                format!("{count} {kind} in a row, the last was {last}")
             }
             Crossing::Relapse if phase == Phase::Probation => {
-                format!("an error on probation: {}", words::verdict(last))
+                format!("an error on probation: {last}")
             }
             Crossing::Recovered if phase == Phase::Probation => {
                 return Some(self.recover(endpoint, rules, now));

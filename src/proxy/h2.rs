@@ -14,6 +14,7 @@ mod grpc;
 mod head;
 mod intake;
 mod io;
+mod keepalive;
 mod pool;
 mod race;
 mod seat;

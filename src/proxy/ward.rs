@@ -55,16 +55,30 @@ impl Ward {
         cluster.refresh(now);
     }
 
-    /// A try at `endpoint` came to an end, and all that is judged by it is told.
-    fn crossed(&self, endpoint: &Endpoint, crossing: Crossing, last: Verdict, now: u64) {
+    /// A try at `endpoint` came to an end, and all that is judged by it is told. Why it is ejected
+    /// for that, where it is.
+    fn crossed(
+        &self,
+        endpoint: &Endpoint,
+        crossing: Crossing,
+        last: Verdict,
+        now: u64,
+    ) -> Option<String> {
+        let mut ejected = None;
         self.change(|state| {
             let Some(cluster) = state.current.upgrade() else { return Vec::new() };
             let group = cluster.groups().into_iter().find(|group| has(group, endpoint));
             let Some(group) = group else { return Vec::new() };
             let crossing = (crossing, last);
             let change = state.ejections.crossed(group, endpoint, crossing, cluster.rules(), now);
+            if let Some(Change { what: What::Ejected { why, .. }, .. }) = &change
+                && !cluster.policy.shadow
+            {
+                ejected = Some(why.clone());
+            }
             change.into_iter().collect()
         });
+        ejected
     }
 
     /// Lets time pass; when there is something to do next.
@@ -202,14 +216,12 @@ impl Cluster {
         }
     }
 
-    /// A try at `endpoint` came to an end: who judges outliers is told.
-    pub(super) fn judge(&self, endpoint: &Endpoint, verdict: Verdict) {
-        if let Some(outliers) = &self.policy.outlier_detection
-            && let Some(sign) = Sign::of(verdict)
-            && let Some(crossing) = endpoint.vitals.note(sign, outliers)
-        {
-            self.ward.crossed(endpoint, crossing, verdict, clock::now_ms());
-        }
+    /// A try at `endpoint` came to an end: who judges outliers is told. Why it is ejected for that,
+    /// where it is.
+    pub(super) fn judge(&self, endpoint: &Endpoint, verdict: Verdict) -> Option<String> {
+        let outliers = self.policy.outlier_detection.as_ref()?;
+        let crossing = endpoint.vitals.note(Sign::of(verdict)?, outliers)?;
+        self.ward.crossed(endpoint, crossing, verdict, clock::now_ms())
     }
 
     /// The endpoints of each port.

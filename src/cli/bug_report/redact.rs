@@ -30,6 +30,8 @@ static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r"(?s)()-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)",
         // Tokens as JWT.
         r"()eyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*",
+        // Join tokens and their proofs; the id is no secret.
+        r"\b([0-9a-f]{16}\.)[0-9a-f]{64}\b",
         // Headers and settings: the rest of the line, or of what is quoted.
         r#"(?i)((?:authorization|cookie)["']?\s*[:=]\s*["']?)[^"'\r\n]+"#,
         r#"(?i)((?:bearer|basic)\s+)[A-Za-z0-9+/=._~-]{6,}"#,

@@ -19,6 +19,10 @@ fn secrets_are_taken_out_of_text() {
         ("?token=abc&x=1", "?token=[removed]&x=1"),
         ("password = hunter2", "password = [removed]"),
         ("https://user:pass@example.org/x", "https://[removed]example.org/x"),
+        (
+            "with meshctl1.0123456789abcdef.0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.77",
+            "with meshctl1.0123456789abcdef.[removed].77",
+        ),
         ("GET /orders?id=7 200", "GET /orders?id=7 200"),
         ("-----BEGIN CERTIFICATE-----", "-----BEGIN CERTIFICATE-----"),
     ] {

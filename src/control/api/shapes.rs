@@ -24,7 +24,10 @@
 //! | `GET /v1/traces?service=&status=&minMs=&limit=` | | [`TraceList`] |
 //! | `GET /v1/traces/ID` | | [`Trace`] |
 //! | `POST /v1/proxies/NAMESPACE/NAME/command` | [`ProxyCommand`] | the proxy's JSON |
-//! | `POST /v1/stop` | | `{}` |
+//! | `GET /v1/tokens` (locally) | | [`TokenList`] |
+//! | `POST /v1/tokens` (locally) | [`TokenRequest`] | [`JoinToken`] |
+//! | `POST /v1/tokens/revoke` (locally) | [`RevokeRequest`] | [`TokenStatus`] |
+//! | `POST /v1/stop` (locally) | | `{}` |
 //! | `GET /metrics` | | Prometheus text |
 //!
 //! Every refusal is [`Failure`] with a fitting status: 400 wrong, 404 not there, 409 in conflict,
@@ -39,6 +42,7 @@ mod history;
 mod objects;
 mod pools;
 mod status;
+mod tokens;
 mod traces;
 
 pub use certificates::{CertificateList, CertificateStatus, RotateRequest, RotateResult, Rotated};
@@ -55,7 +59,8 @@ pub use status::{
     ControlPlaneStatus, EdgeStatus, EndpointCounts, FaultStatus, Latency, MeshStatus, ProxyState,
     ProxyStatus, ServiceStatus,
 };
-pub use traces::{Trace, TraceList, TraceSpan, TraceSummary};
+pub use tokens::{JoinToken, RevokeRequest, TokenList, TokenRequest, TokenState, TokenStatus};
+pub use traces::{Trace, TraceEvent, TraceList, TraceSpan, TraceSummary};
 
 /// `apiVersion` of every document of ours.
 pub const API_VERSION: &str = "meshctl.dev/v1alpha1";

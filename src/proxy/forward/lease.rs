@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::plan::{Plan, Repetition};
+use super::plan::Plan;
 use super::{Dropped, Ended, Forward};
+use crate::proxy::admission::Repetition;
 use crate::proxy::circuit::{Circuit, Grant, Permit, Place};
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::connect::{self, Alpn};

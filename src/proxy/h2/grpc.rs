@@ -8,6 +8,9 @@ use crate::proxy::head::Head;
 use crate::resource::AbortHow;
 use crate::telemetry::reason::Reason;
 
+/// What a server says of repetitions (proposal A6).
+pub(super) const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
 /// `UNKNOWN`: what clients make of an answer that ends without a code.
 const UNKNOWN: u32 = 2;
 

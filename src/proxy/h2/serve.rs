@@ -11,6 +11,7 @@ use h2::server;
 use tokio::task::JoinSet;
 
 use super::io::Io;
+use super::keepalive::Keepalive;
 use super::tally::Tally;
 use super::{
     CONNECTION_WINDOW, DATA_FRAME_BUDGET, MAX_HEADER_LIST, MAX_STREAMS, RESET_MEMORY, SEND_BUFFER,
@@ -57,13 +58,19 @@ impl Client {
 /// Serves a client that speaks HTTP/2, for `life` at most (and to the end of its streams).
 pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duration) {
     let io = Io::new(&worker, side);
+    let arrivals = io.arrivals();
     let handshake = tokio::time::timeout(PREFACE, builder().handshake(io));
-    let connection = match handshake.await {
+    let mut connection = match handshake.await {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => {
             return tracing::debug!(%error, "a client does not speak HTTP/2");
         }
         Err(_) => return,
+    };
+    // Nobody else is a sidecar.
+    let pings = match &origin {
+        Origin::Inbound(caller) if caller.identity.is_some() => connection.ping_pong(),
+        _ => None,
     };
     let now = worker.slots.now();
     let client = Client {
@@ -75,6 +82,7 @@ pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duratio
     let serving = Serving {
         client: Rc::new(client),
         connection,
+        keepalive: Keepalive::new(&worker, pings, arrivals),
         slot: worker.slots.take(),
         streams: JoinSet::new(),
         expires: now + life,
@@ -102,6 +110,7 @@ fn builder() -> server::Builder {
 struct Serving {
     client: Rc<Client>,
     connection: server::Connection<Io, Bytes>,
+    keepalive: Keepalive,
     slot: Slot,
     streams: JoinSet<()>,
     expires: Duration,
@@ -124,7 +133,13 @@ impl Serving {
             if self.poll_over(cx).is_ready() {
                 return Poll::Ready(());
             }
-            self.poll_accept(cx)
+            if self.poll_accept(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            // Last: streams may just have begun.
+            let Self { keepalive, streams, .. } = &mut self;
+            let dead = keepalive.poll_dead(cx, || !streams.is_empty());
+            dead.map(|()| tracing::debug!("a caller left a ping unanswered"))
         })
         .await;
         let Self { connection, mut streams, .. } = self;

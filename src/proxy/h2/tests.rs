@@ -15,9 +15,11 @@ use crate::proxy::head::Head;
 use crate::resource::{Field, HeaderEdit};
 use crate::telemetry::reason::Reason;
 
+mod events;
 mod limits;
 mod retries;
 mod rig;
+mod silence;
 mod verdicts;
 
 /// A request before it has a form.
