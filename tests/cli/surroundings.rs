@@ -23,11 +23,14 @@ fn a_home_that_cannot_be_made_is_named() {
 /// Runs words of a shell on a terminal of this kind; `M` is the program.
 fn on_terminal(mesh: &Mesh, term: &str, words: &str) -> Output {
     let words = words.replace("M ", &format!("{} ", env!("CARGO_BIN_EXE_meshctl")));
-    let mut script = Command::new("script");
+    let mut script = Command::new("timeout");
     for (name, value) in command(&mesh.home()).get_envs() {
         script.env(name, value.unwrap_or_default());
     }
-    script.env("TERM", term).args(["-qec", &words, "/dev/null"]).stdin(Stdio::null());
+    script
+        .env("TERM", term)
+        .args(["60", "script", "-qec", &words, "/dev/null"])
+        .stdin(Stdio::null());
     script.output().expect("util-linux is there")
 }
 
