@@ -94,7 +94,8 @@ fn list(all: &RevisionList, now: Timestamp) -> Result<View, Failure> {
 
 /// `rollback to 3: 1 configured, 1 deleted`.
 fn what(revision: &Revision) -> Cell {
-    let counts = counts(revision.objects.iter().map(|it| it.action));
+    let actions: Vec<_> = revision.objects.iter().map(|it| it.action).collect();
+    let counts = counts(&actions);
     let note = &revision.note;
     match (revision.state, note.is_empty()) {
         (RevisionState::Damaged, _) => Cell::bad("damaged"),
@@ -106,9 +107,9 @@ fn what(revision: &Revision) -> Cell {
 }
 
 /// `2 created, 1 deleted`.
-pub(crate) fn counts(actions: impl Iterator<Item = Action> + Clone) -> String {
+pub(crate) fn counts(actions: &[Action]) -> String {
     let count = |action: Action| {
-        let count = actions.clone().filter(|it| *it == action).count();
+        let count = actions.iter().filter(|it| **it == action).count();
         (count > 0).then(|| format!("{count} {}", action.as_str()))
     };
     let all = [Action::Created, Action::Configured, Action::Deleted];

@@ -70,7 +70,8 @@ pub(crate) fn run(args: &RollbackArgs, context: &Context) -> Outcome {
         let (name, namespace) = (format!("{}/{}", kind::word(&it.kind), it.name), &it.namespace);
         context.printer.note(&format!("  {name} in {namespace}: {}", it.action.as_str()));
     }
-    let counts = counts(planned.objects.iter().map(|it| it.action));
+    let actions: Vec<_> = planned.objects.iter().map(|it| it.action).collect();
+    let counts = counts(&actions);
     let what = format!("roll the rules back to revision {revision} ({counts})");
     confirm::confirm(args.confirm, context.printer, &what)?;
     if args.wait {
