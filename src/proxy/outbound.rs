@@ -15,14 +15,13 @@ use crate::proxy::cluster::Endpoint;
 use crate::proxy::decide::{Decision, Endpoints, Refusal};
 use crate::proxy::detect::{self, Kind};
 use crate::proxy::directory::{Destination, HostCell, Lookup, Miss, ServiceCell};
-use crate::proxy::h2;
 use crate::proxy::head::{Head, split_authority};
 use crate::proxy::pool::MAX_AGE;
-use crate::proxy::redirect;
 use crate::proxy::serve::{self, Origin};
 use crate::proxy::service::{PortTable, Rule, ServiceTable};
 use crate::proxy::stream::Side;
 use crate::proxy::worker::Worker;
+use crate::proxy::{h2, path, redirect};
 use crate::resource::{LoadBalancer, OutboundMode};
 use crate::telemetry::reason::Reason;
 
@@ -190,6 +189,9 @@ pub async fn decide(
         Called::Service(cell, port) => {
             let table = cell.table.load();
             let found = table.port(*port).ok_or(Reason::NoRoute)?;
+            if found.judges_paths && path::is_ambiguous(head.path()) {
+                return Err(Reason::BadRequest.into());
+            }
             let rule = found.route(head).ok_or(Reason::NoRoute)?;
             match &rule.redirect {
                 Some(to) => Err(redirect::refusal(&table, rule, to, head, *port)),

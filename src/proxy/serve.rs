@@ -21,6 +21,7 @@ use crate::proxy::stream::Side;
 use crate::proxy::trace::Trace;
 use crate::proxy::worker::Worker;
 use crate::proxy::{inbound, tcp};
+use crate::telemetry::escape;
 use crate::telemetry::reason::Reason;
 
 mod fault;
@@ -361,7 +362,8 @@ impl Connection {
     /// Answers a request that no endpoint is to see.
     async fn refuse(&mut self, refusal: Refusal, started: Instant) -> Next {
         let view = self.head.view(self.client.side.buffer.filled());
-        tracing::debug!(reason = refusal.reason.as_str(), path = view.path(), "request refused");
+        let path = || escape(view.path().as_bytes()).into_owned();
+        tracing::debug!(reason = refusal.reason.as_str(), path = path(), "request refused");
         let outcome = Outcome::refusal(&refusal);
         match &self.origin {
             Origin::Inbound(caller) => {

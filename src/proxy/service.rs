@@ -42,6 +42,8 @@ pub struct PortTable {
     pub port: u16,
     /// What is spoken on it.
     pub protocol: Protocol,
+    /// Which rule a request falls under depends on its path.
+    pub judges_paths: bool,
     matches: Vec<Match>,
     rules: Vec<Arc<Rule>>,
     /// What is put in at requests of our application.
@@ -189,9 +191,15 @@ impl Match {
         })
     }
 
+    fn is_any_path(&self) -> bool {
+        matches!(&self.path, PathTest::Prefix(prefix) if prefix.is_empty())
+    }
+
     fn is_open(&self) -> bool {
-        let any_path = matches!(&self.path, PathTest::Prefix(prefix) if prefix.is_empty());
-        any_path && self.method.is_none() && self.headers.is_empty() && self.query.is_empty()
+        self.is_any_path()
+            && self.method.is_none()
+            && self.headers.is_empty()
+            && self.query.is_empty()
     }
 }
 

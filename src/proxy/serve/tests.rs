@@ -10,6 +10,7 @@ use rig::{Rig, read_until, run};
 
 use crate::proxy::{captured, inbound, outbound};
 
+mod logs;
 pub(crate) mod rig;
 
 const LIFE: Duration = Duration::from_secs(3_600);
