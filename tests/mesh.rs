@@ -9,3 +9,4 @@ mod routing;
 mod security;
 mod tcp;
 mod telemetry;
+mod wire;
