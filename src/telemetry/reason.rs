@@ -78,4 +78,5 @@ reasons! {
     ClientGone, "client_gone", 0, "the client went away before the answer was complete";
     Internal, "internal", 500, "a fault of the proxy; the request was given up";
     Redirected, "redirected", 302, "the rule sends the client elsewhere, with the status that it names";
+    Flood, "flood", 0, "the client's HTTP/2 connection was ended: what it sent only cost (resets, pings, settings, field lines without end)";
 }

@@ -4,23 +4,28 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::server;
 use tokio::task::JoinSet;
 
 use super::io::Io;
+use super::meter::Meter;
 use super::tally::Tally;
 use super::{
     CONNECTION_WINDOW, DATA_FRAME_BUDGET, MAX_HEADER_LIST, MAX_STREAMS, RESET_MEMORY, SEND_BUFFER,
     STREAM_WINDOW, stream,
 };
+use crate::names::Protocol;
 use crate::proxy::inbound;
+use crate::proxy::record::{self, Outcome};
 use crate::proxy::serve::Origin;
 use crate::proxy::slots::{Fired, Slot};
 use crate::proxy::stream::Side;
+use crate::proxy::trace::Trace;
 use crate::proxy::worker::Worker;
+use crate::telemetry::reason::Reason;
 
 /// How long a client may take to say how it speaks.
 const PREFACE: Duration = Duration::from_secs(10);
@@ -40,6 +45,7 @@ pub(super) struct Client {
     pub(super) origin: Origin,
     tally: RefCell<Tally>,
     abused: Cell<bool>,
+    meter: Rc<RefCell<Meter>>,
 }
 
 impl Client {
@@ -52,11 +58,27 @@ impl Client {
             self.abused.set(true);
         }
     }
+
+    /// Counts what no request stands for: nothing of it was answered by this proxy's own words.
+    fn count(&self, reason: Reason) {
+        let outcome = Outcome { reason: Some(reason), ..Outcome::default() };
+        let now = Instant::now();
+        match &self.origin {
+            Origin::Inbound(caller) => {
+                record::inbound(&self.worker, caller, &outcome, (Trace::Passed, now));
+            }
+            origin => {
+                let called = origin.called("");
+                record::not_passed_on(&self.worker, &called, Protocol::Http2, &outcome, now);
+            }
+        }
+    }
 }
 
 /// Serves a client that speaks HTTP/2, for `life` at most (and to the end of its streams).
 pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duration) {
-    let io = Io::new(&worker, side);
+    let meter = Rc::new(RefCell::new(Meter::new()));
+    let io = Io::new(&worker, side).metered(&meter);
     let handshake = tokio::time::timeout(PREFACE, builder().handshake(io));
     let connection = match handshake.await {
         Ok(Ok(connection)) => connection,
@@ -70,6 +92,7 @@ pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duratio
         origin,
         tally: RefCell::new(Tally::new(now)),
         abused: Cell::new(false),
+        meter,
         worker: Rc::clone(&worker),
     };
     let serving = Serving {
@@ -77,9 +100,13 @@ pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duratio
         connection,
         slot: worker.slots.take(),
         streams: JoinSet::new(),
+        began: now,
+        accepted: 0,
+        refused: 0,
         expires: now + life,
         busy_until: now,
         parting: false,
+        given_up: false,
     };
     serving.run().await;
 }
@@ -104,11 +131,18 @@ struct Serving {
     connection: server::Connection<Io, Bytes>,
     slot: Slot,
     streams: JoinSet<()>,
+    began: Duration,
+    /// Streams that the crate has handed out.
+    accepted: u64,
+    /// Streams that it has refused itself, as far as they are counted.
+    refused: u64,
     expires: Duration,
     /// When a stream was last seen, on the worker's clock.
     busy_until: Duration,
     /// GOAWAY was said.
     parting: bool,
+    /// The client was told to go away at once.
+    given_up: bool,
 }
 
 impl Serving {
@@ -118,13 +152,19 @@ impl Serving {
             self.poll_streams(cx);
             // The stream that was one too many has just ended, which is why this task runs.
             if self.client.abused.take() {
-                tracing::warn!("a client opens streams only to reset them");
-                self.connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+                self.give_up("a client opens streams only to reset them");
             }
             if self.poll_over(cx).is_ready() {
                 return Poll::Ready(());
             }
-            self.poll_accept(cx)
+            let accepted = self.poll_accept(cx);
+            self.count_refused();
+            if !self.given_up && self.is_flooded() {
+                self.give_up("a client sends frames only to have them answered");
+                // What was just said is to be written.
+                cx.waker().wake_by_ref();
+            }
+            accepted
         })
         .await;
         let Self { connection, mut streams, .. } = self;
@@ -135,10 +175,52 @@ impl Serving {
         }
     }
 
+    /// Ends the connection of a client that abuses it.
+    fn give_up(&mut self, why: &'static str) {
+        tracing::warn!(why, "a client's HTTP/2 connection was ended");
+        self.given_up = true;
+        self.client.count(Reason::Flood);
+        self.connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+        // Who does not even read that is waited for no longer than others.
+        self.parting = true;
+        self.watch();
+    }
+
+    fn is_flooded(&self) -> bool {
+        let since = self.client.worker.slots.now().saturating_sub(self.began);
+        self.client.meter.borrow().is_flooded(since)
+    }
+
+    /// What the crate answers by itself (a header list over the limit, a malformed head, a stream
+    /// over the limit) is counted here, for it is told to nobody.
+    fn count_refused(&mut self) {
+        let opened = self.client.meter.borrow().opened();
+        let refused = opened.saturating_sub(self.accepted);
+        for _ in self.refused..refused {
+            self.client.count(Reason::BadRequest);
+        }
+        self.refused = self.refused.max(refused);
+    }
+
+    /// A connection that the crate ended.
+    fn failed(&self, error: &h2::Error) {
+        tracing::debug!(%error, "a client's connection failed");
+        match error.reason() {
+            Some(h2::Reason::ENHANCE_YOUR_CALM) if error.is_library() && !self.given_up => {
+                self.client.count(Reason::Flood);
+            }
+            Some(_) if error.is_library() && !self.given_up => {
+                self.client.count(Reason::BadRequest);
+            }
+            _ => {}
+        }
+    }
+
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match self.connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
+                    self.accepted += 1;
                     if let Origin::Inbound(caller) = &self.client.origin
                         && !inbound::is_still_welcome(&self.client.worker, caller)
                     {
@@ -150,7 +232,7 @@ impl Serving {
                     self.poll_streams(cx);
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    tracing::debug!(%error, "a client's connection failed");
+                    self.failed(&error);
                     return Poll::Ready(());
                 }
                 Poll::Ready(None) => return Poll::Ready(()),

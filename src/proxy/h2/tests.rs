@@ -15,6 +15,8 @@ use crate::proxy::head::Head;
 use crate::resource::{Field, HeaderEdit};
 use crate::telemetry::reason::Reason;
 
+mod calls;
+mod floods;
 mod limits;
 mod retries;
 mod rig;
@@ -236,6 +238,7 @@ fn grpc_is_answered_in_its_own_words() {
         (Reason::TryTimeout, 4),
         (Reason::MaxRequests, 14),
         (Reason::BadRequest, 13),
+        (Reason::UpstreamProtocol, 13),
         (Reason::MissingBackend, 2),
     ] {
         assert_eq!(code_of(&reason.into()), status, "{reason:?}");

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{HeaderMap, HeaderValue, Response};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::names::{Protocol, RuleId};
 use crate::proxy::clock;
@@ -50,6 +50,12 @@ pub(super) enum Does {
     TrailersOnly(u32),
     /// A message, then trailers with this code.
     Message(u32),
+    /// A message, and an end without a code.
+    Codeless,
+    /// A page with this status.
+    Page(u16),
+    /// Reads nothing and ends with RESOURCE_EXHAUSTED.
+    TooMuch,
     /// A message, then a reset.
     HalfMessage,
     /// Sends back what it reads, as it comes.
@@ -147,7 +153,7 @@ async fn answer(
         fields.insert("grpc-status", HeaderValue::from(code));
         fields
     };
-    let reads = !matches!(does, Does::Refuse | Does::Echo | Does::Hang);
+    let reads = !matches!(does, Does::Refuse | Does::Echo | Does::Hang | Does::TooMuch);
     while reads && let Some(data) = body.data().await {
         let data = data?;
         seen(&data);
@@ -160,6 +166,17 @@ async fn answer(
             response.headers_mut().insert("retry-after", HeaderValue::from(seconds));
         }
         Does::TrailersOnly(code) => response.headers_mut().extend(grpc(code)),
+        Does::TooMuch => response.headers_mut().extend(grpc(8)),
+        Does::Codeless | Does::Page(_) => {
+            if let Does::Page(status) = does {
+                *response.status_mut() = status.try_into().unwrap();
+                response
+                    .headers_mut()
+                    .insert("content-type", HeaderValue::from_static("text/html"));
+            }
+            let mut to = respond.send_response(response, false)?;
+            return to.send_data(Bytes::from_static(b"message"), true);
+        }
         Does::Interim => {
             let mut interim = Response::new(());
             *interim.status_mut() = http::StatusCode::EARLY_HINTS;
@@ -283,13 +300,18 @@ impl Net {
         endpoint.vitals.standing(clock::now_ms()) != Standing::Out
     }
 
-    /// A connection of the application.
-    pub(super) async fn client(&self) -> Client {
+    /// A connection of the application on which nothing was said.
+    pub(super) async fn connect(&self) -> TcpStream {
         let (client, accepted) = pair().await;
         let side = Side::new(Stream::Plain(accepted));
         let origin = Origin::Upstream(self.called.clone());
         tokio::task::spawn_local(serve(Rc::clone(&self.worker), side, origin, LONG));
-        let (send, connection) = h2::client::handshake(client).await.unwrap();
+        client
+    }
+
+    /// A connection of the application.
+    pub(super) async fn client(&self) -> Client {
+        let (send, connection) = h2::client::handshake(self.connect().await).await.unwrap();
         tokio::task::spawn_local(async move {
             // Its end is what a test ends with.
             let _ = connection.await;
