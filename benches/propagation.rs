@@ -4,21 +4,16 @@
 //! Prints quantiles over many changes; it judges nothing. A runtime is everything of a proxy but its
 //! workers: what arrives is decoded, compiled to tables and put in use before it is acknowledged.
 
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use meshctl::control::api::shapes::{ApplyRequest, ApplyResult, MeshStatus, Propagation, Source};
 use meshctl::control::{ControlPlaneConfig, run};
-use meshctl::names::{Namespace, Protocol, ProxyId, ServiceName};
-use meshctl::proxy::control::{Control, Order, Parts, Registration, Serves};
-use meshctl::proxy::directory::{Directory, Limits};
-use meshctl::proxy::join::{Applicant, Proof};
-use meshctl::proxy::view::View;
-use meshctl::resource::{MtlsMode, Workload};
-use tokio::sync::{mpsc, watch};
+use runtime::{Caller, Runtime};
+
+#[expect(dead_code, reason = "the other bench looks at what its proxies know")]
+mod runtime;
 
 const PROXIES: usize = 100;
 const CHANGES: usize = 200;
@@ -42,7 +37,11 @@ async fn measure() -> anyhow::Result<()> {
 
     let mut proxies = Vec::new();
     for number in 0..PROXIES {
-        proxies.push(Proxy::start(&home, number).await?);
+        // The first serves `reviews`, the others call it.
+        let (service, serves) = if number == 0 { ("reviews", true) } else { ("caller", false) };
+        let name = format!("{service}-{number}");
+        let caller = Caller { name: &name, service, serves, calls: &["reviews".to_owned()] };
+        proxies.push(Runtime::start(&home, &caller).await?);
     }
     let synced = |status: &MeshStatus| {
         let states = status.proxies.iter().map(|proxy| format!("{:?}", proxy.state));
@@ -68,8 +67,7 @@ async fn measure() -> anyhow::Result<()> {
     }
     report(&mut told, &mut seen);
     for proxy in proxies {
-        let _ = proxy.orders.send(Order::Leave).await;
-        let _ = proxy.control.await;
+        proxy.leave().await;
     }
     shutdown.cancel();
     plane.await??;
@@ -86,82 +84,6 @@ fn report(told: &mut [f64], seen: &mut [f64]) {
         let (p50, p95, p99, max) = (at(50), at(95), at(99), at(100));
         println!("| {what} | {p50:.1} | {p95:.1} | {p99:.1} | {max:.1} |");
     }
-}
-
-/// One runtime; the first serves `reviews`, the others call it.
-struct Proxy {
-    orders: mpsc::Sender<Order>,
-    control: tokio::task::JoinHandle<()>,
-}
-
-impl Proxy {
-    async fn start(home: &Path, number: usize) -> anyhow::Result<Self> {
-        let service = if number == 0 { "reviews" } else { "caller" };
-        let proxy =
-            ProxyId::new(Namespace::default_namespace(), format!("{service}-{number}").parse()?);
-        let own = home.join("proxies").join(proxy.namespace.as_str()).join(proxy.name.as_str());
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&own)?;
-        let applicant = Applicant {
-            proxy: proxy.clone(),
-            service_account: service.parse()?,
-            proof: Proof::SameUser(home.to_owned()),
-            directory: own,
-        };
-        let (refusal, _) = watch::channel(None);
-        let joined = applicant.join(&refusal).await?;
-        let workload = Workload {
-            proxy: proxy.clone(),
-            identity: joined.credentials.identity().clone(),
-            services: Vec::new(),
-            zone: String::new(),
-            mtls: MtlsMode::Strict,
-            ports: Vec::new(),
-        };
-        let namespace = proxy.namespace.clone();
-        let directory = Arc::new(Directory::new(namespace.clone(), workload, Limits::STANDARD));
-        directory.prefetch([&ServiceName::new(namespace.clone(), "reviews".parse()?)]);
-        let (status, seen) = watch::channel(meshctl::proxy::view::Status::default());
-        let service = ServiceName::new(namespace, service.parse()?);
-        let view = View {
-            proxy: proxy.clone(),
-            service: service.clone(),
-            directory: Arc::clone(&directory),
-            tls: meshctl::certs::Tls::new(joined.credentials, joined.roots)?,
-            metrics: meshctl::telemetry::collector::Collector::new(),
-            spans: Arc::default(),
-            accepted: Arc::default(),
-            status: seen,
-            log: None,
-            app: None,
-        };
-        let registration = registration(&proxy, service)?;
-        let control_plane = joined.control_plane;
-        let parts =
-            Parts { applicant, registration, directory, view, status, control_plane, refusal };
-        let (orders, receiver) = mpsc::channel(4);
-        let control = tokio::spawn(Control::new(parts, Instant::now()).run(receiver));
-        orders.send(Order::Serving).await?;
-        Ok(Self { orders, control })
-    }
-}
-
-fn registration(proxy: &ProxyId, service: ServiceName) -> anyhow::Result<Registration> {
-    let serves = Serves {
-        app: "127.0.0.1:9".parse()?,
-        inbound: 9,
-        service_port: Some(80),
-        protocol: Protocol::Http,
-    };
-    Ok(Registration {
-        proxy: proxy.clone(),
-        service_account: service.name.as_str().parse()?,
-        service,
-        version: "v1".to_owned(),
-        labels: [("version".to_owned(), "v1".to_owned())].into(),
-        addresses: vec!["127.0.0.1".parse()?],
-        serves: (proxy.name.as_str() == "reviews-0").then_some(serves),
-        started: SystemTime::now(),
-    })
 }
 
 /// The admin API of the control plane, as the command line uses it.
@@ -207,6 +129,8 @@ impl Api {
             dry_run: false,
             namespace: "default".to_owned(),
             actor: String::new(),
+            apply_set: String::new(),
+            prune: Vec::new(),
         };
         let answer = self.client.post("http://meshctl/v1/apply").json(&request).send().await?;
         let applied: ApplyResult = read(answer).await?;

@@ -11,6 +11,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 mod address;
 mod apply;
+mod apply_set;
 mod args;
 mod certs;
 mod changes;
@@ -25,9 +26,11 @@ mod delete;
 mod demo;
 mod describe;
 mod diagnostics;
+mod diff;
 mod duration;
 mod endpoints;
 mod exit;
+mod explain;
 mod get;
 mod inject;
 mod input;
@@ -38,7 +41,9 @@ mod man;
 mod on_cluster;
 mod output;
 mod proxy;
+mod schema;
 mod status;
+mod token;
 mod trace;
 mod uninstall;
 mod usage;
@@ -90,14 +95,18 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Apply(args) => apply::run(&args, context),
         Command::Get(args) => get::run(&args, context),
         Command::Describe(args) => describe::run(&args, context),
+        Command::Diff(args) => diff::run(&args, context),
+        Command::Explain(args) => explain::run(&args, context),
         Command::Delete(args) => delete::run(&args, context),
         Command::Demo(args) => demo::run(args, context),
         Command::Status(args) => status::run(&args, context),
+        Command::Token(args) => token::run(&args, context),
         Command::Trace(args) => trace::run(&args, context),
         Command::Certs(args) => certs::run(&args, context),
         Command::Endpoints(args) => endpoints::run(&args, context),
         Command::Proxy(args) => proxy::run(args, context),
         Command::ControlPlane(args) => control_plane::run(&args, context),
+        Command::Schema(args) => schema::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
         Command::Man(args) => man::run(&args, context),
         Command::Version(args) => version::run(&args, context),

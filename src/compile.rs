@@ -18,7 +18,6 @@ mod cluster;
 mod describe;
 mod fault;
 mod host;
-mod precedence;
 mod references;
 mod service;
 mod settings;
@@ -31,9 +30,8 @@ pub use cluster::every_endpoint;
 pub use describe::{
     PolicyValue, PolicyView, PortView, RouteView, RoutesInForce, ServiceView, describe,
 };
-pub use precedence::{Candidate, in_precedence};
 pub use references::{BackendView, ParentView, Reference, References, references};
-pub use settings::{settings, written};
+pub use settings::settings;
 
 /// A resource and the rules that shaped it.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,7 +1,7 @@
 //! The control plane: store, discovery, sessions with proxies, admin API, telemetry intake.
 //!
 //! `run` puts it together. A rule goes `api` → `store` → `hub` → `board` → `ads`; a workload comes in
-//! by `agent` and goes when `departures` says so. Decisions (`session`, `propagation`, `proxies`,
+//! by `agent` and goes when `departures` says so. Decisions (`session`, `propagation`, `convergence`, `proxies`,
 //! `departures`, `intake`) are plain structs without I/O; tasks own them or lock them shortly.
 
 mod ads;
@@ -10,6 +10,7 @@ pub mod api;
 pub mod board;
 mod callers;
 pub mod conditions;
+pub mod convergence;
 pub mod departures;
 pub mod describe;
 pub mod exposition;
@@ -19,10 +20,12 @@ pub mod home;
 pub mod hub;
 pub mod identity;
 pub mod intake;
+pub mod joins;
 mod plane;
 pub mod pools;
 pub mod propagation;
 pub mod proxies;
+mod refusals;
 pub mod registration;
 mod run;
 pub mod session;

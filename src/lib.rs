@@ -7,6 +7,7 @@ pub mod certs;
 pub mod cli;
 pub mod compile;
 pub mod control;
+pub mod explain;
 pub mod mesh;
 pub mod names;
 pub mod net;

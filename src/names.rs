@@ -20,6 +20,9 @@ pub use protocol::Protocol;
 /// The namespace of mesh-wide rules and of the control plane itself, locally too.
 pub const ROOT_NAMESPACE: &str = "meshctl-system";
 
+/// The label of rules that belong to a set which is applied, and pruned, together.
+pub const APPLY_SET_LABEL: &str = "meshctl.dev/apply-set";
+
 /// The namespace of everything that does not name one.
 pub const DEFAULT_NAMESPACE: &str = "default";
 

@@ -2,13 +2,14 @@
 //!
 //! `backoff` spaces out what is tried again, `accept` keeps a listener alive when descriptors run
 //! out, `descriptors` raises their limit at start, `file` writes and reads files that must be whole
-//! and, where asked, private, `listen` binds for both families, `shares` keeps one address from taking
+//! and, where asked, private, `holder` says who is in the way of a listener, `listen` binds for both families, `shares` keeps one address from taking
 //! all places.
 
 pub mod accept;
 pub mod backoff;
 pub mod descriptors;
 pub mod file;
+pub mod holder;
 pub mod listen;
 pub mod ports;
 pub mod shares;

@@ -9,12 +9,15 @@
 //! cell per service), `control` (discovery and agent streams), `join`, `last_good`, `admin`,
 //! `command`, `ready`, `probes`; `run` ties all of it into one process.
 //!
-//! What goes on at a service is counted in its `circuit` (`budget`, `adaptive`), what its endpoints
-//! answer in their `vitals`; `ward` brings that before the machine in `ejection`, and `warden` looks
+//! What goes on at a service is counted in its `circuit` (`budget`, `adaptive`), which every request
+//! asks by its `admission`, whatever the protocol. What endpoints answer is told by `flight` and
+//! counted in their `vitals`; `ward` brings that before the machine in `ejection`, and `warden` looks
 //! at the time and asks endpoints how they are (`health`).
 
 pub mod adaptive;
 pub mod admin;
+pub mod admission;
+pub mod alarm;
 pub mod balance;
 pub mod bell;
 pub mod budget;

@@ -20,6 +20,7 @@ mod pool;
 mod retry;
 mod service;
 mod url;
+pub mod words;
 mod workload;
 
 pub use balance::{Algorithm, HashCookie, HashOn, LoadBalancer, Locality};

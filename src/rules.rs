@@ -12,6 +12,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
@@ -35,6 +36,8 @@ mod render;
 mod resolved;
 mod route;
 mod scalar;
+pub mod schema;
+mod seen;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -47,6 +50,7 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use read::{MAX_FILE_BYTES, MAX_TOTAL_BYTES, ReadError, read};
 pub use render::render;
 pub use resolved::{default_config, resolved};
+pub use seen::Seen;
 pub use service::app_protocol;
 
 pub(crate) use problems::{alternatives, nearest, quoted};
@@ -97,6 +101,9 @@ pub struct Parsed {
     pub diagnostics: Vec<Diagnostic>,
     /// How many documents of other products were skipped.
     pub skipped: usize,
+    /// The documents that could be told apart, good or bad, in the order written; the first
+    /// 100,000 of them.
+    pub documents: Vec<Seen>,
 }
 
 impl Parsed {
@@ -123,6 +130,21 @@ pub struct ParsedObject {
     positions: Positions,
 }
 
+impl ParsedObject {
+    /// Puts a label on the document, in place of one of that name.
+    pub fn label(&mut self, name: &str, value: &str) {
+        let metadata = self.source.get_mut("metadata").and_then(Json::as_object_mut);
+        let Some(metadata) = metadata else { return };
+        let labels = metadata.entry("labels").or_insert_with(|| Json::Object(Default::default()));
+        if labels.is_null() {
+            *labels = Json::Object(Default::default());
+        }
+        if let Some(labels) = labels.as_object_mut() {
+            labels.insert(name.to_owned(), Json::String(value.to_owned()));
+        }
+    }
+}
+
 /// Reads all documents of all files.
 pub fn parse(documents: &[Document], options: &Options) -> Parsed {
     let mut parsed = Parsed::default();
@@ -132,8 +154,10 @@ pub fn parse(documents: &[Document], options: &Options) -> Parsed {
         let mut problems = Problems::new(&document.source, parsed.diagnostics.len());
         let text = document.text.strip_prefix('\u{feff}').unwrap_or(&document.text);
         let text = json::without_surrogates(text);
+        let file: Arc<str> = document.source.as_str().into();
         yaml::documents(&text, &mut repeats, &mut problems, |node, problems| {
-            parse_one(node, options, problems, &mut parsed, &mut firsts);
+            let mut gathered = Gathered { file: &file, parsed: &mut parsed, firsts: &mut firsts };
+            parse_one(node, options, problems, &mut gathered);
         });
         parsed.diagnostics.extend(problems.into_sorted());
     }
@@ -144,31 +168,50 @@ pub fn parse(documents: &[Document], options: &Options) -> Parsed {
 /// Where each object was written first.
 type Firsts = HashMap<ObjectRef, (String, usize)>;
 
+/// What has been read so far, and the file that is read now.
+struct Gathered<'g> {
+    file: &'g Arc<str>,
+    parsed: &'g mut Parsed,
+    firsts: &'g mut Firsts,
+}
+
+impl Gathered<'_> {
+    fn saw(&mut self, node: &Node<'_>, options: &Options, skipped: bool) {
+        if self.parsed.documents.len() < seen::MAX_SEEN && !node.is_null() {
+            let seen = Seen::new(self.file, node, &options.default_namespace);
+            self.parsed.documents.push(Seen { skipped, ..seen });
+        }
+    }
+}
+
 fn parse_one(
     node: &Node<'_>,
     options: &Options,
     problems: &mut Problems<'_>,
-    parsed: &mut Parsed,
-    firsts: &mut Firsts,
+    gathered: &mut Gathered<'_>,
 ) {
-    let (reference, object) =
-        match document::read(node, options, Revision { generation: 1, created_ms: 0 }, problems) {
-            Read::Object(reference, object) => (reference, object),
-            Read::Nothing => return,
-            Read::Skipped => {
-                parsed.skipped += 1;
-                return;
+    let revision = Revision { generation: 1, created_ms: 0 };
+    let read = document::read(node, options, revision, problems);
+    if !matches!(read, Read::List) {
+        gathered.saw(node, options, matches!(read, Read::Skipped));
+    }
+    let (reference, object) = match read {
+        Read::Object(reference, object) => (reference, object),
+        Read::Nothing => return,
+        Read::Skipped => {
+            gathered.parsed.skipped += 1;
+            return;
+        }
+        Read::List => {
+            // Lists nest no deeper than documents do.
+            for item in document::items(node, problems) {
+                parse_one(item, options, problems, gathered);
             }
-            Read::List => {
-                // Lists nest no deeper than documents do.
-                for item in document::items(node, problems) {
-                    parse_one(item, options, problems, parsed, firsts);
-                }
-                return;
-            }
-        };
+            return;
+        }
+    };
     let line = node.at.line;
-    match firsts.entry(reference.clone()) {
+    match gathered.firsts.entry(reference.clone()) {
         Entry::Vacant(free) => drop(free.insert((problems.file().to_owned(), line))),
         Entry::Occupied(first) => {
             let (file, first_line) = first.get();
@@ -189,7 +232,8 @@ fn parse_one(
     }
     let file = problems.file().to_owned();
     let positions = Positions::of(node);
-    parsed.objects.push(ParsedObject { reference, object, source, file, line, positions });
+    let object = ParsedObject { reference, object, source, file, line, positions };
+    gathered.parsed.objects.push(object);
 }
 
 /// Reads a document from the store, in the form of [`ParsedObject::source`].

@@ -14,6 +14,7 @@ mod guides;
 mod h2;
 mod inject;
 mod install;
+mod joins;
 mod kubernetes;
 mod mesh;
 mod rules;

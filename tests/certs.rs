@@ -1,7 +1,7 @@
 //! Identity on the wire: real handshakes over in-memory streams, with good and with hostile peers.
 
 mod first;
-mod foreign;
+pub(crate) mod foreign;
 mod hostile;
 mod swap;
 

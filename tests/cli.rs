@@ -3,12 +3,17 @@
 //! Every run has a home directory of its own and an environment that holds nothing else.
 
 mod binary;
+mod diff;
 mod errors;
+mod explain;
 mod gate;
 mod generated;
 mod help;
+mod inputs;
 mod installed;
 mod manifests;
 mod mesh;
 mod offline;
+mod refused;
+mod validate;
 mod workload;

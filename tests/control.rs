@@ -3,8 +3,10 @@
 //! The proxies are played by `control/rig.rs` with the same client and the same subscription machine
 //! that real ones use.
 
+mod joins;
 mod pools;
 mod rig;
+mod streams;
 
 use std::time::Duration;
 
@@ -69,6 +71,10 @@ async fn a_rule_reaches_who_subscribes_and_propagation_settles() {
     let settled = settled.await;
     assert_eq!(settled["acknowledged"], json!(["default/web-0"]));
     assert_eq!((&settled["pending"], &settled["rejected"]), (&json!([]), &json!([])));
+    let measured = mesh.text("/metrics").await;
+    let count = "meshctl_propagation_milliseconds_count ";
+    let count = measured.lines().find_map(|line| line.strip_prefix(count)?.parse::<u64>().ok());
+    assert!(count.is_some_and(|count| count >= 1), "{measured}");
 
     let listed = mesh.get("/v1/objects?kind=HTTPRoute").await;
     assert_eq!(listed["items"][0]["metadata"]["generation"], 1);

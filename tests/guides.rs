@@ -33,6 +33,18 @@ const MAKE_IT_SURVIVE: Guide = Guide {
     says: &["30 200", "3/3 (1 ejected)", "ByHand", "Unhealthy", "max_requests", "rehearsal"],
 };
 
+const RULES_IN_CI: Guide = Guide {
+    page: "docs/guides/rules-in-ci.md",
+    ports: &[],
+    says: &[
+        "rules/shop/mistake.yaml:12:34",
+        "did you mean `weight`?",
+        "1 rule checked, no problem found",
+        "testcase name=\"HTTPRoute/shop/reviews\"",
+        "there is no service `shop/reviews`",
+    ],
+};
+
 /// Ends everything that the page started, however far it came.
 const BEFORE: &str = "set -euo pipefail\n\
     trap 'kill $(jobs -p) 2>/dev/null || :; wait; meshctl uninstall --purge --yes >&2 || :' EXIT\n";
@@ -104,6 +116,31 @@ fn the_first_mesh_comes_to_life_as_its_guide_says() {
 #[test]
 fn a_service_survives_as_its_guide_says() {
     follow(&MAKE_IT_SURVIVE);
+}
+
+#[test]
+fn rules_are_checked_in_ci_as_the_guide_says() {
+    follow(&RULES_IN_CI);
+}
+
+/// What the workflows run is what the page's commands do, which are run by the test above.
+#[test]
+fn the_workflows_of_a_guide_run_its_commands() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(RULES_IN_CI.page);
+    let page = fs::read_to_string(page).expect("the page is in the repository");
+    let block = regex::Regex::new(r"(?s)```yaml\n(.*?)```").expect("the pattern is constant");
+    let call = regex::Regex::new(r"meshctl validate.*").expect("the pattern is constant");
+    let commands = commands(&page);
+    let mut found = 0;
+    for workflow in block.captures_iter(&page) {
+        let parsed: Result<serde_json::Value, _> = serde_yaml::from_str(&workflow[1]);
+        assert!(parsed.is_ok_and(|it| it.is_object()), "no YAML: {}", &workflow[1]);
+        for call in call.find_iter(&workflow[1]) {
+            assert!(commands.contains(call.as_str()), "no command is `{}`", call.as_str());
+            found += 1;
+        }
+    }
+    assert_eq!(found, 4);
 }
 
 #[test]

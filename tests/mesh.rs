@@ -1,5 +1,6 @@
 //! Behaviour of a whole mesh on real sockets: what applications at both ends see, byte by byte.
 
+mod explain;
 mod faults;
 mod http1;
 mod neighbours;

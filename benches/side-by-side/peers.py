@@ -18,11 +18,12 @@ class Contender:
     port: int
     pids: list
     host: str = "origin"
+    ports: dict = dataclasses.field(default_factory=dict)
 
 
 def configured(work, template, name, **values):
     text = (CONFIGURATIONS / template).read_text()
-    for key, value in {"DIR": work, "NAME": name, **values}.items():
+    for key, value in {"DIR": work, "NAME": name, "CONNECTIONS": 1024, **values}.items():
         text = text.replace(f"@{key}@", str(value))
     path = work / f"{name}.conf"
     path.write_text(text)
@@ -59,7 +60,9 @@ def start_peer(processes, work, program, origin):
     caller, caller_pid = hop("caller", receiver)
     return [
         Contender(program, "one hop", one, [pid]),
-        Contender(program, "two hops, mTLS", caller, [caller_pid, receiver_pid]),
+        Contender(
+            program, "two hops, mTLS", caller, [caller_pid, receiver_pid], ports={"receiver": receiver}
+        ),
     ]
 
 

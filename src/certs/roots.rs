@@ -73,6 +73,11 @@ impl Roots {
         self.roots.iter().map(|root| root.fingerprint.as_str())
     }
 
+    /// The certificate of that fingerprint.
+    pub(super) fn of_fingerprint(&self, wanted: &str) -> Option<&CertificateDer<'static>> {
+        self.roots.iter().find(|root| root.fingerprint == wanted).map(|root| &root.der)
+    }
+
     /// The certificates, PEM.
     pub fn pem(&self) -> String {
         self.roots

@@ -158,6 +158,14 @@ fn keys_other_than_p256_are_refused() {
     }
 }
 
+/// The crate that makes the other requests makes none so weak.
+#[test]
+fn a_key_that_is_easily_broken_is_refused() {
+    let der = include_bytes!("../../testdata/certs/rsa-512.csr.der");
+    let refused = authority().sign(der, &reviews(), HOUR, now());
+    assert!(matches!(refused, Err(SignError::Malformed(_))), "{refused:?}");
+}
+
 #[test]
 fn requests_that_prove_nothing_are_refused() {
     let authority = authority();

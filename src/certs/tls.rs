@@ -125,6 +125,14 @@ impl Tls {
         Arc::new(config)
     }
 
+    /// As [`Tls::server_config`] for callers that need not have a certificate, with the root behind
+    /// the chain: who joins may know nothing of it but the hash of its key.
+    pub fn first_contact_config(&self, alpn: &[&[u8]]) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::clone(&self.server_config(alpn, ClientAuth::Optional));
+        config.cert_resolver = Arc::new(WithRoot(Arc::clone(&self.shared)));
+        Arc::new(config)
+    }
+
     /// A configuration that connects to `expected` and to nobody else; cached.
     pub fn client_config(&self, expected: &Identity, alpn: &[&[u8]]) -> Arc<ClientConfig> {
         let key = ClientKey { expected: expected.clone(), alpn: owned(alpn) };
@@ -179,6 +187,19 @@ impl Shared {
 impl ResolvesServerCert for Shared {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(Arc::clone(&self.credentials.load().key))
+    }
+}
+
+/// Shows the root as well.
+#[derive(Debug)]
+struct WithRoot(Arc<Shared>);
+
+impl ResolvesServerCert for WithRoot {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let loaded = self.0.credentials.load();
+        let mut shown = CertifiedKey::clone(&loaded.key);
+        shown.cert.extend(self.0.roots().of_fingerprint(loaded.credentials.root()).cloned());
+        Some(Arc::new(shown))
     }
 }
 

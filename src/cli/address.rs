@@ -33,7 +33,7 @@ pub(crate) fn connect(text: &str) -> Result<SocketAddr, String> {
 pub(crate) fn control_plane(text: &str) -> Result<String, String> {
     let wrong = || {
         format!(
-            "`{text}` is not of the form `https://HOST:PORT`, write for example `https://meshctl.meshctl-system.svc:14712`"
+            "`{text}` is not of the form `https://HOST:PORT`, write for example `https://192.0.2.7:15012`"
         )
     };
     let uri: http::Uri = text.parse().map_err(|_| wrong())?;

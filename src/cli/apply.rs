@@ -5,17 +5,22 @@
 //! mistake is told without a control plane. What the mesh alone knows it says itself.
 
 use clap::{Args, ValueEnum};
+use jiff::Timestamp;
 
+use super::apply_set::ApplySetArgs;
 use super::args::{Context, NamespaceArgs};
 use super::changes::{ChangeArgs, Changes};
 use super::client::Client;
 use super::cluster::Cluster;
 use super::cluster::rules::{Step, Way, change};
+use super::confirm::{self, ConfirmArgs};
+use super::diagnostics::plural;
 use super::exit::{Exit, Failure, Outcome};
 use super::input::{Input, InputArgs};
 use super::wait::{self, TimeoutArgs};
-use super::{diagnostics, kind, validate};
+use super::{delete, diagnostics, kind, validate};
 use crate::control::api::shapes::{ApplyRequest, ApplyResult, Source};
+use crate::mesh::ObjectRef;
 use crate::names::Namespace;
 use crate::rules::{self, Diagnostic, Options, Parsed, UnknownKinds};
 
@@ -26,12 +31,15 @@ Examples:
   meshctl apply -f rules.yaml --wait              return when every proxy has acknowledged
   meshctl apply -f rules/ -R                      all files of a directory
   meshctl apply -f rules.yaml --dry-run=server    what would change
+  meshctl apply -f rules/ --apply-set shop --prune   and delete what the files no longer have
   cat rules.yaml | meshctl apply -f -")]
 pub(crate) struct ApplyArgs {
     #[command(flatten)]
     input: InputArgs,
     #[command(flatten)]
     namespace: NamespaceArgs,
+    #[command(flatten)]
+    set: ApplySetArgs,
     /// Change nothing: check here (`client`), or let the control plane say what would change.
     #[arg(long, value_name = "WHERE")]
     dry_run: Option<DryRun>,
@@ -40,6 +48,8 @@ pub(crate) struct ApplyArgs {
     wait: bool,
     #[command(flatten)]
     timeout: TimeoutArgs,
+    #[command(flatten)]
+    confirm: ConfirmArgs,
     #[command(flatten)]
     format: ChangeArgs,
 }
@@ -53,8 +63,16 @@ pub(crate) enum DryRun {
 
 pub(crate) fn run(args: &ApplyArgs, context: &Context) -> Outcome {
     let input = Input::read(&args.input.filename, args.input.recursive)?;
-    let parsed = parse(&input, &args.namespace.namespace, context)?;
+    let mut parsed = parse(&input, &args.namespace.namespace, context)?;
+    let together = rules::cross_check(&parsed.objects, None, Timestamp::now());
+    context.printer.notes(&diagnostics::render(&together, &input.documents));
+    parsed.diagnostics.extend(together);
+    args.set.mark(&mut parsed);
     if let Some(DryRun::Client) = args.dry_run {
+        if args.set.prune {
+            return Err(Failure::usage("only the mesh knows what there is to prune")
+                .help("ask it with `--dry-run=server`"));
+        }
         let objects = parsed.objects.iter().map(|object| kind::id(&object.reference));
         let changes = Changes::here(objects, "checked", parsed.diagnostics);
         changes.print(args.format, context)?;
@@ -62,17 +80,22 @@ pub(crate) fn run(args: &ApplyArgs, context: &Context) -> Outcome {
     }
     let client = Client::of(context)?;
     client.announce(context);
+    let gone = args.set.leftovers(&client, &parsed)?;
+    if !gone.is_empty() && args.dry_run.is_none() {
+        let names: Vec<_> = gone.iter().map(|it| delete::short(&kind::id(it))).collect();
+        let what = format!("prune {} ({})", plural(gone.len(), "rule"), names.join(", "));
+        confirm::confirm(args.confirm, context.printer, &what)?;
+    }
     match client.cluster() {
-        Some(cluster) => on_cluster(args, parsed, &client, cluster, context),
-        None => here(args, &input, &parsed, &client, context),
+        Some(cluster) => on_cluster((args, parsed, &gone), &client, cluster, context),
+        None => here((args, &parsed, &gone), &input, &client, context),
     }
 }
 
 /// Everything in one request.
 fn here(
-    args: &ApplyArgs,
+    (args, parsed, gone): (&ApplyArgs, &Parsed, &[ObjectRef]),
     input: &Input,
-    parsed: &Parsed,
     client: &Client,
     context: &Context,
 ) -> Outcome {
@@ -81,6 +104,8 @@ fn here(
         dry_run: args.dry_run.is_some(),
         namespace: args.namespace.namespace.to_string(),
         actor: actor(),
+        apply_set: args.set.apply_set.clone().unwrap_or_default(),
+        prune: gone.iter().map(kind::id).collect(),
     };
     if args.wait && args.dry_run.is_none() {
         wait::returned(client, context, args.timeout)?;
@@ -100,13 +125,13 @@ fn here(
 
 /// One after the other.
 fn on_cluster(
-    args: &ApplyArgs,
-    parsed: Parsed,
+    (args, parsed, gone): (&ApplyArgs, Parsed, &[ObjectRef]),
     client: &Client,
     cluster: &Cluster,
     context: &Context,
 ) -> Outcome {
-    let steps: Vec<_> = parsed.objects.iter().map(Step::Apply).collect();
+    let prune = gone.iter().map(|it| Step::Delete(it, true));
+    let steps: Vec<_> = parsed.objects.iter().map(Step::Apply).chain(prune).collect();
     let way = Way { dry_run: args.dry_run.is_some(), format: args.format, context };
     let waits = args.wait && args.dry_run.is_none();
     let before = waits.then(|| wait::returned(client, context, args.timeout)).transpose()?;
@@ -131,13 +156,15 @@ pub(crate) fn parse(
         return Err(validate::refused(&found, input));
     }
     if parsed.objects.is_empty() {
-        return Err(Failure::new("there are no rules in what was given"));
+        return Err(Failure::new("there are no rules in what was given")
+            .help("name a file with documents that have `apiVersion` and `kind`"));
     }
     context.printer.notes(&diagnostics::render(&parsed.diagnostics, &input.documents));
     Ok(parsed)
 }
 
-fn source(document: &rules::Document) -> Source {
+/// A file, for the admin API.
+pub(crate) fn source(document: &rules::Document) -> Source {
     Source { name: document.source.clone(), text: document.text.clone() }
 }
 

@@ -12,8 +12,9 @@ use super::exit::Failure;
 use super::installation::{ClusterArgs, Installation};
 use super::output::{Color, Printer};
 use super::{
-    apply, certs, check, completions, control_plane, delete, demo, describe, endpoints, get,
-    inject, install, man, proxy, status, trace, uninstall, validate, version,
+    apply, certs, check, completions, control_plane, delete, demo, describe, diff, endpoints,
+    explain, get, inject, install, man, proxy, schema, status, token, trace, uninstall, validate,
+    version,
 };
 use crate::names::Namespace;
 
@@ -28,7 +29,7 @@ Exit codes:
   0  done
   1  it failed
   2  the command line was wrong
-  3  it worked and found something (`validate`, `check`)
+  3  it worked and found something (`validate`, `check`, `diff`, `explain`)
 `proxy run -- COMMAND` ends with the code of COMMAND.";
 
 /// A service mesh in one binary: command line, control plane and proxy.
@@ -87,17 +88,21 @@ pub(crate) enum Command {
     Inject(inject::InjectArgs),
     Uninject(inject::UninjectArgs),
     Validate(validate::ValidateArgs),
+    Diff(diff::DiffArgs),
     Apply(apply::ApplyArgs),
     Get(get::GetArgs),
     Describe(describe::DescribeArgs),
     Delete(delete::DeleteArgs),
+    Explain(explain::ExplainArgs),
     Status(status::StatusArgs),
     Trace(trace::TraceArgs),
     Certs(certs::CertsArgs),
     Endpoints(endpoints::EndpointsArgs),
     Proxy(proxy::ProxyArgs),
     ControlPlane(control_plane::ControlPlaneArgs),
+    Token(token::TokenArgs),
     Demo(demo::DemoArgs),
+    Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
     Version(version::VersionArgs),

@@ -90,6 +90,11 @@ pub(super) fn objects() -> Vec<CompletionCandidate> {
     }
 }
 
+/// Kinds of rules.
+pub(super) fn kinds() -> Vec<CompletionCandidate> {
+    candidates(Some(ObjectKind::ALL.map(|kind| kind::word(kind.as_str())).to_vec()))
+}
+
 /// Names of one kind in the namespace that was typed; of services also those that nobody declared.
 fn names(kind: ObjectKind, words: &[String]) -> Option<Vec<String>> {
     let within = value(words, &["-n", "--namespace"]);

@@ -135,7 +135,8 @@ fn on_cluster(
     Ok(Exit::Done)
 }
 
-fn short(id: &ObjectId) -> String {
+/// `httproute/reviews in default`
+pub(super) fn short(id: &ObjectId) -> String {
     format!("{}/{} in {}", kind::word(&id.kind), id.name, id.namespace)
 }
 

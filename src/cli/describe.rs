@@ -69,7 +69,7 @@ fn typed(description: &Description) -> Result<Value, Failure> {
 }
 
 /// Title, then sections with their keys aligned; an empty key continues the line above.
-fn text(description: &Description) -> String {
+pub(super) fn text(description: &Description) -> String {
     let bold = anstyle::Style::new().bold();
     let mut text = format!("{bold}{}{bold:#}\n", description.title);
     for section in &description.sections {

@@ -55,7 +55,9 @@ impl Input {
         }
         let total: u64 = input.documents.iter().map(|document| document.text.len() as u64).sum();
         if total > MAX_TOTAL_BYTES {
-            return Err(Failure::new(format!("the rules have more than {MAX_TOTAL_BYTES} bytes")));
+            let limit = MAX_TOTAL_BYTES >> 20;
+            return Err(Failure::new(format!("the rules have more than {limit} MiB in all"))
+                .help("split them over several runs"));
         }
         Ok(input)
     }

@@ -53,7 +53,8 @@ pub(crate) struct InstallArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "On this machine")]
 struct LocalArgs {
-    /// Where proxies connect [default: as before, at first a free port of 127.0.0.1].
+    /// Where proxies connect; beyond loopback those of other machines too, by a token of
+    /// `token create` [default: as before, at first a free port of 127.0.0.1].
     #[arg(long, value_name = "ADDR:PORT", value_parser = super::address::listen)]
     listen: Option<SocketAddr>,
     /// Print a systemd user unit that runs the control plane instead.

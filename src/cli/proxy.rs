@@ -7,6 +7,7 @@ use super::exit::Outcome;
 
 mod ask;
 mod capture;
+mod join;
 mod pod;
 mod run;
 mod wait;

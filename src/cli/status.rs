@@ -74,8 +74,13 @@ fn view(status: &MeshStatus, edges: bool, now: Timestamp) -> Result<View, Failur
 fn control_plane(it: &ControlPlaneStatus, now: Timestamp) -> Vec<String> {
     let ready = if it.ready { "ready" } else { "not ready" };
     let (up, root) = (age(it.since, now), until(it.root_expires, now));
+    // On a cluster it is a name, and everything is another machine there.
+    let reach = match it.address.parse::<std::net::SocketAddr>() {
+        Ok(address) if !address.ip().is_loopback() => " for other machines too",
+        _ => "",
+    };
     vec![
-        format!("control plane {} {ready} at {}, up {up}", it.version, it.address),
+        format!("control plane {} {ready} at {}{reach}, up {up}", it.version, it.address),
         format!("rules at revision {}, root certificate for {root}", it.revision),
     ]
 }

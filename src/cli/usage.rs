@@ -14,11 +14,8 @@ use super::output::{Color, Printer};
 /// Commands that come later.
 const LATER_COMMANDS: &[&str] = &[
     "upgrade",
-    "diff",
     "top",
     "tap",
-    "explain",
-    "token",
     "dashboard",
     "graph",
     "backup",
@@ -26,7 +23,6 @@ const LATER_COMMANDS: &[&str] = &[
     "history",
     "rollback",
     "bug-report",
-    "schema",
 ];
 
 /// Flags that come later.
@@ -35,9 +31,6 @@ const LATER_FLAGS: &[&str] = &[
     "--replicas",
     "--set",
     "--force",
-    "--against",
-    "--prune",
-    "--effect",
     "--from",
     "--issuer",
     "--root",
@@ -46,9 +39,6 @@ const LATER_FLAGS: &[&str] = &[
     "--resume",
     "--abort",
 ];
-
-/// Values that come later.
-const LATER_VALUES: &[&str] = &["github", "sarif", "junit"];
 
 /// `--color` as it was typed, for what is said before the command line is understood.
 pub(super) fn color(words: &[OsString]) -> Color {
@@ -177,9 +167,6 @@ impl Fault<'_> {
         let value = texts(error, ContextKind::InvalidValue).into_iter().next().unwrap_or_default();
         if value.is_empty() {
             return Failure::usage(format!("`{arg}` needs a value")).help(self.see_help());
-        }
-        if LATER_VALUES.contains(&value.as_str()) {
-            return Failure::later(&format!("`{arg} {value}`")).help(self.see_help());
         }
         let what = format!("`{arg}` cannot be `{value}`");
         match texts(error, ContextKind::SuggestedValue).first() {

@@ -3,6 +3,7 @@
 //! The policy is the service's own, also where a route of another service leads here.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::compile::Compiled;
 use crate::mesh::{self, Snapshot, TrafficPolicy};
@@ -20,7 +21,7 @@ pub(super) fn compile(snapshot: &Snapshot, name: &ServiceName) -> Option<Compile
         name: name.clone(),
         ports: ports.map(|it| ClusterPort { port: it.port, protocol: it.protocol }).collect(),
         policy: pool_policy(policy.as_deref()),
-        endpoints: endpoints(snapshot, name),
+        endpoints: endpoints(snapshot, name).into_iter().map(Arc::new).collect(),
     };
     Some(Compiled::new(Resource::Cluster(cluster), origins))
 }

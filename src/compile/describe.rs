@@ -5,10 +5,9 @@
 use std::sync::Arc;
 
 use crate::compile::cluster;
-use crate::compile::precedence::in_precedence;
 use crate::compile::service::{implicit_id, routes_in_force};
 use crate::compile::settings::settings;
-use crate::mesh::{ObjectRef, RouteMatch, Service, ServicePort, Snapshot};
+use crate::mesh::{ObjectRef, RouteMatch, Service, ServicePort, Snapshot, in_precedence};
 use crate::names::{Namespace, RuleId, ServiceName};
 use crate::resource::Endpoint;
 

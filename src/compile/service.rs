@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use crate::compile::fault::faults;
 use crate::compile::references::reference;
-use crate::compile::{Compiled, Reference, in_precedence};
-use crate::mesh::{self, HttpRoute, ObjectRef, RouteRule, Snapshot, TrafficPolicy};
+use crate::compile::{Compiled, Reference};
+use crate::mesh::{self, HttpRoute, ObjectRef, RouteRule, Snapshot, TrafficPolicy, in_precedence};
 use crate::names::{Namespace, Protocol, RuleId, ServiceName};
 use crate::resource::{
     Backend, HeaderEdit, PathMatch, Resource, Retry, Rewrite, RouteMatch, Rule, Service,

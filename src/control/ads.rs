@@ -16,6 +16,7 @@ use tonic::{Status, Streaming};
 use crate::control::plane::Plane;
 use crate::control::propagation::Version;
 use crate::control::proxies::DiscoveryLink;
+use crate::control::refusals::What;
 use crate::control::session::{Limits, Refuse, Session};
 use crate::control::stream;
 use crate::names::{Identity, ProxyId};
@@ -44,7 +45,8 @@ pub(super) fn serve(
     peer: Peer,
     inbound: Streaming<DeltaRequest>,
 ) -> Result<ReceiverStream<Result<DeltaResponse, Status>>, Status> {
-    stream::serve(plane, peer, inbound, QUEUE, |plane, identity, inbound, out| async move {
+    let kind = stream::Kind { what: What::Discovery, queue: QUEUE };
+    stream::serve(plane, peer, inbound, kind, |plane, identity, inbound, out| async move {
         drive(&plane, &identity, inbound, &out).await
     })
 }
@@ -159,6 +161,7 @@ impl<'a> Conversation<'a> {
                     return Ok(());
                 }
             }
+            let again = self.session.resend_at().map(tokio::time::Instant::from_std);
             tokio::select! {
                 request = inbound.message() => match request? {
                     Some(request) => self.request(request)?,
@@ -172,6 +175,7 @@ impl<'a> Conversation<'a> {
                 () = &mut resubscribed, if before.is_some() => {
                     self.let_go(before.take().unwrap_or_default());
                 }
+                () = sleep_until(again), if again.is_some() => {}
                 () = out.closed() => return Ok(()),
             }
         }
@@ -234,6 +238,14 @@ impl<'a> Conversation<'a> {
             board.let_go(&self.id, &key);
         }
         board.settle(&self.id, Timestamp::now());
+    }
+}
+
+/// Waits until then; without a moment for ever.
+async fn sleep_until(moment: Option<tokio::time::Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

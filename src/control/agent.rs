@@ -19,6 +19,7 @@ use crate::control::hub::HubError;
 use crate::control::plane::Plane;
 use crate::control::pools::{self, changes};
 use crate::control::proxies::{AgentLink, Ask, PROXIES_MAX};
+use crate::control::refusals::What;
 use crate::control::registration::Registration;
 use crate::control::{status, stream};
 use crate::names::{Identity, ProxyId};
@@ -44,14 +45,16 @@ pub(super) fn serve(
     peer: Peer,
     inbound: Streaming<Up>,
 ) -> Result<ReceiverStream<Result<Down, Status>>, Status> {
-    stream::serve(plane, peer, inbound, QUEUE, |plane, identity, inbound, out| async move {
-        drive(&plane, &identity, inbound, &out).await
+    let elsewhere = peer.elsewhere;
+    let kind = stream::Kind { what: What::Registration, queue: QUEUE };
+    stream::serve(plane, peer, inbound, kind, move |plane, identity, inbound, out| async move {
+        drive(&plane, (&identity, elsewhere), inbound, &out).await
     })
 }
 
 async fn drive(
     plane: &Plane,
-    identity: &Identity,
+    from: (&Identity, bool),
     mut inbound: Streaming<Up>,
     out: &Out,
 ) -> Result<(), Status> {
@@ -67,7 +70,7 @@ async fn drive(
         end: CancellationToken::new(),
         process: (hello.pid, hello.started_ms),
     };
-    let registration = register(plane, identity, &hello, &link).await?;
+    let registration = register(plane, from, &hello, &link).await?;
     let connected = Connected { plane, registration, stream: link.stream };
     let welcome = Welcome { product_version: env!("CARGO_PKG_VERSION").to_owned() };
     send(out, down::Message::Welcome(welcome)).await?;
@@ -85,10 +88,10 @@ async fn send(out: &Out, message: down::Message) -> Result<(), Status> {
     out.send(Ok(Down { message: Some(message) })).await.map_err(gone)
 }
 
-/// Checks who it is and makes it part of the mesh.
+/// Checks who it is, from another machine or not, and makes it part of the mesh.
 async fn register(
     plane: &Plane,
-    identity: &Identity,
+    (identity, elsewhere): (&Identity, bool),
     hello: &Hello,
     link: &AgentLink,
 ) -> Result<Registration, Status> {
@@ -101,6 +104,10 @@ async fn register(
             registration.identity(&plane.trust_domain)
         )));
     }
+    if elsewhere && plane.workloads_register() {
+        registration.is_reachable().map_err(Status::invalid_argument)?;
+    }
+    plane.may_serve(identity, &registration.service)?;
     if let Some(ready) = admit(plane, &registration, link)? {
         registration.ready = ready;
     }

@@ -27,7 +27,10 @@ mod endpoints;
 mod objects;
 mod observe;
 mod propagation;
+mod resources;
 pub mod shapes;
+mod tokens;
+mod validate;
 
 /// The largest request: 64 MiB of rules, escaped as JSON.
 const BODY_BYTES: usize = 160 * 1024 * 1024;
@@ -35,7 +38,7 @@ const BODY_BYTES: usize = 160 * 1024 * 1024;
 /// All routes of a local control plane.
 pub(super) fn router(plane: &Arc<Plane>) -> Router {
     let stop = Router::new().route("/v1/stop", post(command::stop));
-    routes().merge(stop).with_state(Arc::clone(plane))
+    routes().merge(stop).merge(tokens::routes()).with_state(Arc::clone(plane))
 }
 
 /// All routes of a control plane on a cluster: when it ends is decided there.
@@ -59,12 +62,15 @@ fn routes() -> Router<Arc<Plane>> {
         .route("/v1/traces/{id}", get(observe::trace))
         .route("/metrics", get(observe::metrics))
         .route("/v1/apply", post(apply::apply))
+        .route("/v1/validate", post(validate::validate))
         .route("/v1/delete", post(apply::delete))
         .route("/v1/objects", get(objects::list))
         .route("/v1/describe", get(objects::describe))
         .route("/v1/endpoints", get(endpoints::list))
         .route("/v1/endpoints/eject", post(endpoints::eject))
         .route("/v1/endpoints/restore", post(endpoints::restore))
+        .route("/v1/resources", get(resources::get))
+        .route(shapes::EFFECT, post(resources::would_change))
         .route("/v1/rotate", post(command::rotate))
         .route("/v1/proxies/{namespace}/{name}/command", post(command::command))
         .fallback(async || Refusal::new(StatusCode::NOT_FOUND, "no such call"))

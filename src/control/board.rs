@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
+use crate::control::convergence::Convergence;
 use crate::control::propagation::{Ledger, Version};
 use crate::control::proxies::{DiscoveryLink, Proxies};
 use crate::control::session::Session;
@@ -49,6 +50,8 @@ pub struct Board {
     pub proxies: Proxies,
     /// How far revisions have come.
     pub ledger: Ledger,
+    /// How long proxies take.
+    pub convergence: Convergence,
 }
 
 impl Board {
@@ -65,6 +68,11 @@ impl Board {
     /// The resource of `key`, if there is one.
     pub fn resource(&self, key: &Key) -> Option<Arc<Encoded>> {
         self.catalog.get(key).map(|published| Arc::clone(&published.encoded))
+    }
+
+    /// The same with the rules that it came from.
+    pub fn published(&self, key: &Key) -> Option<Published> {
+        self.catalog.get(key).cloned()
     }
 
     /// Its version.
@@ -94,11 +102,13 @@ impl Board {
         rules
     }
 
-    /// Puts out what was compiled anew, and wakes those who subscribe to what is different.
+    /// Puts out what was compiled anew, and wakes those who subscribe to what is different. The first
+    /// of what changed came in at `since`.
     pub fn publish(
         &mut self,
         fresh: Vec<(Key, Option<Published>)>,
         revisions: &[(u64, Instant)],
+        since: Instant,
         now: Instant,
     ) {
         self.changes += 1;
@@ -113,10 +123,13 @@ impl Board {
                 None => drop(self.catalog.remove(&key)),
             }
         }
-        let Self { proxies, ledger, .. } = self;
+        let Self { proxies, ledger, convergence, .. } = self;
         let subscribers = |key: &Key| proxies.subscribers(key).cloned().collect();
         ledger.compiled(revisions, &changed, now, subscribers);
         for (key, _) in &changed {
+            for proxy in proxies.connected_subscribers(key) {
+                convergence.changed(proxy, key, since);
+            }
             proxies.wake(key);
         }
     }
@@ -140,9 +153,12 @@ impl Board {
 
     /// Stream `stream` of `id` has ended.
     pub fn detach(&mut self, id: &ProxyId, stream: u64, now: Timestamp) {
-        self.proxies.update(id, now, |proxy| {
-            proxy.discovery.take_if(|link| link.stream == stream);
+        let ended = self.proxies.update(id, now, |proxy| {
+            proxy.discovery.take_if(|link| link.stream == stream).is_some()
         });
+        if ended == Some(true) {
+            self.convergence.left(id);
+        }
     }
 
     /// Which keys changed for stream `stream` of `id`; `None` where another has taken its place.
@@ -163,6 +179,7 @@ impl Board {
         self.changes += 1;
         self.proxies.unsubscribe(id, key);
         self.ledger.unsubscribed(id, key);
+        self.convergence.forget(id, key);
     }
 
     /// The proxy left the mesh for good.
@@ -170,6 +187,7 @@ impl Board {
         self.changes += 1;
         self.proxies.remove(id);
         self.ledger.left(id);
+        self.convergence.left(id);
     }
 
     /// `version` of `key` is on its way to the proxy.
@@ -206,6 +224,11 @@ impl Board {
             self.ledger.rejected((id, key), version, now, (why.clone(), rules));
         }
         let current = self.version(key);
+        if acknowledged.as_ref() == Some(&current) {
+            self.convergence.acknowledged(id, key, now);
+        } else if refused.as_ref().is_some_and(|(version, _)| *version == current) {
+            self.convergence.forget(id, key);
+        }
         let Some(holding) = self.proxies.holding(id, key) else { return };
         // What it brought along from its last stream, and is still so, is not sent.
         if holding.sent.is_none() && acknowledged.as_ref() == Some(&current) {

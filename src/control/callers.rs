@@ -18,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use parking_lot::Mutex;
 
 use crate::control::api::Refusal;
+use crate::control::api::shapes::LOOKS;
 use crate::names::Namespace;
 use crate::names::sidecar::{OPERATOR, VIEWER};
 use crate::platform::kubernetes::tokens::{Bearer, TokenError, Tokens};
@@ -58,8 +59,9 @@ impl Role {
         }
     }
 
-    fn may(self, method: &Method) -> bool {
-        self == Self::Operator || *method == Method::GET || *method == Method::HEAD
+    fn may(self, method: &Method, path: &str) -> bool {
+        let looks = [Method::GET, Method::HEAD].contains(method) || LOOKS.contains(&path);
+        self == Self::Operator || looks
     }
 }
 
@@ -145,8 +147,8 @@ pub(super) async fn judge(
         }
     };
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let (account, changes) = (role.account(), !Role::Viewer.may(&method));
-    if !role.may(&method) {
+    let (account, changes) = (role.account(), !Role::Viewer.may(&method, &path));
+    if !role.may(&method, &path) {
         tracing::warn!(target: "audit", account, %method, %path, "call refused: only for operators");
         let text = format!("`{account}` may only look");
         return Refusal::new(StatusCode::FORBIDDEN, text)

@@ -5,12 +5,13 @@
 
 use jiff::Timestamp;
 
-use crate::compile::{self, PolicyView, RouteView, RoutesInForce, written};
+use crate::compile::{self, PolicyView, RouteView, RoutesInForce};
 use crate::control::api::shapes::Section;
 use crate::control::conditions::Condition;
 use crate::mesh::{MeshConfig, ObjectRef, RouteMatch, RouteRule, Snapshot};
 use crate::names::ServiceName;
-use crate::resource::{MtlsMode, OutboundMode, PathEdit, PathMatch, Redirect, ValueMatch};
+use crate::resource::words::{self, written};
+use crate::resource::{MtlsMode, OutboundMode};
 
 mod fault;
 
@@ -105,23 +106,8 @@ fn route_line(view: &RouteView) -> Line {
 
 /// `GET /path/* header x=1 query q~re`
 fn matched(matched: &RouteMatch) -> String {
-    let mut words = Vec::new();
-    words.extend(matched.method.clone());
-    words.push(match &matched.path {
-        PathMatch::Exact(path) => format!("= {path}"),
-        PathMatch::Prefix(path) => format!("{}/*", path.trim_end_matches('/')),
-        PathMatch::Regex(regex) => format!("~ {regex}"),
-    });
-    let fields = |what: &'static str, fields: &[crate::resource::FieldMatch]| {
-        let word = move |field: &crate::resource::FieldMatch| match &field.value {
-            ValueMatch::Exact(value) => format!("{what} {}={value}", field.name),
-            ValueMatch::Regex(regex) => format!("{what} {}~{regex}", field.name),
-        };
-        fields.iter().map(word).collect::<Vec<_>>()
-    };
-    words.extend(fields("header", &matched.headers));
-    words.extend(fields("query", &matched.query));
-    words.join(" ")
+    let RouteMatch { path, method, headers, query } = matched;
+    words::matched(method.as_deref(), path, headers, query)
 }
 
 fn policy_lines(policy: &PolicyView) -> Vec<Line> {
@@ -202,31 +188,15 @@ fn limits(rule: &RouteRule) -> Vec<Line> {
 fn targets(rule: &RouteRule) -> Vec<Line> {
     let mut lines = Vec::new();
     if let Some(redirect) = &rule.redirect {
-        let Redirect { scheme, hostname, path, port, status } = redirect;
-        let mut words = vec![format!("with {status}")];
-        words.extend(scheme.map(|scheme| format!("scheme {}", scheme.as_str())));
-        words.extend(port.map(|port| format!("port {port}")));
-        words.extend(target(hostname.as_deref(), path.as_ref()));
-        lines.push(("redirect".to_owned(), words.join(", ")));
+        lines.push(("redirect".to_owned(), words::redirect(redirect)));
     }
     let own = rule.backends.iter().map(|it| (format!(" for {}", it.service), &it.rewrite));
     for (whom, rewrite) in std::iter::once((String::new(), &rule.rewrite)).chain(own) {
         if !rewrite.is_empty() {
-            let words = target(rewrite.hostname.as_deref(), rewrite.path.as_ref());
-            lines.push(("rewrite".to_owned(), words.join(", ") + &whom));
+            lines.push(("rewrite".to_owned(), words::rewrite(rewrite) + &whom));
         }
     }
     lines
-}
-
-/// `host a, path /x/* to /y/*`
-fn target(hostname: Option<&str>, path: Option<&PathEdit>) -> Vec<String> {
-    let host = hostname.map(|host| format!("host {host}"));
-    let path = path.map(|path| match path {
-        PathEdit::Full(full) => format!("path {full}"),
-        PathEdit::Prefix { matched, replacement } => format!("path {matched}/* to {replacement}/*"),
-    });
-    host.into_iter().chain(path).collect()
 }
 
 /// The sections of a policy.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::control::api::shapes::FaultStatus;
 use crate::mesh::{FaultPolicy, Snapshot};
-use crate::resource::{AbortHow, FaultSource};
+use crate::resource::{FaultSource, words};
 
 /// Where a fault policy stands at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,16 +58,7 @@ pub fn active(snapshot: &Snapshot, now: Timestamp) -> Vec<FaultStatus> {
 
 /// `delay 2s (10%), abort with 503 (5%)`.
 pub fn what(policy: &FaultPolicy) -> String {
-    let delay = policy.delay.map(|it| format!("delay {:?} ({})", it.duration, percent(it.ppm)));
-    let abort = policy.abort.map(|it| {
-        let how = match it.how {
-            AbortHow::Status(status) => format!("abort with {status}"),
-            AbortHow::Grpc(code) => format!("abort with gRPC code {code}"),
-            AbortHow::Reset => "reset".to_owned(),
-        };
-        format!("{how} ({})", percent(it.ppm))
-    });
-    delay.into_iter().chain(abort).collect::<Vec<_>>().join(", ")
+    words::fault(policy.delay, policy.abort)
 }
 
 /// `ns/default/sa/reviews, ns/shop`, or `all`.
@@ -80,10 +71,6 @@ pub fn callers(policy: &FaultPolicy) -> String {
         true => "all".to_owned(),
         false => each.collect::<Vec<_>>().join(", "),
     }
-}
-
-fn percent(ppm: u32) -> String {
-    format!("{}%", f64::from(ppm) / 10_000.0)
 }
 
 fn seconds(now: Timestamp) -> u64 {

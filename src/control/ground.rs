@@ -7,10 +7,10 @@ use std::time::Duration;
 use tonic::Status;
 
 use crate::control::hub::HubError;
-use crate::control::identity::Joining;
+use crate::control::identity::{JoinTokens, Joining};
 use crate::control::plane::Plane;
 use crate::mesh::Workload;
-use crate::names::{Identity, ProxyId};
+use crate::names::{Identity, ProxyId, ServiceLabel};
 
 /// How long a proxy may be ahead of what the API server has told of its pod.
 const PODS_LAG: Duration = Duration::from_secs(5);
@@ -18,9 +18,9 @@ const PODS_LAG: Duration = Duration::from_secs(5);
 /// The forms that there are.
 #[derive(Debug)]
 pub(super) enum Ground {
-    /// One machine or a few: to be the same user is proof, and workloads say themselves what they
-    /// are.
-    Local,
+    /// One machine or a few: to be the same user is proof, elsewhere a join token, and workloads say
+    /// themselves what they are.
+    Local(JoinTokens),
     /// A cluster: a token is proof, and workloads are its pods, whatever they say.
     Kubernetes(Joining),
 }
@@ -28,7 +28,7 @@ pub(super) enum Ground {
 impl Plane {
     /// Whether workloads are in the mesh because they registered.
     pub(super) fn workloads_register(&self) -> bool {
-        matches!(self.ground, Ground::Local)
+        matches!(self.ground, Ground::Local(_))
     }
 
     /// Makes a registered workload (or, with `None`, its absence) part of the mesh.
@@ -38,9 +38,28 @@ impl Plane {
         workload: Option<Workload>,
     ) -> Result<(), HubError> {
         match self.ground {
-            Ground::Local => self.hub.set(id.clone(), workload.map(Arc::new)).await,
+            Ground::Local(_) => self.hub.set(id.clone(), workload.map(Arc::new)).await,
             Ground::Kubernetes(_) => Ok(()),
         }
+    }
+
+    /// Whether who has joined from another machine was let in for that service.
+    pub(super) fn may_serve(
+        &self,
+        identity: &Identity,
+        service: &ServiceLabel,
+    ) -> Result<(), Status> {
+        let Ground::Local(tokens) = &self.ground else { return Ok(()) };
+        let Some(bound) = tokens.joins.bound(identity) else { return Ok(()) };
+        if bound.contains(service) {
+            return Ok(());
+        }
+        tracing::warn!(target: "audit", %identity, %service, "registration refused: it joined for another service");
+        let bound: Vec<_> = bound.iter().map(|service| format!("`{service}`")).collect();
+        Err(Status::permission_denied(format!(
+            "`{identity}` has joined from another machine for {}, not for `{service}`; make a token for that service, or use another `--service-account`",
+            bound.join(", ")
+        )))
     }
 
     /// Whether `id` may be the proxy of a workload with `identity`: on a cluster it must be a pod's

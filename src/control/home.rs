@@ -136,6 +136,11 @@ impl Home {
         self.dir.join("store.db")
     }
 
+    /// The join tokens.
+    pub fn joins(&self) -> PathBuf {
+        self.dir.join("joins.json")
+    }
+
     /// The certificate authority's directory.
     pub fn ca(&self) -> PathBuf {
         self.dir.join("ca")

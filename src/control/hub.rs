@@ -104,7 +104,8 @@ pub(super) fn start(
     changes.extend(contents.mesh);
     let snapshot = Snapshot::new(trust_domain, roots).apply(&changes);
     let mut board = Board::new(contents.revision);
-    board.publish(compiled(&snapshot, compile::keys(&snapshot)), &[], std::time::Instant::now());
+    let now = std::time::Instant::now();
+    board.publish(compiled(&snapshot, compile::keys(&snapshot)), &[], now, now);
     let revision = contents.revision;
     let view = View { revision, objects: contents.objects, snapshot, unreadable };
     let (sender, inputs) = mpsc::channel(QUEUE);
@@ -121,6 +122,8 @@ struct Pending {
     commits: Vec<Commit>,
     unreadable: BTreeMap<ObjectRef, String>,
     done: Vec<oneshot::Sender<Result<(), RegistrationConflict>>>,
+    /// When the first of it came.
+    since: Option<std::time::Instant>,
 }
 
 impl Owner {
@@ -176,7 +179,7 @@ impl Owner {
     }
 
     fn publish(&self, pending: Pending) -> bool {
-        let Pending { snapshot, changes, commits, unreadable, done } = pending;
+        let Pending { snapshot, changes, commits, unreadable, done, since } = pending;
         let old = self.view.load_full();
         let busy = !changes.is_empty() || !commits.is_empty();
         if busy {
@@ -196,7 +199,8 @@ impl Owner {
             self.view.store(Arc::new(View { revision, objects, snapshot, unreadable }));
             {
                 let mut board = self.board.lock();
-                board.publish(fresh, &revisions, std::time::Instant::now());
+                let now = std::time::Instant::now();
+                board.publish(fresh, &revisions, since.unwrap_or(now), now);
                 gone.iter().for_each(|proxy| board.leave(proxy));
             }
             self.revision.send_replace(revision);
@@ -217,7 +221,13 @@ impl Pending {
             commits: Vec::new(),
             unreadable: view.unreadable.clone(),
             done: Vec::new(),
+            since: None,
         }
+    }
+
+    /// Something has come, which was there at `at`.
+    fn began(&mut self, at: std::time::Instant) {
+        self.since = Some(self.since.map_or(at, |since| since.min(at)));
     }
 
     fn input(&mut self, input: Input) {
@@ -229,12 +239,14 @@ impl Pending {
             return;
         }
         self.done.push(done);
+        self.began(std::time::Instant::now());
         if self.snapshot.workloads.get(&proxy) != workload.as_ref() {
             self.change(vec![Change::Workload(proxy, workload)]);
         }
     }
 
     fn commit(&mut self, commit: Commit) {
+        self.began(commit.at);
         let mut changes = commit.mesh.clone();
         for (reference, stored) in &commit.changes {
             let object = read(reference, stored.as_ref(), &mut self.unreadable);

@@ -2,17 +2,21 @@
 //!
 //! On the join socket the proof is to be the same user: whoever can write into the home directory
 //! could take the authority's key anyway, so the claim holds. Over TLS the proof is a still valid
-//! certificate, and on a cluster, for who has none, the token of a pod; the claim must equal it.
+//! certificate; for who has none a join token, on a cluster the token of a pod; the claim must equal it.
 //! Every refusal leaves a line in the log for audits; who shows a bad token is told no more than that.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use jiff::Timestamp;
 use tonic::Status;
 
 use crate::certs::SignError;
 use crate::control::ground::Ground;
+use crate::control::joins::{self, Joins, Refused};
 use crate::control::plane::Plane;
+use crate::control::refusals::What;
 use crate::names::{Identity, Namespace, ObjectName, ProxyId, ServiceAccount, TrustDomain};
 use crate::platform::kubernetes::tokens::{Bearer, PodId, TokenError, Tokens};
 use crate::xds::grpc::Peer;
@@ -37,6 +41,21 @@ impl Joining {
     /// By these tokens.
     pub(super) fn new(tokens: Tokens) -> Self {
         Self { tokens, throttle: Throttle::default() }
+    }
+}
+
+/// What a control plane on machines needs to judge who joins from another one.
+#[derive(Debug)]
+pub(super) struct JoinTokens {
+    /// Shared with what waits for the disk.
+    pub(super) joins: Arc<Joins>,
+    throttle: Throttle,
+}
+
+impl JoinTokens {
+    /// By these tokens.
+    pub(super) fn new(joins: Joins) -> Self {
+        Self { joins: Arc::new(joins), throttle: Throttle::default() }
     }
 }
 
@@ -81,6 +100,7 @@ pub(super) async fn sign(
             why = why.as_deref().unwrap_or(status.message()),
             "certificate refused"
         );
+        plane.refusals.count_status(What::Certificate, &status);
         *status
     })
 }
@@ -114,9 +134,10 @@ async fn proven(
             // A certificate outlives its pod: it is not renewed for one that is gone.
             Ok(plane.is_workload(&claim.proxy, identity).await?)
         }
-        (None, Ground::Local) => {
-            Ok(by_user(peer.unix_uid, rustix::process::getuid().as_raw(), claim)?)
-        }
+        (None, Ground::Local(tokens)) => match peer.unix_uid {
+            Some(uid) => Ok(by_user(uid, rustix::process::getuid().as_raw(), claim)?),
+            None => by_join_token(tokens, peer.address, &request.token, claim).await,
+        },
         (None, Ground::Kubernetes(joining)) => {
             by_token(joining, peer.address, &request.token, claim).await
         }
@@ -134,13 +155,12 @@ fn by_certificate(identity: &Identity, claim: &Claim) -> Result<(), Status> {
 }
 
 /// The user of the process at the other end; `user` is who runs the control plane.
-fn by_user(uid: Option<u32>, user: u32, claim: &Claim) -> Result<(), Status> {
-    match uid {
-        Some(uid) if uid == user => may_join(claim),
-        Some(uid) => Err(Status::permission_denied(format!(
+fn by_user(uid: u32, user: u32, claim: &Claim) -> Result<(), Status> {
+    match uid == user {
+        true => may_join(claim),
+        false => Err(Status::permission_denied(format!(
             "user {uid} is not the user of this mesh, {user}"
         ))),
-        None => Err(Status::unauthenticated("nothing proves who asks")),
     }
 }
 
@@ -161,23 +181,54 @@ async fn by_token(
     token: &str,
     claim: &Claim,
 ) -> Result<(), Denied> {
-    if joining.throttle.is_shut(from, Instant::now()) {
-        let status = Status::resource_exhausted("too many refused tokens from this address");
-        return Err(status.into());
-    }
+    joining.throttle.admit(from, Instant::now())?;
     let checked = joining.tokens.pod(token).await;
     match checked.and_then(|(bearer, pod)| by_pod(&bearer, &pod, claim)) {
         Ok(()) => Ok(may_join(claim)?),
         Err(TokenError::Refused(why)) => {
             joining.throttle.refused(from, Instant::now());
-            // Alike for every reason: who shows another's token learns nothing of it.
-            let status = Status::permission_denied(
-                "the token does not prove that; the control plane's log says more",
-            );
-            Err(Denied { status: Box::new(status), why: Some(why) })
+            Err(proves_nothing(why))
         }
         Err(error @ TokenError::Away(_)) => Err(Status::unavailable(error.to_string()).into()),
     }
+}
+
+/// Spends the token that is shown. Where it proves nothing the answer is the same whatever the reason.
+async fn by_join_token(
+    tokens: &JoinTokens,
+    from: Option<IpAddr>,
+    token: &str,
+    claim: &Claim,
+) -> Result<(), Denied> {
+    tokens.throttle.admit(from, Instant::now())?;
+    may_join(claim)?;
+    let (joins, proof) = (Arc::clone(&tokens.joins), token.to_owned());
+    let of = joins::Claim { identity: claim.identity.clone(), proxy: claim.proxy.clone(), from };
+    let spending = tokio::task::spawn_blocking(move || joins.spend(&proof, &of, Timestamp::now()));
+    let spent = spending.await.map_err(|_| Status::internal("the tokens cannot be looked at"))?;
+    match spent {
+        Ok(id) => {
+            let Claim { identity, proxy } = claim;
+            tracing::info!(target: "audit", token = %id, %identity, %proxy, ?from, "join token used");
+            Ok(())
+        }
+        Err(Refused::Proof(why)) => {
+            tokens.throttle.refused(from, Instant::now());
+            Err(proves_nothing(why.to_owned()))
+        }
+        Err(Refused::NotWritten(error)) => {
+            tracing::error!(%error, "a join token cannot be spent");
+            Err(Status::unavailable("the use of the token cannot be written down").into())
+        }
+    }
+}
+
+/// Alike for every reason: who shows another's token learns nothing of it.
+fn proves_nothing(why: String) -> Denied {
+    let status = Status::permission_denied(
+        "the token does not prove that; the control plane's log says more",
+    );
+    Denied { status: Box::new(status), why: Some(why) }
 }
 
 /// Whether the pod of a token is the one that is claimed.

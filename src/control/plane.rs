@@ -18,6 +18,7 @@ use crate::control::departures::Departures;
 use crate::control::ground::Ground;
 use crate::control::hub::Hub;
 use crate::control::intake::Intake;
+use crate::control::refusals::Refusals;
 use crate::control::store::{Objects, Store};
 use crate::mesh::{ObjectRef, Snapshot};
 use crate::names::TrustDomain;
@@ -53,6 +54,7 @@ pub(super) struct Plane {
     pub(super) board: Arc<Mutex<Board>>,
     pub(super) departures: Mutex<Departures>,
     pub(super) intake: Mutex<Intake>,
+    pub(super) refusals: Arc<Refusals>,
     /// The last revision of the rules that is published.
     pub(super) revision: watch::Receiver<u64>,
     /// Counts registrations, for those who wait for one.

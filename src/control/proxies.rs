@@ -227,6 +227,12 @@ impl Proxies {
         self.subscribers.get(key).into_iter().flatten()
     }
 
+    /// Those of them that have a stream.
+    pub fn connected_subscribers(&self, key: &Key) -> impl Iterator<Item = &ProxyId> {
+        let connected = |id: &&ProxyId| self.get(id).is_some_and(|it| it.discovery.is_some());
+        self.subscribers(key).filter(connected)
+    }
+
     /// Tells every subscriber that has a stream that `key` changed.
     pub fn wake(&mut self, key: &Key) {
         for id in self.subscribers.get(key).into_iter().flatten() {

@@ -104,6 +104,20 @@ impl Registration {
         Ok(registration)
     }
 
+    /// Whether another machine can reach it, where it serves.
+    ///
+    /// # Errors
+    /// The address that says otherwise.
+    pub fn is_reachable(&self) -> Result<(), String> {
+        let nowhere = |ip: &&IpAddr| ip.is_loopback() || ip.is_unspecified() || ip.is_multicast();
+        match self.addresses.iter().find(nowhere) {
+            Some(ip) if !self.ports.is_empty() => Err(format!(
+                "addresses: other machines cannot reach `{ip}`; say with `--advertise` which address they are to use"
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// The proxy.
     pub fn proxy(&self) -> ProxyId {
         ProxyId::new(self.namespace.clone(), self.name.clone())

@@ -4,6 +4,7 @@
 //! that can fail at the start does so before anything is served. A panic in one connection's task
 //! ends that connection only.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant, SystemTime};
@@ -21,10 +22,12 @@ use crate::control::departures::Departures;
 use crate::control::ground::Ground;
 use crate::control::home::HomeError;
 use crate::control::intake::Intake;
+use crate::control::joins::JoinsError;
 use crate::control::plane::Plane;
 use crate::control::store::{Commit, Contents, Store, StoreError};
 use crate::control::{agent, hub};
 use crate::names::{Identity, TrustDomain};
+use crate::net::holder;
 use crate::platform::kubernetes::authority::KeptAuthorityError;
 
 mod health;
@@ -56,6 +59,9 @@ pub enum RunError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The join tokens.
+    #[error(transparent)]
+    Joins(#[from] JoinsError),
     /// The authority.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -79,13 +85,20 @@ pub enum RunError {
     #[error("the control plane's own state is lost; it must be started again")]
     Heart,
     /// A socket.
-    #[error("cannot listen on `{at}`: {source}")]
+    #[error("cannot listen on `{at}`: {why}")]
     Listen {
         /// Where.
         at: String,
-        /// Why not.
-        source: std::io::Error,
+        /// Why not, in words.
+        why: String,
     },
+}
+
+impl RunError {
+    /// A port that cannot be listened on.
+    fn port(address: SocketAddr, error: &std::io::Error) -> Self {
+        Self::Listen { at: address.to_string(), why: holder::why_not(address, error) }
+    }
 }
 
 /// Why the control plane has no certificate of its own.
@@ -141,6 +154,7 @@ fn assemble(
         board: owner.board(),
         departures: Mutex::new(departures),
         intake: Mutex::new(Intake::default()),
+        refusals: Arc::default(),
         revision: owner.revision(),
         registered: watch::Sender::new(0),
         stop,

@@ -4,8 +4,8 @@
 //! What is sent is always the difference between the present state and what the proxy holds, and
 //! at most one response per kind is unanswered: changes meanwhile merge, so a proxy that stops
 //! reading costs no more than its names. A version that the proxy refused is not sent again until
-//! it changes. A session lives as long as its stream; what the proxy holds beyond that it says
-//! itself, in `initial_versions`.
+//! it changes, or the proxy asks anew, and then at most once a second. A session lives as long as
+//! its stream; what the proxy holds beyond that it says itself, in `initial_versions`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -158,6 +158,11 @@ impl Session {
             line.poll(now, limits, &responses.to_string(), resources)
         });
         each.collect()
+    }
+
+    /// When to poll again though nothing has changed; `None`: not before something has.
+    pub fn resend_at(&self) -> Option<Instant> {
+        self.lines.iter().filter_map(Line::resend_at).min()
     }
 
     /// How many names are subscribed.

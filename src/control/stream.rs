@@ -9,19 +9,26 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use crate::control::plane::Plane;
+use crate::control::refusals::What;
 use crate::names::Identity;
 use crate::xds::grpc::Peer;
 
 /// Where the messages to the proxy go.
 pub(super) type Out<R> = mpsc::Sender<Result<R, Status>>;
 
-/// Accepts a stream, which `drive` serves; what it ends with is the last that the proxy hears. At
-/// most `queue` messages wait, so that a slow proxy holds up its own stream only.
+/// What a stream is for, and how many messages to the proxy may wait on it, so that a slow proxy
+/// holds up its own stream only.
+pub(super) struct Kind {
+    pub(super) what: What,
+    pub(super) queue: usize,
+}
+
+/// Accepts a stream, which `drive` serves; what it ends with is the last that the proxy hears.
 pub(super) fn serve<Q, R, D, F>(
     plane: &Arc<Plane>,
     peer: Peer,
     inbound: Streaming<Q>,
-    queue: usize,
+    Kind { what, queue }: Kind,
     drive: D,
 ) -> Result<ReceiverStream<Result<R, Status>>, Status>
 where
@@ -36,12 +43,14 @@ where
     let (out, outbound) = mpsc::channel(queue);
     let stop = plane.stop.clone();
     let driven = drive(Arc::clone(plane), identity, inbound, out.clone());
+    let refusals = Arc::clone(&plane.refusals);
     tokio::spawn(async move {
         let ended = tokio::select! {
             ended = driven => ended,
             () = stop.cancelled() => Err(Status::unavailable("the control plane is about to end")),
         };
         if let Err(status) = ended {
+            refusals.count_status(what, &status);
             // The proxy may have gone already.
             let _ = out.try_send(Err(status));
         }

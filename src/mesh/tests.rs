@@ -6,6 +6,8 @@ use crate::mesh::fixture::*;
 use crate::mesh::{Change, Service, Snapshot, TargetPort};
 use crate::names::Protocol;
 
+mod precedence;
+
 fn names(snapshot: &Snapshot) -> Vec<String> {
     snapshot.services().iter().map(|service| service.name.to_string()).collect()
 }

@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::holder::why_not;
+
 /// Connections that wait in the kernel.
 const BACKLOG: i32 = 4_096;
 
@@ -13,7 +15,7 @@ const BACKLOG: i32 = 4_096;
 /// there is no IPv6.
 ///
 /// # Errors
-/// That of the system, with the address in its text.
+/// That of the system, with the address and who is in the way in its text.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let bound = match bind(address) {
         Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && is_without_ipv6(&error) => {
@@ -22,7 +24,8 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         bound => bound,
     };
     bound.map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+        let why = why_not(address, &error);
+        io::Error::new(error.kind(), format!("cannot listen on {address}: {why}"))
     })
 }
 

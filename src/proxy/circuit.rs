@@ -78,6 +78,12 @@ enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManyRetries;
 
+/// Whether a request that fails for `reason` was refused by a circuit.
+pub fn is_refusal(reason: Reason) -> bool {
+    use Reason::{AdaptiveConcurrency, MaxConnections, MaxPendingRequests, MaxRequests};
+    matches!(reason, AdaptiveConcurrency | MaxConnections | MaxPendingRequests | MaxRequests)
+}
+
 impl Circuit {
     /// Nothing is limited yet; `bell` is rung when somebody waits.
     pub fn new(bell: Arc<Bell>) -> Self {

@@ -5,7 +5,7 @@
 //! pooled connections, which are keyed by [`Endpoint::id`]) survive.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
@@ -61,6 +61,8 @@ pub struct Port {
     pub protocol: Protocol,
     /// In order of workload names.
     pub endpoints: Vec<Arc<Endpoint>>,
+    /// What the control plane says of each, so that the next resource is compared by pointers.
+    told: Vec<Arc<resource::Endpoint>>,
     /// Whom requests may go to right now.
     pub(super) choice: ArcSwap<Choice>,
     /// Whose turn it is.
@@ -137,7 +139,7 @@ impl ClusterCell {
         let policy = before.policy.clone();
         let terms = Terms { policy: &policy, zone, now_ms };
         let ports = before.ports.iter().map(|known| {
-            let same = Merged::same(&known.endpoints);
+            let same = Merged::same(known);
             Port::new((known.port, known.protocol), same, Some(known), &terms)
         });
         let ports = ports.collect();
@@ -172,16 +174,9 @@ impl Cluster {
             || self.policy.circuit_breaker.adaptive.is_some()
     }
 
-    /// A try at `endpoint`, begun at `began` where that matters, came to an end.
-    pub fn learn(&self, endpoint: &Endpoint, verdict: Verdict, began: Option<Instant>) {
-        if let Some(began) = began {
-            self.time(endpoint, verdict, began, Instant::now());
-        }
-        self.judge(endpoint, verdict);
-    }
-
-    fn time(&self, endpoint: &Endpoint, verdict: Verdict, began: Instant, now: Instant) {
-        let took = now.saturating_duration_since(began);
+    /// A try at `endpoint` was answered, or failed, after `took`; to be said where it matters.
+    pub fn time(&self, endpoint: &Endpoint, verdict: Verdict, took: Duration) {
+        let now = Instant::now();
         self.measure(verdict, took, now);
         if self.policy.load_balancer.algorithm == Algorithm::Ewma
             && let Some(worth) = Worth::of(verdict)
@@ -211,20 +206,25 @@ impl Port {
         known: Option<&Self>,
         terms: &Terms<'_>,
     ) -> Self {
-        let Merged { endpoints, origin } = merged;
+        let Merged { endpoints, told, origin } = merged;
         let before = known.map(|known| (known.choice.load(), known));
         let past = before.as_ref();
         let past = past.map(|(choice, known)| (&***choice, known.endpoints.as_slice(), &*origin));
         let choice = ArcSwap::from_pointee(Choice::new(terms, &endpoints, past));
         let turns = known.map(|known| Arc::clone(&known.turns)).unwrap_or_default();
         let made_ms = Mutex::new(terms.now_ms);
-        Self { port, protocol, endpoints, choice, turns, made_ms }
+        Self { port, protocol, endpoints, told, choice, turns, made_ms }
     }
 
     /// Whether so few endpoints are left that all of them are used but for those that were taken
     /// out by hand.
     pub fn panics(&self) -> bool {
         self.choice.load().panics()
+    }
+
+    /// The part of the calls that each endpoint gets by weight and standing, in their order.
+    pub fn parts(&self) -> Vec<f64> {
+        self.choice.load().parts(self.endpoints.len())
     }
 
     fn refresh(&self, terms: &Terms<'_>) {

@@ -124,9 +124,7 @@ impl Dialer<'_> {
             Reason::ConnectFailure
         };
         let Some(identity) = &endpoint.identity else {
-            if endpoint.registered && self.outbound == OutboundMode::RegistryOnly {
-                return Err(Reason::NotRegistered);
-            }
+            may_be_plain(endpoint, self.outbound)?;
             let tcp = TcpStream::connect(endpoint.address).await.map_err(failed)?;
             // A socket that refuses the option still works, only slower.
             let _ = tcp.set_nodelay(true);
@@ -168,6 +166,17 @@ impl Dialer<'_> {
         let peer = session.peer_certificates().and_then(tls::peer_not_after).unwrap_or(now);
         let valid = peer.min(own).duration_since(now).unwrap_or_default();
         Ok((Stream::Dialed(Box::new(stream)), valid.min(MAX_AGE)))
+    }
+}
+
+/// Whether what has no sidecar may be called at all.
+///
+/// # Errors
+/// The reason for which a request to it fails.
+pub fn may_be_plain(endpoint: &Endpoint, outbound: OutboundMode) -> Result<(), Reason> {
+    match endpoint.registered && outbound == OutboundMode::RegistryOnly {
+        true => Err(Reason::NotRegistered),
+        false => Ok(()),
     }
 }
 

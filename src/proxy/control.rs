@@ -302,8 +302,9 @@ impl Control {
             Done::Renewed(Ok(joined)) => self.renewed(*joined),
             Done::Renewed(Err(error)) => {
                 tracing::warn!(%error, "the certificate was not renewed");
-                let (wall, now) = (SystemTime::now(), Instant::now());
-                let waiting = self.renewal.failed(wall, now, fastrand::u64(..));
+                let at = (SystemTime::now(), Instant::now());
+                let refused = !error.is_transient();
+                let waiting = self.renewal.failed(refused, at, fastrand::u64(..));
                 self.reply_all(&waiting, &Err(error.to_string()));
             }
             Done::Written(outcome) => {
@@ -315,7 +316,8 @@ impl Control {
             Done::Panicked => {
                 tracing::error!("a job of the control thread panicked");
                 self.keeper.written(&Err(std::io::ErrorKind::Other.into()));
-                self.renewal.failed(SystemTime::now(), Instant::now(), fastrand::u64(..));
+                let at = (SystemTime::now(), Instant::now());
+                self.renewal.failed(false, at, fastrand::u64(..));
                 if self.link.is_none() {
                     self.opening = false;
                     self.lost("opening a connection panicked", None);

@@ -28,9 +28,12 @@ mod acceptor;
 /// Connections that wait for a worker to take them.
 const HANDOVER: usize = 1_024;
 
-/// How long new connections are still taken after the drain has begun, where there are callers:
-/// they learn only a moment later that the endpoint has gone.
+/// How long new connections are still taken after the drain has begun, or a caller has last made
+/// one, where there are callers: they learn only a moment later that the endpoint has gone.
 pub const LAST_CALLS: Duration = Duration::from_millis(500);
+
+/// Who calls on and on is not waited for any longer: who has not heard by then may never hear.
+const LONGEST_LAST_CALLS: Duration = Duration::from_secs(5);
 
 /// How often the drain looks whether all connections have ended.
 const DRAIN_TICK: Duration = Duration::from_millis(20);
@@ -166,9 +169,11 @@ impl DataPlane {
         let load = seats.iter().map(|seat| Arc::clone(&seat.load)).collect();
         let phases = phase.subscribe();
         let listeners = self.listeners;
-        let accept = move || acceptor::run(listeners, seats, phases);
+        let calls = Arc::<AtomicUsize>::default();
+        let counted = Arc::clone(&calls);
+        let accept = move || acceptor::run(listeners, (seats, counted), phases);
         let acceptor = acceptor::thread("acceptor", accept)?;
-        Ok(Running { phase, workers, acceptor, load, own_pod })
+        Ok(Running { phase, workers, acceptor, load, calls, own_pod })
     }
 }
 
@@ -207,6 +212,8 @@ pub struct Running {
     workers: Vec<JoinHandle<()>>,
     acceptor: JoinHandle<()>,
     load: Vec<Arc<AtomicUsize>>,
+    /// Connections of callers so far.
+    calls: Arc<AtomicUsize>,
     own_pod: Option<Arc<OwnPod>>,
 }
 
@@ -221,16 +228,23 @@ impl Running {
         self.load.iter().map(|load| load.load(Ordering::Relaxed)).sum()
     }
 
-    /// Ends: idle connections after `last_calls`, for which new ones are still taken, busy ones
-    /// with their request, all of them after `grace`.
+    /// Ends: idle connections when for `last_calls` no caller has made one, until which new ones are
+    /// still taken, busy ones with their request, all of them after `grace`.
     pub async fn drain(self, grace: Duration, last_calls: Duration) {
         let began = Instant::now();
         // A short grace leaves half of itself for connections to end in order.
-        let last_calls = last_calls.min(grace / 2);
+        let (last_calls, longest) = (last_calls.min(grace / 2), LONGEST_LAST_CALLS.min(grace / 2));
         self.phase.send_replace(Phase::Draining);
-        while began.elapsed() < grace && (self.connections() > 0 || began.elapsed() < last_calls) {
+        let mut last = (self.calls.load(Ordering::Relaxed), began);
+        let mut takes = !last_calls.is_zero();
+        while began.elapsed() < grace && (self.connections() > 0 || takes) {
             tokio::time::sleep(DRAIN_TICK).await;
-            if began.elapsed() >= last_calls {
+            let calls = self.calls.load(Ordering::Relaxed);
+            if calls != last.0 {
+                last = (calls, Instant::now());
+            }
+            takes &= last.1.elapsed() < last_calls && began.elapsed() < longest;
+            if !takes {
                 self.phase.send_if_modified(|phase| {
                     std::mem::replace(phase, Phase::Closed) != Phase::Closed
                 });

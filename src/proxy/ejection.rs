@@ -28,7 +28,10 @@ mod intervals;
 mod shares;
 #[cfg(test)]
 mod tests;
+mod told;
 mod words;
+
+pub use told::Told;
 
 /// The policy, as far as it concerns who takes part.
 #[derive(Debug, Clone, Copy)]
@@ -150,10 +153,10 @@ impl Ejections {
         let phase = endpoint.vitals.phase();
         let why = match crossing {
             Crossing::Errors(count, kind) if phase == Phase::Well => {
-                format!("{count} {kind} in a row, the last was {}", words::verdict(last))
+                format!("{count} {kind} in a row, the last was {last}")
             }
             Crossing::Relapse if phase == Phase::Probation => {
-                format!("an error on probation: {}", words::verdict(last))
+                format!("an error on probation: {last}")
             }
             Crossing::Recovered if phase == Phase::Probation => {
                 return Some(self.recover(endpoint, rules, now));

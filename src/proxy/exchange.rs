@@ -9,12 +9,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::proxy::decide::Decision;
+use crate::proxy::flight::Flight;
 use crate::proxy::forward::Client;
 use crate::proxy::h1::{Framing, Malformed, head_end, write};
 use crate::proxy::pool::Upstream;
 use crate::proxy::pump::{Pump, PumpError};
 use crate::proxy::spent::Spent;
-use crate::proxy::tries::Tries;
+use crate::proxy::stream::{Side, Stream};
+use crate::proxy::tries::is_retriable;
+use crate::resource::Retry;
 use crate::telemetry::reason::Reason;
 
 /// How long a request may go without a byte in either direction.
@@ -38,8 +41,8 @@ pub struct Terms<'a> {
     pub decision: &'a Decision,
     /// Whether to warn the caller of repeating a failure.
     pub spent: &'a Spent,
-    /// Answers that these could repeat are held back.
-    pub held: Option<&'a Tries<'a>>,
+    /// Answers that could be repeated by this are held back.
+    pub held: Option<&'a Retry>,
 }
 
 /// How it went, where an answer was passed on.
@@ -94,6 +97,8 @@ pub struct Exchange<'a> {
     pub client: &'a mut Client,
     /// What the client is to get.
     pub terms: Terms<'a>,
+    /// The try, which hears when its answer's head has come.
+    flight: Option<&'a mut Flight>,
     uploaded: bool,
     upload_broken: bool,
     scanned: usize,
@@ -110,13 +115,14 @@ impl<'a> Exchange<'a> {
         upload: &'a mut Pump,
         upstream: &'a mut Upstream,
         client: &'a mut Client,
-        terms: Terms<'a>,
+        (terms, flight): (Terms<'a>, Option<&'a mut Flight>),
     ) -> Self {
         Self {
             upload,
             upstream,
             client,
             terms,
+            flight,
             uploaded: false,
             upload_broken: false,
             scanned: 0,
@@ -141,8 +147,8 @@ impl<'a> Exchange<'a> {
     }
 
     fn is_held(&self) -> bool {
-        let Some(tries) = self.terms.held else { return false };
-        !self.client.head.is_interim() && tries.is_retriable(self.client.head.status, None)
+        let Some(retry) = self.terms.held else { return false };
+        !self.client.head.is_interim() && is_retriable(retry, self.client.head.status, None)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Progress, Failure>> {
@@ -226,11 +232,22 @@ impl<'a> Exchange<'a> {
             }
             match self.upstream.side.poll_fill(cx) {
                 Poll::Ready(Ok(count)) if count > 0 => {}
-                Poll::Ready(_) => {
-                    return Poll::Ready(Err(Failure::BeforeAnswer(Reason::UpstreamReset)));
+                Poll::Ready(end) => {
+                    return Poll::Ready(Err(Failure::BeforeAnswer(self.ended_early(end.is_ok()))));
                 }
                 Poll::Pending => return Poll::Pending,
             }
+        }
+    }
+
+    /// Why a connection has ended before an answer. Another sidecar that ends one `cleanly` then has
+    /// not passed the request on: it was about to leave, or the connection was too old.
+    fn ended_early(&self, cleanly: bool) -> Reason {
+        let Side { stream, buffer } = &self.upstream.side;
+        let of_sidecar = matches!(stream, Stream::Dialed(_));
+        match cleanly && of_sidecar && buffer.is_empty() && !self.interim {
+            true => Reason::RefusedStream,
+            false => Reason::UpstreamReset,
         }
     }
 
@@ -253,6 +270,9 @@ impl<'a> Exchange<'a> {
     /// Writes the head for the client, and what is to follow it.
     fn begin_relay(&mut self) {
         self.interim = self.client.head.is_interim();
+        if let Some(flight) = self.flight.as_mut().filter(|_| !self.interim) {
+            flight.answered(self.client.head.status);
+        }
         let mut out = std::mem::take(&mut self.client.out);
         out.clear();
         let framing = self.client_framing();

@@ -21,16 +21,21 @@ mod tests;
 #[derive(Debug, Default)]
 pub struct Faults(Vec<Entry>);
 
+/// A fault that is about this proxy.
 #[derive(Debug)]
-struct Entry {
-    id: RuleId,
+pub struct Entry {
+    /// `FaultPolicy/namespace/name`.
+    pub id: RuleId,
     /// Empty: every request.
     matches: Vec<Match>,
-    delay: Option<FaultDelay>,
-    abort: Option<FaultAbort>,
-    /// Seconds since the Unix epoch.
-    expires: Option<u64>,
-    shadow: bool,
+    /// They wait.
+    pub delay: Option<FaultDelay>,
+    /// They fail.
+    pub abort: Option<FaultAbort>,
+    /// Not from then on; seconds since the Unix epoch.
+    pub expires: Option<u64>,
+    /// Nothing happens, it is only counted.
+    pub shadow: bool,
 }
 
 /// What is put in at one request.
@@ -98,8 +103,14 @@ impl Faults {
         self.put_in(head, &Chance { now: &now, random: &random, counts })
     }
 
+    /// Those that `head` fits at `now` (seconds since the Unix epoch), in the order in which they are
+    /// tried; the first that is not a shadow is the one that is put in.
+    pub fn fitting(&self, head: &impl Head, now: u64) -> Vec<&Entry> {
+        self.0.iter().filter(|entry| entry.fits(head, &|| now)).collect()
+    }
+
     fn put_in(&self, head: &impl Head, chance: &Chance<'_>) -> Option<Box<Injected>> {
-        for entry in self.0.iter().filter(|entry| entry.fits(head, chance)) {
+        for entry in self.0.iter().filter(|entry| entry.fits(head, chance.now)) {
             let injected = entry.draw(chance);
             let mode = if entry.shadow { FaultMode::Shadow } else { FaultMode::Enforce };
             for kind in injected.kinds() {
@@ -114,9 +125,9 @@ impl Faults {
 }
 
 impl Entry {
-    fn fits(&self, head: &impl Head, chance: &Chance<'_>) -> bool {
+    fn fits(&self, head: &impl Head, now: &dyn Fn() -> u64) -> bool {
         let matches = self.matches.is_empty() || self.matches.iter().any(|it| it.matches(head));
-        matches && self.expires.is_none_or(|expires| (chance.now)() < expires)
+        matches && self.expires.is_none_or(|expires| now() < expires)
     }
 
     fn draw(&self, chance: &Chance<'_>) -> Injected {

@@ -3,36 +3,35 @@
 //! What follows a try is said by [`Tries`](crate::proxy::tries::Tries); here it is carried out: the
 //! request is sent again from its first byte, or what came of the try is the result. Beside that a
 //! pooled connection that ended before any answer is replaced by a fresh one to the same endpoint,
-//! where nothing was written or where repeating is harmless: that is no try of its own.
+//! where nothing was written, or the other sidecar says that it has read nothing, or repeating is
+//! harmless: that is no try of its own.
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
+use crate::proxy::admission::{Repetition, Sequel};
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::decide::Decision;
 use crate::proxy::exchange::{Answered, Exchange, Failure, Progress, Terms};
 use crate::proxy::flight::{Flight, Verdict};
-use crate::proxy::h1::{Framing, RequestView, ResponseHead, write};
+use crate::proxy::h1::{Framing, RequestView, write};
 use crate::proxy::head::{Head, is_idempotent};
 use crate::proxy::pool::Upstream;
 use crate::proxy::pump::Pump;
-use crate::proxy::slots::Slot;
-use crate::proxy::stream::Side;
 use crate::proxy::tcp::Tunnel;
 use crate::proxy::tries::ATTEMPT_HEADER;
 use crate::proxy::worker::Worker;
 use crate::telemetry::reason::Reason;
-use plan::{Left, Plan, Repetition};
+use plan::{Left, Plan};
 
+mod client;
 mod hedge;
 mod lease;
 mod plan;
 #[cfg(test)]
 mod tests;
 
-/// The most that a client may send ahead while its answer is awaited, bytes.
-const MAX_AHEAD: usize = 32 * 1024;
+pub use client::Client;
 
 /// A request to send: everything that must outlive its head in the read buffer.
 #[derive(Debug)]
@@ -106,9 +105,10 @@ impl Outgoing {
         self.numbered = line.len();
     }
 
-    /// Whether it can be sent once more over a fresh connection; begun anew then.
-    fn begin_again(&mut self) -> bool {
-        let harmless = self.idempotent && self.upload.is_whole();
+    /// Whether it can be sent once more over a fresh connection, after one that was `refused` as it
+    /// had been reused; begun anew then.
+    fn begin_again(&mut self, refused: bool) -> bool {
+        let harmless = (self.idempotent || refused) && self.upload.is_whole();
         (harmless || self.upload.is_untouched()) && self.upload.rewind()
     }
 }
@@ -116,51 +116,6 @@ impl Outgoing {
 /// The line of a head that says the number of a try.
 fn numbered(number: u32) -> String {
     format!("{ATTEMPT_HEADER}: {number}\r\n")
-}
-
-/// A client's connection, and the rooms that it reuses from request to request.
-#[derive(Debug)]
-pub struct Client {
-    /// The connection.
-    pub side: Side,
-    /// Its deadline.
-    pub slot: Slot,
-    /// The answer's head, parsed; its status tells whether the answer is on its way.
-    pub head: ResponseHead,
-    /// The answer's head, written.
-    pub out: Vec<u8>,
-    /// The endpoint that was tried last.
-    pub tried: Option<Arc<Endpoint>>,
-    /// How many tries there were.
-    pub attempts: u32,
-}
-
-impl Client {
-    /// A connection that has carried nothing yet.
-    pub fn new(side: Side, slot: Slot) -> Self {
-        let (head, out) = (ResponseHead::default(), Vec::new());
-        Self { side, slot, head, out, tried: None, attempts: 0 }
-    }
-
-    /// Forgets the endpoints of the request before.
-    pub fn begin(&mut self) {
-        (self.tried, self.attempts) = (None, 0);
-    }
-
-    /// Whether the client has closed; what it sends ahead is kept for the next request.
-    pub fn is_gone(&mut self, cx: &mut Context<'_>) -> bool {
-        while self.side.buffer.len() < MAX_AHEAD {
-            if self.side.buffer.is_empty() && self.side.stream.poll_readable(cx).is_pending() {
-                return false;
-            }
-            match self.side.poll_fill(cx) {
-                Poll::Ready(Ok(count)) if count > 0 => {}
-                Poll::Ready(_) => return true,
-                Poll::Pending => return false,
-            }
-        }
-        false
-    }
 }
 
 /// What came of a request.
@@ -188,15 +143,15 @@ pub async fn send(
 ) -> Sent {
     let plan = Plan::new(decision, outgoing.idempotent, outgoing.attempt);
     let mut forward = Forward { worker, client, outgoing, plan, flight: None };
-    let permit = match forward.plan.admit() {
-        Ok(permit) => permit,
-        Err(reason) => return Sent::failed(reason),
-    };
-    forward.outgoing.keep(forward.plan.tries.keeps(false));
+    if let Err(reason) = forward.plan.admission.enter() {
+        forward.client.events.failed(0, reason);
+        return Sent::failed(reason);
+    }
+    forward.outgoing.keep(forward.plan.tries().keeps(false));
     let mut sent = forward.run().await;
     if let Some(tunnel) = &mut sent.tunnel {
         // What follows an upgrade is still this request.
-        tunnel.hold(permit);
+        tunnel.hold(forward.plan.admission.take());
     }
     sent
 }
@@ -232,33 +187,32 @@ impl Forward<'_> {
         };
         loop {
             self.begin(endpoint);
-            let ended = match self.plan.limit() {
-                None => self.attempt().await,
-                Some(limit) => Box::pin(self.attempt_within(limit)).await,
-            };
+            let ended = self.attempt_in_time().await;
             self.client.slot.disarm();
-            let repetition = match ended {
+            let (verdict, repetition) = match ended {
                 Ended::Dropped(dropped) => {
-                    self.land(Verdict::Answered(self.client.head.status, None));
-                    Box::pin(self.forget(dropped)).await
+                    let verdict = Verdict::Answered(self.client.head.status, None);
+                    self.land(verdict);
+                    (verdict, Box::pin(self.forget(dropped)).await)
                 }
                 Ended::Over(result, tunnel) => {
-                    let verdict = verdict_of(&result);
+                    let verdict = self.verdict(&result);
                     self.land(verdict);
                     match self.again(&result, verdict) {
-                        Some(repetition) => Box::new(repetition),
+                        Some(repetition) => (verdict, Box::new(repetition)),
                         None => return Sent { result, tunnel },
                     }
                 }
             };
             let wait;
-            (endpoint, wait) = self.plan.begin(*repetition);
+            Repetition { endpoint, wait } = *repetition;
             if !wait.is_zero()
                 && let Err(failure) = Box::pin(self.pause(wait)).await
             {
                 return Sent { result: Err(failure), tunnel: None };
             }
             self.outgoing.upload.rewind();
+            self.client.events.retry(self.client.attempts + 1, &endpoint, verdict);
         }
     }
 
@@ -266,10 +220,10 @@ impl Forward<'_> {
     fn begin(&mut self, endpoint: Arc<Endpoint>) {
         // Tells whoever gives up on a try whether an answer is on its way.
         self.client.head.status = 0;
-        self.plan.tries.begin(endpoint.id);
-        self.client.attempts = self.plan.tries.count();
+        self.plan.admission.tries.begin(endpoint.id);
+        self.client.attempts = self.plan.tries().count();
         self.client.tried = Some(Arc::clone(&endpoint));
-        if let Some(number) = self.plan.tries.number() {
+        if let Some(number) = self.plan.tries().number() {
             self.outgoing.say(number);
         }
         self.flight = Some(Flight::begin(&self.plan.decision.pool, endpoint));
@@ -278,7 +232,7 @@ impl Forward<'_> {
     /// The try that is out has come to its end.
     fn land(&mut self, verdict: Verdict) {
         if let Some(flight) = self.flight.take() {
-            flight.end(verdict);
+            self.client.events.end(flight, verdict);
         }
     }
 
@@ -286,7 +240,7 @@ impl Forward<'_> {
     async fn attempt(&mut self) -> Ended {
         let mut fresh = false;
         loop {
-            let mut upstream = match self.plan.tries.hedge_after(self.outgoing.is_hedgeable()) {
+            let mut upstream = match self.plan.tries().hedge_after(self.outgoing.is_hedgeable()) {
                 None => match self.acquire(fresh).await {
                     Ok(upstream) => upstream,
                     Err(reason) => return Ended::Over(Err(Failure::BeforeAnswer(reason)), None),
@@ -302,10 +256,12 @@ impl Forward<'_> {
                     return Ended::Dropped(Box::new(Dropped { upstream, repetition }));
                 }
             };
-            if let Err(Failure::BeforeAnswer(Reason::UpstreamReset)) = result
+            if let Err(Failure::BeforeAnswer(
+                reason @ (Reason::UpstreamReset | Reason::RefusedStream),
+            )) = result
                 && upstream.is_reused()
                 && !fresh
-                && self.outgoing.begin_again()
+                && self.outgoing.begin_again(reason == Reason::RefusedStream)
             {
                 fresh = true;
                 continue;
@@ -320,16 +276,17 @@ impl Forward<'_> {
         &mut self,
         upstream: &mut Upstream,
     ) -> Result<Result<Answered, Failure>, Box<Repetition>> {
-        let Self { worker, client, outgoing, plan, .. } = self;
+        let Self { worker, client, outgoing, plan, flight } = self;
         let terms = Terms {
             method: if outgoing.is_head { "HEAD" } else { "" },
             http11: outgoing.http11,
             keep_alive: outgoing.keep_alive,
             upgrade: outgoing.upgrade,
             decision: plan.decision,
-            held: Some(&plan.tries),
+            held: Some(plan.tries().retry()),
             spent: worker.shared.directory.spent(),
         };
+        let terms = (terms, flight.as_mut());
         let mut exchange = Exchange::new(&mut outgoing.upload, upstream, client, terms);
         loop {
             match exchange.run().await {
@@ -341,11 +298,12 @@ impl Forward<'_> {
             let left = Left {
                 untouched: false,
                 whole: exchange.upload.is_whole(),
-                retry_after: plan::asked_wait(head, exchange.upstream.side.buffer.filled()),
+                asked: plan::asked(head, exchange.upstream.side.buffer.filled()),
             };
             match plan.after(Verdict::Answered(head.status, None), left) {
-                Some(repetition) => return Err(Box::new(repetition)),
-                None => {
+                Sequel::Again(repetition) => return Err(Box::new(repetition)),
+                sequel => {
+                    exchange.client.stays(&sequel);
                     worker.shared.directory.spent().mark();
                     exchange.release();
                 }
@@ -354,16 +312,34 @@ impl Forward<'_> {
     }
 
     /// The repetition that follows a try of which nothing was passed on, where one does.
-    fn again(&self, result: &Result<Answered, Failure>, verdict: Verdict) -> Option<Repetition> {
-        let Err(Failure::BeforeAnswer(_)) = result else { return None };
+    fn again(
+        &mut self,
+        result: &Result<Answered, Failure>,
+        verdict: Verdict,
+    ) -> Option<Repetition> {
+        let Err(Failure::BeforeAnswer(reason)) = *result else { return None };
+        self.client.events.failed(self.client.attempts, reason);
         let upload = &self.outgoing.upload;
-        let left =
-            Left { untouched: upload.is_untouched(), whole: upload.is_whole(), retry_after: None };
-        let again = self.plan.after(verdict, left);
-        if again.is_none() && self.plan.tries.retry().budget.is_some() {
+        let left = Left { untouched: upload.is_untouched(), whole: upload.is_whole(), asked: None };
+        match self.plan.after(verdict, left) {
+            Sequel::Again(repetition) => return Some(repetition),
+            sequel => self.client.stays(&sequel),
+        }
+        if self.plan.tries().retry().budget.is_some() {
             self.worker.shared.directory.spent().mark();
         }
-        again
+        None
+    }
+
+    /// What a result says about the endpoint.
+    fn verdict(&self, result: &Result<Answered, Failure>) -> Verdict {
+        match *result {
+            Ok(answered) => Verdict::Answered(answered.status, None),
+            Err(Failure::Client(_)) => Verdict::Abandoned,
+            Err(Failure::BeforeAnswer(reason) | Failure::MidAnswer { reason, .. }) => {
+                Verdict::of_failure(reason, self.outgoing.upload.is_starved())
+            }
+        }
     }
 
     /// Keeps, or closes, the connection of a try that is over.
@@ -379,18 +355,6 @@ impl Forward<'_> {
                 None
             }
             _ => None,
-        }
-    }
-}
-
-/// What a result says about the endpoint.
-fn verdict_of(result: &Result<Answered, Failure>) -> Verdict {
-    match *result {
-        Ok(answered) => Verdict::Answered(answered.status, None),
-        Err(Failure::Client(_)) => Verdict::Abandoned,
-        Err(Failure::MidAnswer { reason: Reason::ClientGone, .. }) => Verdict::Abandoned,
-        Err(Failure::BeforeAnswer(reason) | Failure::MidAnswer { reason, .. }) => {
-            Verdict::Failed(reason)
         }
     }
 }

@@ -14,6 +14,7 @@ mod grpc;
 mod head;
 mod intake;
 mod io;
+mod keepalive;
 mod meter;
 mod pool;
 mod race;
@@ -26,6 +27,7 @@ mod upstream;
 #[cfg(test)]
 mod tests;
 
+pub use grpc::code_of as grpc_code_of;
 pub use pool::Http2Pool;
 pub use serve::serve;
 

@@ -11,22 +11,28 @@ use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
 use tonic::{Code, Status};
 
-use crate::certs::{CredentialError, Credentials, PendingKey, Roots};
+use crate::certs::token::NoToken;
+use crate::certs::{CredentialError, Credentials, PendingKey, RootPin, Roots, VerifyFailure};
 use crate::names::{Identity, NameError, Namespace, ProxyId, ServiceAccount, TrustDomain};
 use crate::net::backoff::Backoff;
 use crate::net::file::PrivateFileError;
 use crate::xds::grpc::Client;
 use crate::xds::identity::{SignRequest, SignResponse};
-pub use token::TokenProof;
+pub use elsewhere::Elsewhere;
+pub use pod::PodToken;
 
+mod contact;
+mod elsewhere;
+mod pod;
 mod socket;
-mod token;
+#[cfg(test)]
+mod tests;
 
 /// One try to get a certificate takes no longer.
 const TRY: Duration = Duration::from_secs(10);
 
-/// How long the first join by socket waits for a control plane that is not there (it may be
-/// starting). In a pod there is nothing better to do than to wait on.
+/// How long the first join waits for a control plane that is not there (it may be starting). In a
+/// pod there is nothing better to do than to wait on.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The longest wait between two tries.
@@ -40,8 +46,27 @@ const LONGEST_RETRY_REFUSED: Duration = Duration::from_secs(5);
 pub enum Proof {
     /// To be the same user: over `join.sock` of this home directory.
     SameUser(PathBuf),
-    /// The service-account token of the pod.
+    /// A token, shown over the network.
     Token(TokenProof),
+}
+
+/// The tokens that there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenProof {
+    /// Of the pod's service account.
+    Pod(PodToken),
+    /// To join from another machine, once.
+    Join(Elsewhere),
+}
+
+impl TokenProof {
+    /// Where the control plane is, `host:port`.
+    pub fn control_plane(&self) -> &str {
+        match self {
+            Self::Pod(PodToken { control_plane, .. })
+            | Self::Join(Elsewhere { control_plane, .. }) => control_plane,
+        }
+    }
 }
 
 /// Who the workload is to be.
@@ -77,6 +102,18 @@ pub enum JoinError {
     /// A file that the proof needs cannot be read, or does not hold what it should.
     #[error("cannot use `{0}`")]
     File(PathBuf, #[source] std::io::Error),
+    /// A file holds no join token.
+    #[error("`{0}` holds no join token")]
+    NoToken(PathBuf, #[source] NoToken),
+    /// Neither a certificate nor a token.
+    #[error("this proxy has no certificate yet, and no token to get one by")]
+    Nothing,
+    /// A certificate that proves nothing any more, and no token.
+    #[error("the certificate of this proxy has expired, and there is no token to get another by")]
+    Expired,
+    /// Who answers is not who it must be.
+    #[error("what answers on `{0}` is not the control plane of the token's mesh")]
+    Impostor(String, #[source] VerifyFailure),
     /// The socket is another user's.
     #[error("`{0}` is served by another user")]
     Stranger(PathBuf),
@@ -152,8 +189,23 @@ impl Applicant {
         Ok(usable.then(|| Joined { credentials, roots, control_plane: String::new() }))
     }
 
-    /// Gets the first certificate; waits for the control plane, a while where the proof is the same
-    /// user, without end where it is a pod's token. Why it waits is told to `waiting`.
+    /// Whether what was saved is of the mesh that a join token is for, where one is given.
+    pub async fn is_of_its_mesh(&self, saved: &Joined) -> bool {
+        let Proof::Token(TokenProof::Join(proof)) = &self.proof else { return true };
+        match proof.token().await {
+            Ok(Some(token)) => saved.roots.ders().any(|root| RootPin::of(root) == Some(token.root)),
+            Ok(None) | Err(_) => true,
+        }
+    }
+
+    /// Whether there are a certificate and a key of the run before, good or not.
+    fn has_saved(&self) -> bool {
+        let roots = Roots::load(&self.directory);
+        roots.is_ok_and(|roots| Credentials::load(&self.directory, &roots).is_ok())
+    }
+
+    /// Gets the first certificate; waits for the control plane a while, without end where the proof
+    /// is a pod's token. Why it waits is told to `waiting`.
     ///
     /// # Errors
     /// [`JoinError`].
@@ -169,8 +221,8 @@ impl Applicant {
                 Err(error) => error,
             };
             let patient = match self.proof {
-                Proof::SameUser(_) => error.is_transient() && began.elapsed() < PATIENCE,
-                Proof::Token(_) => true,
+                Proof::Token(TokenProof::Pod(_)) => true,
+                _ => error.is_transient() && began.elapsed() < PATIENCE,
             };
             if !patient {
                 return Err(error);
@@ -193,12 +245,19 @@ impl Applicant {
     pub async fn prove(&self, mesh: Option<&TrustDomain>) -> Result<Joined, JoinError> {
         match &self.proof {
             Proof::SameUser(home) => self.sign(socket::connect(home).await?, mesh, None).await,
-            Proof::Token(proof) => {
+            Proof::Token(TokenProof::Pod(proof)) => {
                 let (client, found) = proof.connect().await?;
-                if let Some(expected) = mesh.filter(|mesh| **mesh != found) {
-                    return Err(JoinError::OtherMesh { found, expected: expected.clone() });
-                }
+                same(mesh, &found)?;
                 self.sign(client, Some(&found), Some(proof.token().await?)).await
+            }
+            Proof::Token(TokenProof::Join(proof)) => {
+                let token = proof.token().await?.ok_or_else(|| match self.has_saved() {
+                    true => JoinError::Expired,
+                    false => JoinError::Nothing,
+                })?;
+                let (client, found) = proof.connect(&token).await?;
+                same(mesh, &found)?;
+                self.sign(client, Some(&found), Some(token.proof())).await
             }
         }
     }
@@ -248,13 +307,21 @@ impl Applicant {
         mesh: Option<&TrustDomain>,
     ) -> Result<Joined, JoinError> {
         let found: TrustDomain = answer.trust_domain.parse()?;
-        if let Some(expected) = mesh.filter(|mesh| **mesh != found) {
-            return Err(JoinError::OtherMesh { found, expected: expected.clone() });
-        }
+        same(mesh, &found)?;
         let ders = |list: Vec<Vec<u8>>| list.into_iter().map(CertificateDer::from).collect();
         let roots = Roots::new(ders(answer.roots))?;
         let credentials = key.finish(ders(answer.chain), &roots, &self.identity(found))?;
         Ok(Joined { credentials, roots, control_plane: answer.control_plane })
+    }
+}
+
+/// Whether a control plane is of the mesh that it must be of, where that is fixed already.
+fn same(mesh: Option<&TrustDomain>, found: &TrustDomain) -> Result<(), JoinError> {
+    match mesh.filter(|mesh| *mesh != found) {
+        Some(expected) => {
+            Err(JoinError::OtherMesh { found: found.clone(), expected: expected.clone() })
+        }
+        None => Ok(()),
     }
 }
 

@@ -1,29 +1,33 @@
 //! Outbound: what a call of our own application means, whatever protocol it came in.
 //!
-//! The authority names a service of the mesh or something outside; a service's table gives the
-//! rule, the rule the backend. The first call of a service waits for the control plane.
+//! The authority names a service of the mesh or something outside (`naming`); a service's table
+//! gives the rule, the rule the backend (`route`). The first call of a service waits for the control
+//! plane.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::names::{Namespace, Protocol, ServiceName};
-use crate::proxy::balance::{Affinity, Bond};
+use crate::names::Protocol;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::decide::{Decision, Endpoints, Refusal};
 use crate::proxy::detect::{self, Kind};
 use crate::proxy::directory::{Destination, HostCell, Lookup, Miss, ServiceCell};
-use crate::proxy::head::{Head, split_authority};
+use crate::proxy::h2;
+use crate::proxy::head::Head;
 use crate::proxy::pool::MAX_AGE;
 use crate::proxy::serve::{self, Origin};
-use crate::proxy::service::{PortTable, Rule, ServiceTable};
+use crate::proxy::service::PortTable;
 use crate::proxy::stream::Side;
 use crate::proxy::worker::Worker;
-use crate::proxy::{h2, path, redirect};
-use crate::resource::{LoadBalancer, OutboundMode};
+use crate::resource::OutboundMode;
 use crate::telemetry::reason::Reason;
+use naming::Named;
+
+pub mod naming;
+pub mod route;
 
 /// How long a name outside of the mesh may take to resolve.
 const RESOLVE: Duration = Duration::from_secs(5);
@@ -89,14 +93,11 @@ pub async fn resolve(worker: &Rc<Worker>, authority: &str, port: u16) -> Result<
     if let Some(found) = remembered(worker, authority) {
         return Ok(found);
     }
-    let (host, named) = split_authority(authority).ok_or(Reason::BadRequest)?;
-    let port = named.unwrap_or(port);
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return at_address(worker, SocketAddr::new(ip.to_canonical(), port)).await;
-    }
     let own = &worker.shared.service.namespace;
-    let Some(name) = service_name(host, own) else {
-        return Ok(Called::Outside(host.to_owned(), port));
+    let (name, host, port) = match Named::read(authority, port, own)? {
+        Named::Address(address) => return at_address(worker, address).await,
+        Named::Outside(host, port) => return Ok(Called::Outside(host.to_owned(), port)),
+        Named::Service { name, host, port } => (name, host, port),
     };
     let cell = match worker.shared.directory.service(&name) {
         Lookup::Ready(cell) => Ok(cell),
@@ -157,25 +158,6 @@ fn remembered(worker: &Worker, authority: &str) -> Option<Called> {
     Some(Called::Service(Arc::clone(cell), *port))
 }
 
-/// `name`, `name.namespace`, `name.namespace.svc` and `name.namespace.svc.cluster.local`, in any
-/// case and with or without the final dot.
-fn service_name(host: &str, own: &Namespace) -> Option<ServiceName> {
-    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-    if host.parse::<IpAddr>().is_ok() {
-        return None;
-    }
-    let host = host.strip_suffix(".cluster.local").unwrap_or(&host);
-    let mut parts = host.split('.');
-    let (name, namespace) = (parts.next()?, parts.next());
-    let ending = (parts.next(), parts.next());
-    let namespace = match (namespace, ending) {
-        (None, _) => own.clone(),
-        (Some(namespace), (None | Some("svc"), None)) => namespace.parse().ok()?,
-        _ => return None,
-    };
-    Some(ServiceName::new(namespace, name.parse().ok()?))
-}
-
 /// Decides about a request to what was called.
 ///
 /// # Errors
@@ -188,23 +170,8 @@ pub async fn decide(
     match called {
         Called::Service(cell, port) => {
             let table = cell.table.load();
-            let found = table.port(*port).ok_or(Reason::NoRoute)?;
-            if found.judges_paths && path::is_ambiguous(head.path()) {
-                return Err(Reason::BadRequest.into());
-            }
-            let rule = found.route(head).ok_or(Reason::NoRoute)?;
-            match &rule.redirect {
-                Some(to) => Err(redirect::refusal(&table, rule, to, head, *port)),
-                None => {
-                    let mut decision = in_mesh(&table, rule, |balancer| {
-                        Affinity::of(balancer, head, &worker.shared.proxy)
-                    })?;
-                    if !found.faults.is_empty() {
-                        decision.fault = found.faults.meet(head, &worker.shared.metrics.faults);
-                    }
-                    Ok(decision)
-                }
-            }
+            let faults = &worker.shared.metrics.faults;
+            route::decide(&table, *port, head, (&worker.shared.proxy, faults))
         }
         other => without_rules(worker, other).await,
     }
@@ -217,10 +184,7 @@ pub async fn decide(
 pub async fn decide_opaque(worker: &Rc<Worker>, called: &Called) -> Result<Decision, Refusal> {
     match called {
         Called::Service(cell, port) => {
-            let table = cell.table.load();
-            let found = table.port(*port).ok_or(Reason::NoRoute)?;
-            let rule = found.route_opaque().ok_or(Reason::NoRoute)?;
-            in_mesh(&table, rule, |balancer| Affinity::unread(balancer, &worker.shared.proxy))
+            route::decide_opaque(&cell.table.load(), *port, &worker.shared.proxy)
         }
         other => without_rules(worker, other).await,
     }
@@ -232,12 +196,9 @@ async fn without_rules(worker: &Rc<Worker>, called: &Called) -> Result<Decision,
         Called::Host(cell, endpoint) => host(worker, cell, endpoint),
         Called::Outside(host, port) => Box::pin(outside(worker, host, *port)).await,
         Called::Address(address) => {
-            let allowed = worker.shared.directory.mesh().outbound == OutboundMode::AllowAny;
-            let endpoints = || [worker.plain_endpoint(*address)].into();
-            match allowed {
-                true => Ok(beyond(worker, &address.ip().to_string(), endpoints())),
-                false => Err(Reason::NotRegistered.into()),
-            }
+            route::may_leave(worker.shared.directory.mesh().outbound)?;
+            let endpoints = [worker.plain_endpoint(*address)].into();
+            Ok(beyond(worker, &address.ip().to_string(), endpoints))
         }
         Called::Refused(_, reason) => Err((*reason).into()),
         Called::Service(..) => Err(Reason::Internal.into()),
@@ -262,32 +223,8 @@ pub fn protocol(worker: &Worker, called: &Called) -> Protocol {
     }
 }
 
-fn in_mesh(
-    table: &ServiceTable,
-    rule: &Arc<Rule>,
-    affinity: impl FnOnce(&LoadBalancer) -> Bond,
-) -> Result<Decision, Refusal> {
-    let refuse = |reason: Reason| Refusal { rule: Some(rule.id.clone()), ..reason.into() };
-    let backend = rule.choose(fastrand::u64(..)).ok_or_else(|| refuse(Reason::NoBackend))?;
-    let cell = backend.cluster.as_ref().ok_or_else(|| refuse(Reason::MissingBackend))?;
-    let cluster = cell.load().ok_or_else(|| refuse(Reason::NoEndpoints))?;
-    let index = rule.backends.iter().position(|candidate| std::ptr::eq(candidate, backend));
-    Ok(Decision {
-        destination: Arc::clone(&table.label),
-        destination_id: table.id,
-        service: table.name.clone(),
-        backend: index.unwrap_or_default(),
-        affinity: affinity(&cluster.policy.load_balancer),
-        pool: Endpoints::Mesh(cluster, backend.port),
-        fault: None,
-        rule: Some(Arc::clone(rule)),
-    })
-}
-
 async fn outside(worker: &Rc<Worker>, host: &str, port: u16) -> Result<Decision, Refusal> {
-    if worker.shared.directory.mesh().outbound == OutboundMode::RegistryOnly {
-        return Err(Reason::NotRegistered.into());
-    }
+    route::may_leave(worker.shared.directory.mesh().outbound)?;
     let resolved = tokio::time::timeout(RESOLVE, tokio::net::lookup_host((host, port))).await;
     let Ok(Ok(addresses)) = resolved else { return Err(Reason::NoService.into()) };
     let addresses: Vec<SocketAddr> = addresses.take(MAX_ADDRESSES).collect();

@@ -103,6 +103,11 @@ impl Pump {
         self.is_complete() && self.pending() == 0
     }
 
+    /// Whether it waits for the sender: everything that has come is written.
+    pub fn is_starved(&self) -> bool {
+        !self.is_complete() && self.pending() == 0 && self.pass == 0
+    }
+
     /// Whether nothing has been written.
     pub fn is_untouched(&self) -> bool {
         self.written == 0 && self.rewindable

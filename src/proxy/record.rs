@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::names::{Identity, Protocol};
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::decide::{Decision, Refusal};
-use crate::proxy::trace::{Details, Trace};
+use crate::proxy::trace::{Details, Events, Trace};
 use crate::proxy::worker::Worker;
 use crate::telemetry::metrics::{Edge, EdgeKey, Reporter};
 use crate::telemetry::reason::Reason;
@@ -89,6 +89,8 @@ pub struct Outcome {
     pub request_bytes: u64,
     /// Bytes of the answer's body.
     pub response_bytes: u64,
+    /// What happened on the way, where it is sampled.
+    pub events: Events,
 }
 
 impl Outcome {
@@ -123,6 +125,7 @@ pub fn outbound(
         rule: decision.rule.as_ref().map(|rule| &*rule.id.0),
         fault: decision.fault.as_ref().map(|fault| &*fault.id.0),
         endpoint: endpoint.map(|endpoint| endpoint.workload.to_string()),
+        events: &outcome.events,
     };
     span(worker, trace, took, details);
 }
@@ -185,6 +188,7 @@ pub fn inbound(
         rule: None,
         fault: None,
         endpoint: None,
+        events: &outcome.events,
     };
     span(worker, trace, took, details);
 }

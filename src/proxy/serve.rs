@@ -4,6 +4,7 @@
 //! elsewhere in the mesh (inbound). One task does all of it.
 
 use std::borrow::Cow;
+use std::future::Future;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -18,23 +19,18 @@ use crate::proxy::head::Head;
 use crate::proxy::outbound::{self, Called};
 use crate::proxy::record::{self, Caller, Outcome};
 use crate::proxy::stream::Side;
-use crate::proxy::trace::Trace;
+use crate::proxy::trace::{Events, Trace};
 use crate::proxy::worker::Worker;
 use crate::proxy::{inbound, tcp};
 use crate::telemetry::escape;
 use crate::telemetry::reason::Reason;
+use idle::Waited;
 
 mod fault;
+mod idle;
 mod parting;
 #[cfg(test)]
 pub(crate) mod tests;
-
-/// How long a connection may be idle between requests.
-const IDLE: Duration = Duration::from_secs(300);
-
-/// How much longer than its life an idle connection stays: whoever dialed it counts the same time,
-/// and is to close it first.
-const AFTER_LIFE: Duration = Duration::from_secs(5);
 
 /// How long a head may take from its first byte.
 const HEAD: Duration = Duration::from_secs(10);
@@ -69,6 +65,8 @@ pub struct Connection {
     origin: Origin,
     /// When the connection must end, on the worker's clock.
     expires: Duration,
+    /// When it has waited long enough for a request, on the same clock.
+    idle_until: Duration,
     head: RequestHead,
     upload_room: Vec<u8>,
 }
@@ -79,6 +77,9 @@ enum Next {
     Request,
     /// The end, after which what the client still sends is read and dropped.
     Close,
+    /// The end without a word: between sidecars a clean end before an answer says that the request
+    /// was not passed on.
+    Drop,
     /// The end, which must not look like that of the answer: nothing else tells a client of
     /// HTTP/1.0 that it was cut short.
     Abort,
@@ -90,31 +91,70 @@ enum Next {
 
 /// Serves a client that speaks HTTP/1.1, for `life` at most (and to the end of a request).
 ///
-/// What is rare is boxed in here: its state would otherwise be part of every idle connection.
-pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duration) {
-    let mut connection = Connection::new(worker, side, origin, life);
-    while connection.wait().await {
+/// What a request needs is in a box, which a connection that has become idle gives back: what is
+/// left of it is the connection itself.
+pub fn serve(
+    worker: Rc<Worker>,
+    side: Side,
+    origin: Origin,
+    life: Duration,
+) -> impl Future<Output = ()> {
+    let mut connection = Box::new(Connection::new(worker, side, origin, life));
+    async move {
+        while let Some(idle) = Box::pin(work(connection)).await {
+            connection = idle;
+            if !connection.sleep().await {
+                return Box::pin(connection.part()).await;
+            }
+        }
+    }
+}
+
+/// Serves requests while they follow one another; the connection, once it has become idle.
+async fn work(mut connection: Box<Connection>) -> Option<Box<Connection>> {
+    loop {
+        match connection.wait().await {
+            Waited::Request => {}
+            Waited::InVain => return Some(connection),
+            Waited::Over => {
+                Box::pin(connection.part()).await;
+                return None;
+            }
+        }
         match connection.read_head().await {
             Ok(true) => {}
-            Ok(false) => return,
-            Err(malformed) => return Box::pin(connection.refuse_malformed(malformed)).await,
+            Ok(false) => return None,
+            Err(malformed) => {
+                Box::pin(connection.refuse_malformed(malformed)).await;
+                return None;
+            }
         }
         if let Origin::Inbound(caller) = &connection.origin
             && !inbound::is_still_welcome(&connection.worker, caller)
         {
-            return Box::pin(connection.linger()).await;
+            Box::pin(connection.linger()).await;
+            return None;
         }
         match connection.request().await {
             Next::Request => {}
-            Next::Close => return Box::pin(connection.linger()).await,
-            Next::Abort => return connection.client.side.stream.abort(),
+            Next::Close => {
+                Box::pin(connection.linger()).await;
+                return None;
+            }
+            Next::Drop => return None,
+            Next::Abort => {
+                connection.client.side.stream.abort();
+                return None;
+            }
             Next::Tunnel(tunnel) => {
-                let Connection { worker, client, .. } = connection;
-                return Box::pin(tunnel.run(worker, client.side)).await;
+                let Connection { worker, client, .. } = *connection;
+                Box::pin(tunnel.run(worker, client.side)).await;
+                return None;
             }
             Next::Connected(called) => {
-                let Connection { worker, client, .. } = connection;
-                return Box::pin(tcp::serve_called(worker, client.side, called)).await;
+                let Connection { worker, client, .. } = *connection;
+                Box::pin(tcp::serve_called(worker, client.side, called)).await;
+                return None;
             }
         }
     }
@@ -128,51 +168,10 @@ impl Connection {
             worker,
             client,
             origin,
+            idle_until: Duration::ZERO,
             head: RequestHead::default(),
             upload_room: Vec::new(),
         }
-    }
-
-    /// Waits for the first byte of a request without holding a buffer or a room; `false`: it is
-    /// over.
-    async fn wait(&mut self) -> bool {
-        if !self.client.side.buffer.is_empty() {
-            return true;
-        }
-        self.give_rooms();
-        self.client.slot.arm(self.patience(), true);
-        let (slot, side) = (&self.client.slot, &self.client.side);
-        let ready = std::future::poll_fn(|cx| {
-            // What has come already is answered, also when the time is over.
-            if side.stream.poll_readable(cx).is_ready() {
-                return Poll::Ready(true);
-            }
-            slot.poll_fired(cx).map(|_| false)
-        });
-        if ready.await {
-            self.take_rooms();
-            return true;
-        }
-        false
-    }
-
-    /// An idle connection holds no memory that another one could use.
-    fn give_rooms(&mut self) {
-        self.worker.give_block(std::mem::take(&mut self.client.side.buffer));
-        self.worker.give_room(std::mem::take(&mut self.client.out));
-        self.worker.give_room(std::mem::take(&mut self.upload_room));
-    }
-
-    fn take_rooms(&mut self) {
-        self.client.side.buffer = self.worker.take_block();
-        self.client.out = self.worker.take_room();
-        self.upload_room = self.worker.take_room();
-    }
-
-    /// How long to wait for a request: not beyond the life of the connection.
-    fn patience(&self) -> Duration {
-        let life = self.expires.saturating_sub(self.worker.slots.now());
-        IDLE.min(life.saturating_add(AFTER_LIFE))
     }
 
     /// Reads and parses a head; `false` where the client closed instead, or nothing came after all.
@@ -242,6 +241,7 @@ impl Connection {
 
     async fn forward(&mut self, decision: &Decision, started: Instant) -> Next {
         let (mut outgoing, trace) = self.prepare(decision);
+        self.client.events = Events::of(&trace, started);
         let failed = match decision.fault {
             None => None,
             Some(_) => Box::pin(self.fault(decision)).await,
@@ -311,7 +311,7 @@ impl Connection {
             }
             Err(Failure::Client(Reason::ClientGone)) => {
                 outcome.reason = Some(Reason::ClientGone);
-                Next::Close
+                Next::Drop
             }
             Err(Failure::Client(reason)) => {
                 outcome = Outcome { request_bytes, attempts, ..Outcome::own(reason) };
@@ -319,9 +319,10 @@ impl Connection {
             }
             Err(Failure::MidAnswer { status, reason }) => {
                 outcome = Outcome { status, reason: Some(reason), ..outcome };
-                if outgoing.http11 { Next::Close } else { Next::Abort }
+                self.cut_short(outgoing.http11)
             }
         };
+        outcome.events = std::mem::take(&mut self.client.events);
         let endpoint = self.client.tried.as_deref();
         match &self.origin {
             Origin::Inbound(caller) => record::inbound(&self.worker, caller, &outcome, record),

@@ -152,6 +152,29 @@ impl PortTable {
         let open = self.matches.iter().find(|candidate| candidate.is_open())?;
         self.rules.get(open.rule)
     }
+
+    /// Every match in the order in which they are tried: the rule that it leads to, and the first
+    /// condition that `head` does not fulfil, or `None` where it falls under it.
+    pub fn trail<'t, H: Head>(
+        &'t self,
+        head: &'t H,
+    ) -> impl Iterator<Item = (&'t Arc<Rule>, Option<Mismatch<'t>>)> {
+        let rule = |found: &'t Match| Some((self.rules.get(found.rule)?, found.mismatch(head)));
+        self.matches.iter().filter_map(rule)
+    }
+}
+
+/// A condition of a match that a request does not fulfil.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mismatch<'m> {
+    /// On the path.
+    Path,
+    /// On the method.
+    Method,
+    /// On the header field of that name.
+    Header(&'m str),
+    /// On the query parameter of that name.
+    Query(&'m str),
 }
 
 impl Rule {
@@ -174,21 +197,42 @@ impl Rule {
     }
 }
 
+impl Backend {
+    /// Its share of all weights of the rule.
+    pub fn weight(&self) -> u64 {
+        self.weight
+    }
+}
+
 impl Match {
     /// Whether `head` fulfils all of them.
     pub(super) fn matches(&self, head: &impl Head) -> bool {
-        self.path.matches(head.path())
-            && self.method.as_ref().is_none_or(|method| method == head.method())
-            && self.headers.iter().all(|test| {
-                head.header_joined(&test.name).is_some_and(|value| test.value.matches(&value))
-            })
-            && (self.query.is_empty() || self.query_matches(head.query().unwrap_or_default()))
+        self.mismatch(head).is_none()
     }
 
-    fn query_matches(&self, query: &str) -> bool {
-        self.query.iter().all(|test| {
-            query_value(query, &test.name).is_some_and(|value| test.value.matches(value.as_bytes()))
-        })
+    /// The first that `head` does not fulfil.
+    fn mismatch(&self, head: &impl Head) -> Option<Mismatch<'_>> {
+        if !self.path.matches(head.path()) {
+            return Some(Mismatch::Path);
+        }
+        if self.method.as_ref().is_some_and(|method| method != head.method()) {
+            return Some(Mismatch::Method);
+        }
+        let differs = |test: &&FieldTest| {
+            !head.header_joined(&test.name).is_some_and(|value| test.value.matches(&value))
+        };
+        if let Some(test) = self.headers.iter().find(differs) {
+            return Some(Mismatch::Header(&test.name));
+        }
+        if self.query.is_empty() {
+            return None;
+        }
+        let query = head.query().unwrap_or_default();
+        let differs = |test: &&FieldTest| {
+            !query_value(query, &test.name)
+                .is_some_and(|value| test.value.matches(value.as_bytes()))
+        };
+        self.query.iter().find(differs).map(|test| Mismatch::Query(&test.name))
     }
 
     fn is_any_path(&self) -> bool {

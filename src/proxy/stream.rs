@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use socket2::TcpKeepalive;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -44,6 +45,17 @@ impl Stream {
     pub fn abort(&self) {
         // A socket that refuses the option is closed all the same.
         let _ = socket2::SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO));
+    }
+
+    /// Lets the kernel look after a connection that is silent, and end it when the machine at its
+    /// other end has been gone for a minute and a half.
+    pub fn keep_alive(&self) {
+        let probes = TcpKeepalive::new()
+            .with_time(Duration::from_secs(60))
+            .with_interval(Duration::from_secs(10))
+            .with_retries(3);
+        // A socket that refuses the option ends when somebody writes to it.
+        let _ = socket2::SockRef::from(self.tcp()).set_tcp_keepalive(&probes);
     }
 
     /// Waits until there is something to read (or the end), without a buffer.

@@ -10,6 +10,12 @@ use crate::telemetry::escape;
 use crate::telemetry::reason::Reason;
 use crate::telemetry::span::{Span, TRACEPARENT_BYTES, TraceContext, decide};
 
+mod events;
+#[cfg(test)]
+mod tests;
+
+pub use events::Events;
+
 /// What happens to a request's trace here.
 #[derive(Debug)]
 pub enum Trace {
@@ -80,6 +86,7 @@ impl Trace {
                 .collect::<Vec<_>>()
                 .join(", "),
             endpoint: details.endpoint.unwrap_or_default(),
+            events: details.events.all().to_vec(),
             ..sampled.span
         })
     }
@@ -104,4 +111,6 @@ pub struct Details<'a> {
     pub fault: Option<&'a str>,
     /// The endpoint that was chosen.
     pub endpoint: Option<String>,
+    /// What happened on the way.
+    pub events: &'a Events,
 }

@@ -24,7 +24,7 @@ mod tests;
 pub const ATTEMPT_HEADER: &str = "x-meshctl-attempt";
 
 /// Whoever asks to be left alone for longer is not asked again (RFC 9110 §10.2.3).
-pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
+pub const MAX_ASKED: Duration = Duration::from_secs(5);
 
 /// What holds where no rule says.
 static DEFAULT: Retry = Retry::DEFAULT;
@@ -51,10 +51,37 @@ pub struct Ended {
     pub whole: bool,
     /// There is an endpoint that was not tried.
     pub elsewhere: bool,
-    /// How long the endpoint asks to be left alone.
-    pub retry_after: Option<Duration>,
+    /// What the endpoint asks of who would send the request again.
+    pub asked: Option<Asked>,
     /// What is left of the whole request's time.
     pub left: Option<Duration>,
+}
+
+impl Ended {
+    /// It came to `verdict` before anything of an answer was passed on, all of the request can be
+    /// sent again, and time does not matter.
+    pub fn new(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            passed_on: false,
+            unseen: false,
+            whole: true,
+            elsewhere: true,
+            asked: None,
+            left: None,
+        }
+    }
+}
+
+/// What an endpoint can ask of who would send a request again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// To be left alone for so long at least (`Retry-After`).
+    AtLeast(Duration),
+    /// To be asked again after this time, no later and no earlier (gRPC's pushback).
+    After(Duration),
+    /// Not to do it.
+    Never,
 }
 
 /// What follows.
@@ -143,11 +170,7 @@ impl<'r> Tries<'r> {
     /// Whether an answer with this head could be tried again at all: it must be held back until
     /// [`Tries::after`] has decided.
     pub fn is_retriable(&self, status: u16, grpc_code: Option<u32>) -> bool {
-        let Retry { on, status_codes, grpc_codes, .. } = self.retry;
-        on.server_error && (500..600).contains(&status)
-            || on.gateway_error && (502..505).contains(&status)
-            || status_codes.binary_search(&status).is_ok()
-            || grpc_code.is_some_and(|code| grpc_codes.binary_search(&code).is_ok())
+        is_retriable(self.retry, status, grpc_code)
     }
 
     /// What follows the try that began last. `random` is uniform.
@@ -160,21 +183,25 @@ impl<'r> Tries<'r> {
         if !self.is_asked_for(ended.verdict) || !(unseen || self.may_be_seen()) {
             return Next::Stand;
         }
-        let asked = ended.retry_after.unwrap_or_default();
-        if asked > MAX_RETRY_AFTER {
-            return Next::Stand;
-        }
+        let asked = match ended.asked {
+            None => Duration::ZERO,
+            Some(Asked::AtLeast(asked) | Asked::After(asked)) if asked <= MAX_ASKED => asked,
+            Some(_) => return Next::Stand,
+        };
         // The default repetition: at once, but elsewhere, unless all that was wrong is that the
         // connection was about to end.
-        let free = unseen && repetitions == 0 && ended.retry_after.is_none();
+        let free = unseen && repetitions == 0 && ended.asked.is_none();
         if free && (ended.elsewhere || ended.verdict == Verdict::Failed(Reason::RefusedStream)) {
             return Next::Again(Again { wait: self.retry.backoff_floor, budgeted: false });
         }
         if !ended.elsewhere && self.retry.backoff.max.is_zero() {
             return Next::Stand;
         }
-        let least = asked.max(self.retry.backoff_floor);
-        let wait = least + jittered(self.retry.backoff, repetitions, random);
+        let drawn = match ended.asked {
+            Some(Asked::After(_)) => Duration::ZERO,
+            _ => jittered(self.retry.backoff, repetitions, random),
+        };
+        let wait = asked.max(self.retry.backoff_floor) + drawn;
         let late = ended.left.is_some_and(|left| left <= wait);
         match late {
             true => Next::Stand,
@@ -200,6 +227,15 @@ impl<'r> Tries<'r> {
             Verdict::Abandoned => false,
         }
     }
+}
+
+/// As [`Tries::is_retriable`], for a request about which `retry` holds.
+pub fn is_retriable(retry: &Retry, status: u16, grpc_code: Option<u32>) -> bool {
+    let Retry { on, status_codes, grpc_codes, .. } = retry;
+    on.server_error && (500..600).contains(&status)
+        || on.gateway_error && (502..505).contains(&status)
+        || status_codes.binary_search(&status).is_ok()
+        || grpc_code.is_some_and(|code| grpc_codes.binary_search(&code).is_ok())
 }
 
 /// What `decision` says about repetitions.
@@ -241,4 +277,15 @@ pub fn retry_after(value: &[u8], now: SystemTime) -> Option<Duration> {
     let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
     let date = SystemTime::from(date);
     Some(date.duration_since(now).unwrap_or_default())
+}
+
+/// What the value of `grpc-retry-pushback-ms` asks for (gRPC's proposal A6, "Pushback"): to be asked
+/// again after so many milliseconds; what is negative or no number, not at all.
+pub fn pushback(value: &[u8]) -> Asked {
+    let digits = value.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(value).ok().filter(|_| digits);
+    match text.and_then(|text| text.parse::<i32>().ok()) {
+        Some(ms) => Asked::After(Duration::from_millis(ms.unsigned_abs().into())),
+        None => Asked::Never,
+    }
 }

@@ -129,7 +129,13 @@ impl View {
         let (proxy, service) = (self.proxy.to_string(), self.service.to_string());
         let pools = self.directory.pools();
         let pools: Vec<_> = pools.iter().map(|it| pools::counts(it, &proxy, &service)).collect();
-        prometheus::render(&self.metrics.totals(), &pools, &self.metrics.faults.totals())
+        prometheus::render(&prometheus::Families {
+            edges: &self.metrics.totals(),
+            pools: &pools,
+            faults: &self.metrics.faults.totals(),
+            propagation: None,
+            refused: &[],
+        })
     }
 
     /// Changes what is logged.

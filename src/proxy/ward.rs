@@ -5,6 +5,7 @@
 //! what counts are the endpoints in use now. The lock is taken where something changes, never for
 //! a success.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use parking_lot::Mutex;
 use super::bell::Bell;
 use super::clock::{self, Wall};
 use super::cluster::{Cluster, ClusterCell, Endpoint, Port};
-use super::ejection::{Change, Ejections, Rules, What};
+use super::ejection::{Change, Ejections, Rules, Told, What};
 use super::flight::Verdict;
 use super::vitals::{Crossing, Sign};
 use crate::names::{ObjectName, ServiceName};
@@ -55,16 +56,30 @@ impl Ward {
         cluster.refresh(now);
     }
 
-    /// A try at `endpoint` came to an end, and all that is judged by it is told.
-    fn crossed(&self, endpoint: &Endpoint, crossing: Crossing, last: Verdict, now: u64) {
+    /// A try at `endpoint` came to an end, and all that is judged by it is told. Why it is ejected
+    /// for that, where it is.
+    fn crossed(
+        &self,
+        endpoint: &Endpoint,
+        crossing: Crossing,
+        last: Verdict,
+        now: u64,
+    ) -> Option<String> {
+        let mut ejected = None;
         self.change(|state| {
             let Some(cluster) = state.current.upgrade() else { return Vec::new() };
             let group = cluster.groups().into_iter().find(|group| has(group, endpoint));
             let Some(group) = group else { return Vec::new() };
             let crossing = (crossing, last);
             let change = state.ejections.crossed(group, endpoint, crossing, cluster.rules(), now);
+            if let Some(Change { what: What::Ejected { why, .. }, .. }) = &change
+                && !cluster.policy.shadow
+            {
+                ejected = Some(why.clone());
+            }
             change.into_iter().collect()
         });
+        ejected
     }
 
     /// Lets time pass; when there is something to do next.
@@ -175,6 +190,26 @@ impl ClusterCell {
         })
     }
 
+    /// Takes over what another proxy tells of an endpoint of its pool; whether there is such a one.
+    pub fn take_over(
+        &self,
+        (workload, address): (&ObjectName, SocketAddr),
+        told: Told,
+        now: u64,
+    ) -> bool {
+        let Some(cluster) = self.load() else { return false };
+        let mut found = false;
+        for endpoint in cluster.groups().into_iter().flatten() {
+            if endpoint.workload == *workload && endpoint.address == address {
+                found = true;
+                let mut state = self.ward.state.lock();
+                state.ejections.take_over(endpoint, told, cluster.rules(), now);
+            }
+        }
+        cluster.refresh(now);
+        found
+    }
+
     /// Takes a workload's endpoints out by hand, for a while or until further notice; whether there
     /// are any.
     pub fn eject(&self, workload: &ObjectName, time: Option<Duration>) -> bool {
@@ -202,14 +237,12 @@ impl Cluster {
         }
     }
 
-    /// A try at `endpoint` came to an end: who judges outliers is told.
-    pub(super) fn judge(&self, endpoint: &Endpoint, verdict: Verdict) {
-        if let Some(outliers) = &self.policy.outlier_detection
-            && let Some(sign) = Sign::of(verdict)
-            && let Some(crossing) = endpoint.vitals.note(sign, outliers)
-        {
-            self.ward.crossed(endpoint, crossing, verdict, clock::now_ms());
-        }
+    /// A try at `endpoint` came to an end: who judges outliers is told. Why it is ejected for that,
+    /// where it is.
+    pub(super) fn judge(&self, endpoint: &Endpoint, verdict: Verdict) -> Option<String> {
+        let outliers = self.policy.outlier_detection.as_ref()?;
+        let crossing = endpoint.vitals.note(Sign::of(verdict)?, outliers)?;
+        self.ward.crossed(endpoint, crossing, verdict, clock::now_ms())
     }
 
     /// The endpoints of each port.

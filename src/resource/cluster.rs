@@ -1,6 +1,7 @@
 //! Where a service's requests end: the policy of its pool, and its endpoints.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::names::{Identity, ObjectName, Protocol, ServiceName};
@@ -17,8 +18,9 @@ pub struct Cluster {
     pub ports: Vec<ClusterPort>,
     /// How the pool is treated.
     pub policy: ClusterPolicy,
-    /// The ready endpoints, ordered by workload name.
-    pub endpoints: Vec<Endpoint>,
+    /// The ready endpoints, ordered by workload name; those that are the same as before are shared
+    /// with the resource before.
+    pub endpoints: Vec<Arc<Endpoint>>,
 }
 
 /// One port of the service.

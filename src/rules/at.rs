@@ -155,7 +155,11 @@ impl<'a> At<'a> {
         };
         if items.len() < least || items.len() > most {
             let message = format!("expected {least} to {most} items, found {}", items.len());
-            self.error(problems, codes::TOO_MANY_ITEMS, message);
+            let help = match items.len() < least {
+                true => "add at least one",
+                false => "split the object over several",
+            };
+            self.error_with(problems, codes::TOO_MANY_ITEMS, message, help);
             return Vec::new();
         }
         let item = |(index, node)| At { node, parent: Some(self), step: Step::Index(index) };

@@ -1,98 +1,129 @@
-//! What only shows when objects are seen together: missing backends and ports, headless parents,
-//! two policies for one service.
+//! What only shows when rules are seen together, and with a mesh: what is missing, what never
+//! matches, times that do not fit, two policies for one service, faults that are over.
 //!
-//! Offline a service that no document declares is no problem, because a workload that registers
-//! makes its service; only the caller who knows the mesh can say what is missing.
+//! The input is looked at as if it were applied, to an empty mesh or to the one that runs. All of it
+//! is warnings. Offline a service that no document declares is no problem, because a workload that
+//! registers makes its service; only with a mesh can be said what is missing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
-use crate::mesh::{HttpRoute, Object, Service};
+use jiff::Timestamp;
+
+use crate::mesh::{Change, FaultPolicy, HttpRoute, Object, ObjectRef, Snapshot, TrafficPolicy};
 use crate::names::ServiceName;
 use crate::rules::codes::{self, Code};
 use crate::rules::problems::MAX_PROBLEMS;
 use crate::rules::{Diagnostic, Parsed, ParsedObject, Severity, service};
 
-/// Compares objects with one another; gives warnings. `exists` says whether the mesh has a service
-/// that no object declares; without it such services are taken to exist.
+mod references;
+mod shadowed;
+#[cfg(test)]
+mod tests;
+mod times;
+
+/// Looks at objects together, and at `mesh` with them applied; gives warnings, by object and place.
+/// Without a mesh services that no object declares are taken to exist.
 pub fn cross_check(
     objects: &[ParsedObject],
-    exists: Option<&dyn Fn(&ServiceName) -> bool>,
+    mesh: Option<&Snapshot>,
+    now: Timestamp,
 ) -> Vec<Diagnostic> {
-    let mut declared: BTreeMap<&ServiceName, &Service> = BTreeMap::new();
-    for object in objects {
-        if let Object::Service(service) = &object.object {
-            declared.insert(&service.name, service);
-        }
-    }
-    let mut found = Vec::new();
-    let mut policies: BTreeMap<&ServiceName, &ParsedObject> = BTreeMap::new();
+    let mut check = Check {
+        written: objects.iter().map(|object| (&object.reference, object)).collect(),
+        after: applied(objects, mesh),
+        is_known: mesh.is_some(),
+        // What was before 1970 is over like everything that is.
+        now: u64::try_from(now.as_second()).unwrap_or(0),
+        found: Vec::new(),
+    };
+    let shadowed = shadowed::find(&check);
     for object in objects {
         // One object has a bounded number of references, so this bounds the whole.
-        if found.len() >= MAX_PROBLEMS {
+        if check.found.len() >= MAX_PROBLEMS {
             break;
         }
+        let before = check.found.len();
         match &object.object {
             Object::HttpRoute(route) => {
-                references(object, route, &declared, exists, &mut found);
+                check.references(object, route);
+                check.found.extend(shadowed.of(object));
+                check.times(object, route);
             }
-            Object::TrafficPolicy(policy) => {
-                for (index, target) in policy.targets.iter().enumerate() {
-                    if let Some(first) = policies.get(&target.service) {
-                        let message = format!(
-                            "service `{}` has a policy already: `{}` at {}:{}",
-                            target.service, first.reference, first.file, first.line
-                        );
-                        let field = format!("spec.targetRefs[{index}]");
-                        found.push(warning(object, codes::SAME_TARGET, field, message));
-                    } else {
-                        policies.insert(&target.service, object);
-                    }
-                }
-            }
-            // Several about one service are tried in turn.
-            Object::Service(_) | Object::FaultPolicy(_) | Object::MeshConfig(_) => {}
+            Object::TrafficPolicy(policy) => check.policy(object, policy),
+            Object::FaultPolicy(policy) => check.fault(object, policy),
+            Object::Service(_) | Object::MeshConfig(_) => {}
         }
+        let of_object = check.found.get_mut(before..).unwrap_or_default();
+        of_object.sort_by_key(|it| (it.line, it.column));
     }
-    found
+    check.found
 }
 
-/// What a route refers to and is not there.
-fn references(
-    object: &ParsedObject,
-    route: &HttpRoute,
-    declared: &BTreeMap<&ServiceName, &Service>,
-    exists: Option<&dyn Fn(&ServiceName) -> bool>,
-    found: &mut Vec<Diagnostic>,
-) {
-    let has_port = |service: &Service, port| service.ports.iter().any(|p| p.port == port);
-    for (index, parent) in route.parents.iter().enumerate() {
-        let Some(service) = declared.get(&parent.service) else { continue };
-        if parent.is_whole() || service.ports.iter().any(|port| parent.selects(port)) {
-            continue;
+/// The mesh after the input, which is the youngest of all where it is new.
+fn applied(objects: &[ParsedObject], mesh: Option<&Snapshot>) -> Snapshot {
+    let Some(mesh) = mesh else {
+        let trust_domain = "cluster.local".parse().expect("a DNS name is a trust domain");
+        let empty = Snapshot::new(trust_domain, Arc::default());
+        let change =
+            |it: &ParsedObject| Change::Object(it.reference.clone(), Some(it.object.clone()));
+        return empty.apply(&objects.iter().map(change).collect::<Vec<_>>());
+    };
+    let changes: Vec<Change> = objects
+        .iter()
+        .map(|it| Change::Object(it.reference.clone(), Some(aged(&it.object, mesh))))
+        .collect();
+    mesh.apply(&changes)
+}
+
+/// The object with the age that it has once it is applied: age decides between rules.
+fn aged(object: &Object, mesh: &Snapshot) -> Object {
+    match object {
+        Object::HttpRoute(new) => {
+            let old = mesh.routes.get(&new.reference());
+            let created_ms = old.map_or(u64::MAX, |old| old.created_ms);
+            Object::HttpRoute(Arc::new(HttpRoute { created_ms, ..HttpRoute::clone(new) }))
         }
-        let (field, what) = match (parent.port, &parent.section) {
-            (Some(port), None) => ("port", format!("{port}")),
-            (Some(port), Some(name)) => ("port", format!("{port} of the name `{name}`")),
-            (None, name) => {
-                ("sectionName", format!("of the name `{}`", name.as_deref().unwrap_or_default()))
-            }
-        };
-        let message = format!("parent `{}` has no port {what}", parent.service);
-        let field = format!("spec.parentRefs[{index}].{field}");
-        found.push(warning(object, codes::MISSING_PORT, field, message));
+        Object::TrafficPolicy(new) => {
+            let old = mesh.policies.get(&new.reference());
+            let created_ms = old.map_or(u64::MAX, |old| old.created_ms);
+            Object::TrafficPolicy(Arc::new(TrafficPolicy {
+                created_ms,
+                ..TrafficPolicy::clone(new)
+            }))
+        }
+        Object::FaultPolicy(new) => {
+            let old = mesh.faults.get(&new.reference());
+            let created_ms = old.map_or(u64::MAX, |old| old.created_ms);
+            Object::FaultPolicy(Arc::new(FaultPolicy { created_ms, ..FaultPolicy::clone(new) }))
+        }
+        Object::Service(_) | Object::MeshConfig(_) => object.clone(),
     }
-    for (rule_index, rule) in route.rules.iter().enumerate() {
-        for (index, backend) in rule.backends.iter().enumerate() {
-            let name = &backend.service;
-            let fault = match declared.get(name) {
-                Some(service) if has_port(service, backend.port) => continue,
-                Some(_) => format!("service `{name}` has no port {}", backend.port),
-                None if exists.is_none_or(|exists| exists(name)) => continue,
-                None => format!("there is no service `{name}`"),
-            };
-            let message = format!("{fault}: its share of requests gets 500");
-            let field = format!("spec.rules[{rule_index}].backendRefs[{index}]");
-            found.push(warning(object, codes::MISSING_BACKEND, field, message));
+}
+
+/// What is looked at, and what was found.
+struct Check<'c> {
+    /// The objects of the input.
+    written: HashMap<&'c ObjectRef, &'c ParsedObject>,
+    /// The mesh with them applied.
+    after: Snapshot,
+    /// Whether there is a mesh, so that what is not in it is missing.
+    is_known: bool,
+    /// Seconds since the Unix epoch.
+    now: u64,
+    found: Vec<Diagnostic>,
+}
+
+impl Check<'_> {
+    fn warn(&mut self, object: &ParsedObject, code: &Code, field: String, message: String) {
+        self.found.push(warning(object, code, field, message));
+    }
+
+    /// An object for messages: with its place where it is of the input.
+    fn named(&self, reference: &ObjectRef) -> String {
+        match self.written.get(reference) {
+            Some(object) => format!("`{reference}` at {}:{}", object.file, object.line),
+            None => format!("`{reference}` of the mesh"),
         }
     }
 }

@@ -29,6 +29,21 @@ macro_rules! codes {
     };
 }
 
+/// Those of documents, and files, that were not read at all.
+pub(super) const UNREAD: &[&Code] = &[
+    UNREADABLE,
+    NOT_A_FILE,
+    TOO_LARGE,
+    NOT_UTF8,
+    NO_FILES,
+    SYNTAX,
+    DUPLICATE_KEY,
+    TOO_DEEP,
+    TOO_MANY_NODES,
+    UNSUPPORTED_YAML,
+    TOO_MANY_PROBLEMS,
+];
+
 codes! {
     UNREADABLE "MC0001" "the file cannot be read"
         "check the path and your rights to it"
@@ -83,7 +98,7 @@ codes! {
     BAD_PERCENT "MC0305" "a share that is not a percentage from 0% to 100%"
         "write it like `1%` or `0.5%`"
     UNKNOWN_WORD "MC0306" "a word that is not one of those allowed"
-        "choose one of the words that the message names"
+        "write one of these words"
     BAD_PATH "MC0307" "a path that can match nothing"
         "begin it with `/`; no `//`, dot segments, query or fragment"
     BAD_REGEX "MC0308" "a regular expression that does not compile, or is too long or too large"
@@ -116,6 +131,22 @@ codes! {
         "name a port that the service has, or none for all of them"
     NO_EFFECT "MC0408" "a setting that has no effect on what else is written"
         "take it away, or add what it is about"
+    NEVER_MATCHES "MC0409" "a match that never decides: another takes all of its requests first"
+        "take it away, or make the other one narrower; `meshctl describe service NAME` shows the order"
+    SHORT_TIMEOUT "MC0410" "a time that ends before what is to happen within it"
+        "make it longer, or its parts shorter"
+    UNSAFE_RETRY "MC0411" "`methods: all` where the call may have been carried out: it may happen twice"
+        "say `methods: idempotent`, or take the conditions away that the message names"
+    EXPIRED "MC0412" "a fault whose time is over: it does nothing"
+        "give it a later `expires`, or delete it"
+    OUT_OF_REACH "MC0413" "a limit that is never reached, because another one is reached first"
+        "lower it, or raise the other"
+    TOO_FEW_ENDPOINTS "MC0414" "a setting that needs more endpoints than the service has"
+        "run more of them, or take the setting away"
+    MISSING_SERVICE "MC0415" "a rule about a service that is not there: it holds for nothing until it is"
+        "correct the name or the namespace, declare the service, or start a workload of that name"
+    UNKNOWN_CALLER "MC0416" "callers that are not there: no workload has that identity, or is in that namespace"
+        "correct the name, or start the workload"
     BAD_MARK "MC0501" "a label or annotation under `meshctl.dev/` that does not exist, or a value that it cannot have"
         "see `docs/reference/injection.md` for all of them"
     NOT_INJECTABLE "MC0502" "a pod that cannot be given a sidecar"

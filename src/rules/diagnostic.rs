@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::rules::codes;
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -32,4 +34,11 @@ pub struct Diagnostic {
     pub field: String,
     /// What to do; empty where there is nothing to say.
     pub help: String,
+}
+
+impl Diagnostic {
+    /// Whether it kept a document, or a whole file, from being read at all.
+    pub fn keeps_from_reading(&self) -> bool {
+        codes::UNREAD.iter().any(|code| code.code == self.code)
+    }
 }

@@ -150,12 +150,7 @@ fn abort<'a>(at: &'a At<'a>, problems: &mut Problems<'_>) -> Option<FaultAbort> 
 }
 
 fn reset(at: &At<'_>, problems: &mut Problems<'_>) -> Option<AbortHow> {
-    if values::is_true(at) {
-        return Some(AbortHow::Reset);
-    }
-    let message = format!("expected `true`, found {}", at.found());
-    at.error(problems, codes::WRONG_TYPE, message);
-    None
+    values::set(at, problems).map(|()| AbortHow::Reset)
 }
 
 fn share(fields: &Fields<'_>, problems: &mut Problems<'_>) -> Option<u32> {

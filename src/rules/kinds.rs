@@ -23,8 +23,8 @@ pub(super) enum Known {
     Foreign,
 }
 
-const OURS: &str = "meshctl.dev";
-const GATEWAY: &str = "gateway.networking.k8s.io";
+pub(super) const OURS: &str = "meshctl.dev";
+pub(super) const GATEWAY: &str = "gateway.networking.k8s.io";
 
 /// Group, kind, and the versions that this build knows of kinds that come later.
 const LATER: &[(&str, &str, &str)] = &[
@@ -84,6 +84,7 @@ fn core(version: &str, kind: &str) -> Known {
     }
 }
 
-fn group_of(kind: ObjectKind) -> &'static str {
+/// The group of a kind; empty for the core group.
+pub(super) fn group_of(kind: ObjectKind) -> &'static str {
     kind.api_version().split_once('/').map_or("", |(group, _)| group)
 }

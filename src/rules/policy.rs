@@ -74,6 +74,7 @@ pub(super) fn read<'a>(
         at.warning(problems, codes::NO_EFFECT, message.to_owned());
     }
     within_request(&fields, &retries, timeouts.request, problems);
+    tight(&fields, &retries, &timeouts, problems);
     repeatable(&fields, &retries, breaker.as_ref(), problems);
     let usual = ClusterPolicy::default();
     let (outlier_detection, panic_ppm) = match outliers {
@@ -171,6 +172,35 @@ fn within_request(
             at.error(problems, codes::CONTRADICTION, message);
         }
     }
+}
+
+/// Warns of times that leave no room for what is to happen within them. The waits between tries are
+/// drawn from zero on, so the tries alone are what it takes at least.
+fn tight(fields: &Fields<'_>, retries: &Retries, timeouts: &Timeouts, problems: &mut Problems<'_>) {
+    let Some(request) = timeouts.request else { return };
+    let block = fields.get("timeouts");
+    if let (Some(connect), Some(at)) = (timeouts.connect.filter(|it| *it > request), block)
+        && let Some(at) = at.any_fields(problems).and_then(|block| block.get("connect"))
+    {
+        let message =
+            format!("`connect` ({}) is longer than `request` ({})", show(connect), show(request));
+        at.warning(problems, codes::SHORT_TIMEOUT, message);
+    }
+    let (Some(retry), Some(one)) = (&retries.retry, retries.try_timeout) else { return };
+    let tries = retry.attempts.saturating_add(1);
+    if retry.attempts == 0 || one > request || one.saturating_mul(tries) <= request {
+        return;
+    }
+    let Some(at) = fields.get("retry") else { return };
+    let Some(at) = at.any_fields(problems).and_then(|block| block.get("perTryTimeout")) else {
+        return;
+    };
+    let message = format!(
+        "{tries} tries of {} each, and the waits between them, do not fit into `timeouts.request` ({})",
+        show(one),
+        show(request)
+    );
+    at.warning(problems, codes::SHORT_TIMEOUT, message);
 }
 
 /// A breaker that lets no repetition through makes a `retry` block pointless.

@@ -109,6 +109,11 @@ impl<'f> Problems<'f> {
 
 /// A foreign text for a message: in backticks, escaped, cut.
 pub(crate) fn quoted(text: &str) -> String {
+    format!("`{}`", escaped(text))
+}
+
+/// A foreign text, escaped and cut.
+pub(super) fn escaped(text: &str) -> String {
     let mut shown: String = text
         .chars()
         .take(MAX_SHOWN)
@@ -120,7 +125,7 @@ pub(crate) fn quoted(text: &str) -> String {
     if text.chars().nth(MAX_SHOWN).is_some() {
         shown.push('…');
     }
-    format!("`{shown}`")
+    shown
 }
 
 /// The word of `words` that was probably meant.

@@ -51,7 +51,7 @@ const PORT: Shape = Shape {
 
 /// The words of `appProtocol`. What is TLS of the application's own is opaque to the mesh, and so
 /// are protocols that no rule can look into.
-const APP_PROTOCOLS: &[(&str, Protocol)] = &[
+pub(super) const APP_PROTOCOLS: &[(&str, Protocol)] = &[
     ("http", Protocol::Http),
     ("http2", Protocol::Http2),
     ("grpc", Protocol::Grpc),

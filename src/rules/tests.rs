@@ -4,29 +4,26 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{
-    Document, Options, Parsed, Severity, UnknownKinds, cross_check, default_config, from_value,
-    parse, resolved,
-};
+use super::{Document, Options, Parsed, UnknownKinds, default_config, from_value, parse, resolved};
 use crate::mesh::{Object, TargetPort};
 use crate::names::{Namespace, Protocol};
 use crate::resource::{LoadBalancer, MtlsMode, PathMatch, ValueMatch};
 
 mod policy;
 
-fn read_as(text: &str, unknown_kinds: UnknownKinds) -> Parsed {
+pub(super) fn read_as(text: &str, unknown_kinds: UnknownKinds) -> Parsed {
     let default_namespace: Namespace = "shop".parse().expect("a name");
     let document = Document { source: "rules.yaml".to_owned(), text: text.to_owned() };
     parse(&[document], &Options { default_namespace, unknown_kinds })
 }
 
-fn read(text: &str) -> Parsed {
+pub(super) fn read(text: &str) -> Parsed {
     let parsed = read_as(text, UnknownKinds::Skip);
     assert!(!parsed.has_errors(), "{:#?}", parsed.diagnostics);
     parsed
 }
 
-const ROUTE: &str = r#"
+pub(super) const ROUTE: &str = r#"
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: reviews}
@@ -178,45 +175,6 @@ fn the_same_object_in_two_files_names_both_places() {
     let [twice] = parsed.diagnostics.as_slice() else { panic!("one problem") };
     assert_eq!((twice.code.as_str(), twice.file.as_str()), ("MC0401", "b.yaml"));
     assert!(twice.message.contains("a.yaml:2"), "{}", twice.message);
-}
-
-#[test]
-fn missing_backends_and_second_policies_are_warned_of() {
-    let policy = |name: &str| {
-        format!(
-            "---\napiVersion: meshctl.dev/v1alpha1\nkind: TrafficPolicy\nmetadata: {{name: {name}}}\n\
-             spec: {{targetRefs: [{{kind: Service, name: v1}}]}}\n"
-        )
-    };
-    let service =
-        "---\napiVersion: v1\nkind: Service\nmetadata: {name: v1}\nspec: {ports: [{port: 81}]}\n";
-    let parsed = read(&[ROUTE, service, &policy("a"), &policy("b")].concat());
-    let warnings = cross_check(&parsed.objects, None);
-    let codes: Vec<&str> = warnings.iter().map(|d| d.code.as_str()).collect();
-    // Both rules name port 80 of `v1`, which has only 81; `v2` may be registered.
-    assert_eq!(codes, ["MC0402", "MC0402", "MC0405"]);
-    assert!(warnings.iter().all(|d| d.severity == Severity::Warning));
-    // At the reference, not at the head of the document.
-    let places: Vec<_> = warnings.iter().map(|d| (d.line, d.column)).collect();
-    assert_eq!(places, [(11, 19), (14, 19), (29, 21)]);
-    let parent = ROUTE.replace("name: reviews, port: 80}", "name: v1, port: 80}");
-    let parent = cross_check(&read(&[&parent, service].concat()).objects, None);
-    assert_eq!(parent[0].code, "MC0407");
-    let at = |found: &[super::Diagnostic]| -> Vec<(usize, usize, String)> {
-        found.iter().map(|d| (d.line, d.column, d.field.clone())).collect()
-    };
-    assert_eq!(
-        at(&warnings),
-        [
-            (11, 19, "spec.rules[0].backendRefs[0]".to_owned()),
-            (14, 19, "spec.rules[1].backendRefs[0]".to_owned()),
-            (29, 21, "spec.targetRefs[0]".to_owned()),
-        ]
-    );
-    assert_eq!(at(&parent)[0], (6, 48, "spec.parentRefs[0].port".to_owned()));
-    let known = cross_check(&parsed.objects, Some(&|_| false));
-    assert_eq!(known.len(), 4);
-    assert!(known.iter().any(|d| d.message.contains("there is no service `other/v2`")));
 }
 
 #[test]

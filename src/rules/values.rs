@@ -14,17 +14,16 @@ use crate::rules::problems::{Problems, quoted};
 use crate::rules::scalar::{self, Scalar};
 use crate::rules::tree::Value;
 
+mod pattern;
 #[cfg(test)]
 mod tests;
+
+pub(super) use pattern::regex;
 
 /// The largest number in a duration (GEP-2257).
 const MAX_NUMBER: u128 = 99_999;
 /// The least share of a fault, in percent: one call of a million.
 const LEAST_PERCENT: f64 = 0.0001;
-/// The longest regular expression, in bytes.
-const MAX_REGEX: usize = 1_024;
-/// The largest compiled program of one regular expression, in bytes.
-const MAX_REGEX_PROGRAM: usize = 1 << 20;
 
 /// A name of any of the kinds of [`crate::names`].
 pub(super) fn name<T: FromStr<Err: Display>>(
@@ -95,8 +94,13 @@ pub(super) fn duration_within(
     if (least..=most).contains(&value) {
         return Some(value);
     }
-    let message = format!("expected {} to {}, found {}", show(least), show(most), at.found());
-    let help = "leave the field out for its default";
+    let message = format!(
+        "expected a duration from {} to {}, found {}",
+        show(least),
+        show(most),
+        show(value)
+    );
+    let help = "write one within the range";
     at.error_with(problems, codes::BAD_DURATION, message, help);
     None
 }
@@ -281,38 +285,6 @@ pub(super) fn set(at: &At<'_>, problems: &mut Problems<'_>) -> Option<()> {
         at.error_with(problems, codes::WRONG_TYPE, message, "leave the field out for no");
     }
     plain.then_some(())
-}
-
-/// A regular expression that compiles, matched as a whole later. It comes back as written.
-pub(super) fn regex(at: &At<'_>, problems: &mut Problems<'_>) -> Option<String> {
-    let text = at.text(problems)?;
-    if text.len() > MAX_REGEX {
-        let message =
-            format!("the regular expression has {} bytes, more than {MAX_REGEX}", text.len());
-        at.error(problems, codes::BAD_REGEX, message);
-        return None;
-    }
-    let compile = |text: &str| {
-        let mut builder = regex::RegexBuilder::new(text);
-        builder.size_limit(MAX_REGEX_PROGRAM).dfa_size_limit(MAX_REGEX_PROGRAM).build()
-    };
-    // Alone first: `a)(?:b` would close the group that the whole is wrapped in.
-    let alone = if text.contains(')') { compile(text).map(drop) } else { Ok(()) };
-    let compiled = alone.and_then(|()| compile(&format!("^(?:{text})$")));
-    let Err(error) = compiled else { return Some(text.to_owned()) };
-    let why = match error {
-        regex::Error::CompiledTooBig(_) => "it is too large when compiled".to_owned(),
-        error => last_line(&error.to_string()),
-    };
-    let message = format!("the regular expression {} is not valid: {why}", quoted(text));
-    at.error(problems, codes::BAD_REGEX, message);
-    None
-}
-
-/// The last line of the parser's message says what is wrong, those before it draw where.
-fn last_line(text: &str) -> String {
-    let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or(text);
-    line.trim().trim_start_matches("error: ").to_owned()
 }
 
 /// The name of a header field: a token (RFC 9110 §5.1), in lower case.

@@ -9,7 +9,7 @@
 use std::fmt::Write as _;
 
 use super::faults::{FaultKey, FaultKind};
-use super::histogram::bucket_of;
+use super::histogram::{Histogram, bucket_of};
 use super::metrics::{EdgeCounts, EdgeKey, Reporter};
 use crate::names::Protocol;
 
@@ -26,12 +26,36 @@ const LE_POWERS: std::ops::RangeInclusive<u32> = 7..=25;
 /// Istio's word for a label without a value.
 const UNKNOWN: &str = "unknown";
 
-/// Renders all edges, pools, and the faults that were put in.
-pub fn render(
-    edges: &[EdgeCounts],
-    pools: &[PoolCounts<'_>],
-    faults: &[(FaultKey, u64)],
-) -> String {
+/// How often a control plane said no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// To what.
+    pub what: &'static str,
+    /// Why.
+    pub reason: &'static str,
+    /// How often.
+    pub count: u64,
+}
+
+/// What there is to render; what is empty is left out.
+#[derive(Debug, Default)]
+pub struct Families<'a> {
+    /// Who talked to whom.
+    pub edges: &'a [EdgeCounts],
+    /// Pools with something to say.
+    pub pools: &'a [PoolCounts<'a>],
+    /// Faults that were put in.
+    pub faults: &'a [(FaultKey, u64)],
+    /// Of the control plane: how long proxies took to acknowledge what changed, and the sum of it in
+    /// microseconds.
+    pub propagation: Option<(&'a Histogram, u64)>,
+    /// Of the control plane: what it said no to.
+    pub refused: &'a [Refusal],
+}
+
+/// Renders them all.
+pub fn render(families: &Families<'_>) -> String {
+    let Families { edges, pools, faults, propagation, refused } = *families;
     let mut text = String::new();
     let labelled: Vec<_> = edges.iter().map(|edge| (edge, labels(&edge.key))).collect();
     requests(&mut text, &labelled);
@@ -42,6 +66,14 @@ pub fn render(
     pools::render(&mut text, pools);
     if !faults.is_empty() {
         injected(&mut text, faults);
+    }
+    if let Some((took, sum_us)) = propagation {
+        const NAME: &str = "meshctl_propagation_milliseconds";
+        head(&mut text, NAME, "histogram", "From a change to its acknowledgement by a proxy");
+        histogram(&mut text, NAME, "", took, sum_us);
+    }
+    if !refused.is_empty() {
+        refusals(&mut text, refused);
     }
     text.push_str("# EOF\n");
     text
@@ -120,21 +152,28 @@ fn durations(text: &mut String, edges: &[Labelled<'_>]) {
     const NAME: &str = "istio_request_duration_milliseconds";
     head(text, NAME, "histogram", "Duration of requests");
     for (edge, labels) in edges {
-        let count = edge.durations.count();
-        if count == 0 {
-            continue;
+        if edge.durations.count() > 0 {
+            histogram(text, NAME, labels, &edge.durations, edge.duration_sum_us);
         }
-        for power in LE_POWERS {
-            let bound = 1_u64 << power;
-            let below = edge.durations.count_below(bucket_of(bound));
-            let le = milliseconds(bound);
-            line(text, format_args!("{NAME}_bucket{{{labels},le=\"{le}\"}} {below}"));
-        }
-        line(text, format_args!("{NAME}_bucket{{{labels},le=\"+Inf\"}} {count}"));
-        let sum = milliseconds(edge.duration_sum_us);
-        line(text, format_args!("{NAME}_sum{{{labels}}} {sum}"));
-        line(text, format_args!("{NAME}_count{{{labels}}} {count}"));
     }
+}
+
+/// One series of a histogram, whose labels are without braces.
+fn histogram(text: &mut String, name: &str, labels: &str, took: &Histogram, sum_us: u64) {
+    let (count, sum) = (took.count(), milliseconds(sum_us));
+    let (comma, braced) = match labels {
+        "" => ("", String::new()),
+        _ => (",", format!("{{{labels}}}")),
+    };
+    for power in LE_POWERS {
+        let bound = 1_u64 << power;
+        let below = took.count_below(bucket_of(bound));
+        let le = milliseconds(bound);
+        line(text, format_args!("{name}_bucket{{{labels}{comma}le=\"{le}\"}} {below}"));
+    }
+    line(text, format_args!("{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {count}"));
+    line(text, format_args!("{name}_sum{braced} {sum}"));
+    line(text, format_args!("{name}_count{braced} {count}"));
 }
 
 fn counter(text: &mut String, edges: &[Labelled<'_>], family: &Family) {
@@ -159,6 +198,18 @@ fn injected(text: &mut String, faults: &[(FaultKey, u64)]) {
             text,
             format_args!(
                 "meshctl_faults_total{{policy=\"{policy}\",fault=\"{fault}\",mode=\"{mode:?}\"}} {count}"
+            ),
+        );
+    }
+}
+
+fn refusals(text: &mut String, refused: &[Refusal]) {
+    head(text, "meshctl_control_plane_refused", "counter", "What the control plane said no to");
+    for Refusal { what, reason, count } in refused {
+        line(
+            text,
+            format_args!(
+                "meshctl_control_plane_refused_total{{what=\"{what}\",reason=\"{reason}\"}} {count}"
             ),
         );
     }

@@ -20,6 +20,9 @@ pub const ALWAYS_PPM: u32 = 1_000_000;
 /// Spans that wait at most; about 2 MiB.
 pub const MAX_SPANS: usize = 4_096;
 
+/// Events of one span at most; what happens after them is left out.
+pub const MAX_EVENTS: usize = 16;
+
 /// The sampled flag (Trace Context §3.2.2.5.1).
 const SAMPLED: u8 = 0x01;
 
@@ -126,6 +129,51 @@ pub struct Span {
     pub rule: String,
     /// The endpoint that was chosen; empty where none.
     pub endpoint: String,
+    /// What happened on the way, in order; at most [`MAX_EVENTS`].
+    pub events: Vec<SpanEvent>,
+}
+
+/// Something that happened to a request on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpanEvent {
+    /// Nanoseconds after the span's start.
+    pub offset_ns: u64,
+    /// What.
+    pub what: Happening,
+    /// The number of the try that it is about; 0 where it is about none.
+    pub attempt: u32,
+    /// The endpoint that it is about; empty where it is about none.
+    pub endpoint: String,
+    /// Why, for people; of what was refused the reason.
+    pub why: String,
+}
+
+/// See [`SpanEvent`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Happening {
+    /// The request was sent again.
+    Retry,
+    /// It was sent a second time beside the first.
+    Hedge,
+    /// A circuit breaker or a budget refused it, or a repetition of it.
+    Refused,
+    /// The endpoint was ejected for what it came to.
+    Ejected,
+    /// A fault was put in.
+    Fault,
+}
+
+impl Happening {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Hedge => "hedge",
+            Self::Refused => "refused",
+            Self::Ejected => "ejected",
+            Self::Fault => "fault",
+        }
+    }
 }
 
 /// Spans on their way out: many writers, one reader.

@@ -7,8 +7,10 @@
 use std::collections::HashMap;
 
 mod pools;
+mod spans;
 
 pub use pools::{Breaker, EndpointOrder, Pool, PoolEndpoint, Pools, state};
+pub use spans::{Span, SpanEvent, Spans};
 
 /// The full path of the method.
 pub const CONNECT: &str = "/meshctl.v1.Agent/Connect";
@@ -218,64 +220,6 @@ pub struct RequestCount {
     /// The code of a gRPC call, where it had one.
     #[prost(uint32, optional, tag = "4")]
     pub grpc: Option<u32>,
-}
-
-/// Sampled spans.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Spans {
-    /// In order of their end.
-    #[prost(message, repeated, tag = "1")]
-    pub spans: Vec<Span>,
-}
-
-/// One proxy's part in a request (W3C Trace Context ids).
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Span {
-    /// 16 bytes.
-    #[prost(bytes = "vec", tag = "1")]
-    pub trace_id: Vec<u8>,
-    /// Never 0.
-    #[prost(fixed64, tag = "2")]
-    pub span_id: u64,
-    /// 0 for a root.
-    #[prost(fixed64, tag = "3")]
-    pub parent_id: u64,
-    /// A server span (inbound side) rather than a client span.
-    #[prost(bool, tag = "4")]
-    pub server: bool,
-    /// Nanoseconds since the Unix epoch.
-    #[prost(fixed64, tag = "5")]
-    pub start_ns: u64,
-    /// Nanoseconds.
-    #[prost(uint64, tag = "6")]
-    pub duration_ns: u64,
-    /// Method and path, cut at 1 KiB.
-    #[prost(string, tag = "7")]
-    pub name: String,
-    /// The proxy's own service, `namespace/service`.
-    #[prost(string, tag = "8")]
-    pub service: String,
-    /// The other end: the service called, or the caller's identity.
-    #[prost(string, tag = "9")]
-    pub peer: String,
-    /// HTTP status; 0 for none.
-    #[prost(uint32, tag = "10")]
-    pub status: u32,
-    /// The proxy's own reason, where it answered itself.
-    #[prost(string, tag = "11")]
-    pub reason: String,
-    /// The rule that decided.
-    #[prost(string, tag = "12")]
-    pub rule: String,
-    /// The endpoint that was chosen.
-    #[prost(string, tag = "13")]
-    pub endpoint: String,
-    /// The proxy that recorded it, `namespace/name`; filled in by the control plane.
-    #[prost(string, tag = "14")]
-    pub proxy: String,
-    /// How often it was sent to an endpoint; 0 where it was not.
-    #[prost(uint32, tag = "15")]
-    pub attempts: u32,
 }
 
 /// The answer to a command.

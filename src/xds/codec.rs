@@ -19,6 +19,7 @@ use crate::resource::{Key, Kind, Resource};
 mod address;
 mod balance;
 mod cluster;
+mod endpoints;
 mod fault;
 mod field;
 mod host;
@@ -101,18 +102,35 @@ pub fn encode(resource: &Resource) -> Encoded {
 /// # Errors
 /// [`DecodeError`] with the first field that is not what its type promises.
 pub fn decode(kind: Kind, name: &str, body: &[u8]) -> Result<Resource, DecodeError> {
-    let resource = match kind {
-        Kind::Mesh => Resource::Mesh(mesh::decode(body)?),
-        Kind::Workload => Resource::Workload(workload::decode(body)?),
-        Kind::Cluster => Resource::Cluster(cluster::decode(body)?),
-        Kind::Service => Resource::Service(service::decode(body)?),
-        Kind::Address => Resource::Address(address::decode(body)?),
-        Kind::Host => Resource::Host(host::decode(body)?),
-    };
-    let own = resource.key();
-    if *own.name != *name {
-        let reason = format!("the body is `{}`, but it was sent under another name", own.name);
-        return Err(DecodeError::new("name", reason));
+    Decoder::default().decode(kind, name, Bytes::copy_from_slice(body))
+}
+
+/// Decodes what comes under one name, time after time: parts that are the same as the time before
+/// are shared with it, and cost a comparison. It keeps the last body.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    endpoints: endpoints::Seen,
+}
+
+impl Decoder {
+    /// Decodes the resource that was sent as `name`.
+    ///
+    /// # Errors
+    /// [`DecodeError`] with the first field that is not what its type promises.
+    pub fn decode(&mut self, kind: Kind, name: &str, body: Bytes) -> Result<Resource, DecodeError> {
+        let resource = match kind {
+            Kind::Mesh => Resource::Mesh(mesh::decode(&body)?),
+            Kind::Workload => Resource::Workload(workload::decode(&body)?),
+            Kind::Cluster => Resource::Cluster(cluster::decode(body, &mut self.endpoints)?),
+            Kind::Service => Resource::Service(service::decode(&body)?),
+            Kind::Address => Resource::Address(address::decode(&body)?),
+            Kind::Host => Resource::Host(host::decode(&body)?),
+        };
+        let own = resource.key();
+        if *own.name != *name {
+            let reason = format!("the body is `{}`, but it was sent under another name", own.name);
+            return Err(DecodeError::new("name", reason));
+        }
+        Ok(resource)
     }
-    Ok(resource)
 }

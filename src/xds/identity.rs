@@ -2,8 +2,8 @@
 //!
 //! `/meshctl.v1.Identity/Sign`, unary. What is signed is what the caller proved to be, never what
 //! its CSR asks for. Served on the Unix socket of the home directory (the proof is to be the same
-//! user) and over TLS (the proof is a still valid certificate; on Kubernetes, without one, a token
-//! of the pod's service account).
+//! user) and over TLS (the proof is a still valid certificate; without one a join token, on
+//! Kubernetes the token of the pod's service account).
 
 /// The full path of the method.
 pub const SIGN: &str = "/meshctl.v1.Identity/Sign";
@@ -24,8 +24,8 @@ pub struct SignRequest {
     /// The proxy's name inside its namespace.
     #[prost(string, tag = "4")]
     pub proxy: String,
-    /// A service-account token (KEP-1205) bound to the pod, for the control plane's audience; empty
-    /// where something else is the proof. Never logged.
+    /// `ID.SECRET` of a join token; on Kubernetes a service-account token (KEP-1205) bound to the pod,
+    /// for the control plane's audience. Empty where something else is the proof. Never logged.
     #[prost(string, tag = "5")]
     pub token: String,
 }

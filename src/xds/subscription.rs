@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::collections::btree_map;
 use std::sync::Arc;
 
-use super::codec;
+use bytes::Bytes;
+
+use super::codec::{Decoder, Encoded};
 use super::discovery::{DeltaRequest, DeltaResponse, Node, Refusal, Status, WireResource};
 use crate::resource::{Key, Kind, Resource};
 
@@ -51,6 +53,8 @@ pub struct Received {
     pub ticket: Ticket,
     /// What changed, in order; `None` where there is no such thing.
     pub updates: Vec<(Key, Option<Resource>)>,
+    /// The resources among them as they came, in the same order.
+    pub encoded: Vec<Encoded>,
     /// What could not be decoded, for the log; the ticket knows them already.
     pub refused: Vec<Refusal>,
 }
@@ -79,6 +83,7 @@ struct Entry {
     since: u64,
     /// When the response came that `held` is from.
     accepted: u64,
+    decoder: Decoder,
 }
 
 impl Subscription {
@@ -112,7 +117,8 @@ impl Subscription {
             }
             self.clock += 1;
             let since = self.clock;
-            vacant.insert(Entry { held, unsettled: 0, since, accepted: since });
+            let decoder = Decoder::default();
+            vacant.insert(Entry { held, unsettled: 0, since, accepted: since, decoder });
             self.tell(key, true);
         }
         Ok(())
@@ -207,7 +213,8 @@ impl Subscription {
     pub fn on_response(&mut self, response: DeltaResponse) -> Received {
         self.clock += 1;
         let ticket = Ticket::new(self.stream, self.clock, response.type_url, response.nonce);
-        let mut received = Received { ticket, updates: Vec::new(), refused: Vec::new() };
+        let (updates, encoded, refused) = (Vec::new(), Vec::new(), Vec::new());
+        let mut received = Received { ticket, updates, encoded, refused };
         match Kind::from_type_url(received.ticket.type_url()) {
             Some(_) if self.unsettled >= UNSETTLED => {
                 let reason = format!("more than {UNSETTLED} responses are unsettled");
@@ -231,17 +238,22 @@ impl Subscription {
             let key = Key { kind, name: name.into() };
             let Some(entry) = self.names.get_mut(&key) else { continue };
             entry.unsettled += 1;
-            let held = Held::Version(version.into());
-            match decode(&key, resource) {
-                Ok(resource) => received.updates.push((key.clone(), Some(resource))),
+            let version = Arc::<str>::from(version);
+            match decode(&key, resource, &mut entry.decoder) {
+                Ok((resource, body)) => {
+                    received.updates.push((key.clone(), Some(resource)));
+                    let version = Arc::clone(&version);
+                    received.encoded.push(Encoded { key: key.clone(), version, body });
+                }
                 Err(refusal) => received.refuse(refusal),
             }
-            received.ticket.offer(key, held);
+            received.ticket.offer(key, Held::Version(version));
         }
         for name in removed {
             let key = Key { kind, name: name.into() };
             let Some(entry) = self.names.get_mut(&key) else { continue };
             entry.unsettled += 1;
+            entry.decoder = Decoder::default();
             received.updates.push((key.clone(), None));
             received.ticket.offer(key, Held::Absent);
         }
@@ -288,12 +300,21 @@ impl Received {
     }
 }
 
-fn decode(key: &Key, wire: Option<super::discovery::Any>) -> Result<Resource, Refusal> {
+/// The resource and its body.
+fn decode(
+    key: &Key,
+    wire: Option<super::discovery::Any>,
+    decoder: &mut Decoder,
+) -> Result<(Resource, Bytes), Refusal> {
     let refuse = |field: &str, reason: &str| Refusal::new(&key.name, field, reason);
     let any = wire.ok_or_else(|| refuse("", "there is no body"))?;
     if any.type_url != key.kind.type_url() {
         return Err(refuse("", "the body is of another kind than the response"));
     }
-    codec::decode(key.kind, &key.name, &any.value)
-        .map_err(|error| refuse(&error.field, &error.reason))
+    // A response is one buffer: what is kept of it must not keep the rest.
+    let body = Bytes::copy_from_slice(&any.value);
+    let resource = decoder
+        .decode(key.kind, &key.name, body.clone())
+        .map_err(|error| refuse(&error.field, &error.reason))?;
+    Ok((resource, body))
 }

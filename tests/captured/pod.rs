@@ -104,7 +104,9 @@ impl World {
             name,
             ports: vec![ClusterPort { port: 80, protocol: Protocol::Detect }],
             policy: ClusterPolicy { connect_timeout, ..ClusterPolicy::default() },
-            endpoints: endpoints.map(|(number, target)| endpoint(number, target, port)).collect(),
+            endpoints: endpoints
+                .map(|(number, target)| endpoint(number, target, port).into())
+                .collect(),
         }));
     }
 

@@ -19,13 +19,13 @@ use rustls::{
 use super::{ALPN, HOUR};
 
 /// A chain and its key.
-pub(super) struct Foreign {
-    pub(super) chain: Vec<CertificateDer<'static>>,
-    pub(super) key: KeyPair,
+pub(crate) struct Foreign {
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) key: KeyPair,
 }
 
 /// The key of an authority, as somebody would have it who stole it: able to sign anything.
-pub(super) fn stolen(authority: &Authority) -> Issuer<'static, KeyPair> {
+pub(crate) fn stolen(authority: &Authority) -> Issuer<'static, KeyPair> {
     let home = tempfile::tempdir().expect("a directory");
     authority.save(home.path()).expect("saves");
     let read = |name: &str| std::fs::read_to_string(Path::join(home.path(), name)).expect("reads");
@@ -34,7 +34,7 @@ pub(super) fn stolen(authority: &Authority) -> Issuer<'static, KeyPair> {
 }
 
 /// A leaf as ours, to be bent.
-pub(super) fn leaf(uris: &[&str]) -> CertificateParams {
+pub(crate) fn leaf(uris: &[&str]) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.subject_alt_names =
@@ -48,14 +48,14 @@ pub(super) fn leaf(uris: &[&str]) -> CertificateParams {
 
 impl Foreign {
     /// Signed by an issuer.
-    pub(super) fn signed(params: &CertificateParams, issuer: &Issuer<'static, KeyPair>) -> Self {
+    pub(crate) fn signed(params: &CertificateParams, issuer: &Issuer<'static, KeyPair>) -> Self {
         let key = KeyPair::generate().expect("a key");
         let leaf = params.signed_by(&key, issuer).expect("signed");
         Self { chain: vec![leaf.into()], key }
     }
 
     /// Signed by itself.
-    pub(super) fn self_signed(params: &CertificateParams) -> Self {
+    pub(crate) fn self_signed(params: &CertificateParams) -> Self {
         let key = KeyPair::generate().expect("a key");
         let leaf = params.self_signed(&key).expect("signed");
         Self { chain: vec![leaf.into()], key }
@@ -66,13 +66,13 @@ impl Foreign {
     }
 
     /// Calls with this certificate and believes everything.
-    pub(super) fn client(&self) -> Arc<ClientConfig> {
+    pub(crate) fn client(&self) -> Arc<ClientConfig> {
         let config = client_builder().with_client_auth_cert(self.chain.clone(), self.key());
         with_alpn(config.expect("key and leaf match"))
     }
 
     /// Answers with this certificate and asks for none.
-    pub(super) fn server(&self) -> Arc<ServerConfig> {
+    pub(crate) fn server(&self) -> Arc<ServerConfig> {
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("versions")
@@ -85,12 +85,12 @@ impl Foreign {
 }
 
 /// Calls without a certificate and believes everything.
-pub(super) fn nobody() -> Arc<ClientConfig> {
+pub(crate) fn nobody() -> Arc<ClientConfig> {
     with_alpn(client_builder().with_no_client_auth())
 }
 
 /// Calls without a certificate and trusts public roots only.
-pub(super) fn browser() -> Arc<ClientConfig> {
+pub(crate) fn browser() -> Arc<ClientConfig> {
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .expect("versions")

@@ -101,6 +101,10 @@ fn a_rule_reaches_the_proxies_that_use_it_and_all_of_it_is_seen() {
     assert_eq!((applied.code, applied.stdout.as_str()), (0, "httproute/reviews created\n"));
     assert!(applied.stderr.contains("acknowledged by 1 of 1 proxy in "), "{applied:?}");
 
+    let rule = mesh.run("explain --rule HTTPRoute/default/reviews/0");
+    assert_eq!(rule.code, 0, "{rule:?}");
+    assert!(rule.stdout.contains("default/reviews port 80: tried as 1 of 1"), "{rule:?}");
+
     eventually("traffic is counted", || {
         let status = mesh.json("status -o json");
         let edge = &status["edges"][0];
@@ -213,12 +217,27 @@ fn an_endpoint_is_taken_out_seen_and_put_back() {
     );
     assert_eq!(list["endpoints"][0]["pool"][0]["state"], "ByHand", "{list:#}");
     assert!(mesh.run("describe service reviews").stdout.contains("ByHand at default/web-0 since "));
+    let explained = mesh.run("explain --from web http://reviews/x");
+    assert_eq!(explained.code, 3, "{explained:?}");
+    let why = "503 no_endpoints, by default/default/reviews";
+    assert!(
+        explained.stdout.contains(why) && explained.stdout.contains("ByHand for "),
+        "{explained:?}"
+    );
     let described = mesh.json("endpoints restore default/reviews/reviews-0 -o json");
     assert_eq!(
         (&described["kind"], &described["action"]),
         (&"EndpointReport".into(), &"Restore".into())
     );
     assert!(!mesh.run("status").stdout.contains("POOL"));
+    let explained = mesh.json("explain --from web-0 http://reviews/x -o json");
+    assert_eq!(
+        (&explained["kind"], &explained["outcome"]),
+        (&"Explanation".into(), &"Passes".into())
+    );
+    assert_eq!(explained["backends"][0]["endpoints"][0]["percent"], 100.0, "{explained:#}");
+    let unknown = mesh.run("explain --from nobody http://reviews/x");
+    assert_eq!((unknown.code, unknown.stdout.as_str()), (1, ""), "{unknown:?}");
     mesh.run("endpoints list -o name").is(0, "endpoint/default/reviews/reviews-0\n", "");
 
     let offered = |words: &[&str]| offered_in(&mesh.home(), words);

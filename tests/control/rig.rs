@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Streaming};
 
 /// Nothing that is waited for takes longer.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Asks again until there is an answer.
 pub(crate) async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
@@ -174,7 +174,7 @@ pub(crate) struct Joined {
 }
 
 impl Joined {
-    fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         let expected = Identity::of_control_plane(self.identity.trust_domain.clone());
         let connector = TlsConnector::from(self.tls.client_config(&expected, &[b"h2"]));
         let address = self.address;

@@ -138,3 +138,68 @@ fn the_control_plane_is_small_with_two_hundred_services() {
     paper.apply(&paper_services(200, 10));
     figure("memory of the control plane", measured(&mesh, SYSTEM, "control-plane"), 64.0, "MiB");
 }
+
+/// A service whose only endpoint, and its zone, is what an object says.
+const SLICE: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: sliced}
+spec: {ports: [{name: http, port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: sliced, labels: {kubernetes.io/service-name: sliced}}
+addressType: IPv4
+ports: [{name: http, port: 80, protocol: TCP}]
+endpoints: [{addresses: [ADDRESS], conditions: {ready: true}}]
+";
+
+/// The buckets of `meshctl_propagation_milliseconds` so far: upper bound and count.
+fn propagation(mesh: &Mesh) -> Vec<(f64, f64)> {
+    let pods =
+        mesh.system(&["get", "pods", "--selector=app.kubernetes.io/name=meshctl", "--output=name"]);
+    let pod = pods.ok().lines().next().map(|name| name.trim_start_matches("pod/").to_owned());
+    let pod = pod.expect("a control plane");
+    let path = format!("/api/v1/namespaces/{SYSTEM}/pods/{pod}:14715/proxy/metrics");
+    let metrics = mesh.cluster.kubectl(&["get", "--raw", &path]).ok();
+    let bucket = |line: &str| {
+        let rest = line.strip_prefix("meshctl_propagation_milliseconds_bucket{le=\"")?;
+        let (bound, count) = rest.split_once("\"} ")?;
+        Some((bound.replace("+Inf", "inf").parse().ok()?, count.parse().ok()?))
+    };
+    metrics.lines().filter_map(bucket).collect()
+}
+
+/// The bound under which 99 of 100 of what came between the two are.
+fn ninety_ninth(before: &[(f64, f64)], after: &[(f64, f64)]) -> (f64, f64) {
+    let came: Vec<_> = before.iter().zip(after).map(|(b, a)| (a.0, a.1 - b.1)).collect();
+    let all = came.last().map_or(0.0, |(_, count)| *count);
+    let bound =
+        came.iter().find(|(_, count)| *count >= all * 0.99).map_or(0.0, |(bound, _)| *bound);
+    (all, bound)
+}
+
+#[test]
+#[ignore = "needs a cluster: .ci/kubernetes makes one"]
+fn a_changed_slice_is_soon_in_use() {
+    let mesh = Mesh::shared();
+    let shop = mesh.namespace("slices");
+    shop.apply(include_str!("manifests/failing.yaml"));
+    shop.rolled_out(&["deployment/client"]);
+    let apply =
+        |n: usize| shop.apply(&SLICE.replace("ADDRESS", &format!("10.99.0.{}", n % 250 + 1)));
+    apply(0);
+    // Nobody is at that address; who calls subscribes all the same.
+    let called = ["curl", "--silent", "--max-time", "3", "--output", "/dev/null", "http://sliced/"];
+    shop.exec("deployment/client", &called);
+    let before = propagation(&mesh);
+    (1..=50).for_each(apply);
+    let began = Instant::now();
+    loop {
+        let (count, bound) = ninety_ninth(&before, &propagation(&mesh));
+        if count >= 50.0 {
+            return figure("change of a slice to its acknowledgement, p99", bound, 263.0, "ms");
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "only {count} were acknowledged");
+    }
+}

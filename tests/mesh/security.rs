@@ -6,6 +6,7 @@ use meshctl::names::Protocol;
 
 use crate::support::{Conn, Forger, Mesh, Origin, Tunnel, eventually};
 
+mod certificates;
 mod first_bytes;
 
 const HTTP: &[u8] = b"meshctl/http1.1";

@@ -136,6 +136,24 @@ fn a_sampled_request_is_one_trace_with_a_span_at_each_end() {
 }
 
 #[test]
+fn a_span_says_what_happened_to_the_request_on_its_way() {
+    let app = sometimes_bad();
+    let policy = "---\napiVersion: meshctl.dev/v1alpha1\nkind: TrafficPolicy\n\
+                  metadata: {name: app}\nspec:\n  targetRefs: [{kind: Service, name: app}]\n\
+                  \x20 retry: {attempts: 1, on: [5xx]}\n";
+    let mesh = with(&app, &(sampling("100%") + policy));
+    assert_eq!(mesh.call("web").get("app", "/bad").status, 500);
+    let spans = trace(&mesh, 3);
+    let events = spans[0]["events"].as_array().expect("a list");
+    let [retry] = events.as_slice() else { panic!("{events:?}") };
+    let said = (&retry["what"], &retry["attempt"], &retry["endpoint"], &retry["why"]);
+    assert_eq!(said, (&"retry".into(), &2.into(), &"app-v1-0".into(), &"500".into()));
+    let (at, took) = (retry["offsetMs"].as_f64(), spans[0]["durationMs"].as_f64());
+    assert!(at.is_some_and(|at| at > 0.0) && at <= took, "{at:?} of {took:?}");
+    assert_eq!(spans[1]["events"].as_array().map(Vec::len), Some(0), "{}", spans[1]);
+}
+
+#[test]
 fn a_request_that_is_part_of_a_trace_stays_part_of_it() {
     let app = sometimes_bad();
     let mesh = with(&app, &sampling("0%"));

@@ -36,7 +36,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("proxy", &["names", "net", "resource", "xds", "certs", "telemetry"]),
-    ("explain", &["names", "resource", "proxy"]),
+    ("explain", &["names", "resource", "proxy", "telemetry"]),
     ("cli", &[EVERYTHING]),
 ];
 

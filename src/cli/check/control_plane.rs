@@ -9,6 +9,7 @@ use super::Finding;
 use crate::cli::client::{Client, Fault};
 use crate::cli::exit::Failure;
 use crate::cli::output::until;
+use crate::cli::token::listens_here_alone;
 use crate::cli::version::CLIENT;
 use crate::control::api::shapes::MeshStatus;
 use crate::platform::local::Holder;
@@ -52,6 +53,7 @@ pub(super) fn checks(home: &Path) -> Result<Found, Failure> {
         ready(&status),
         version(&status),
         supervised(home)?,
+        reached(&status),
         root(&status, Timestamp::now()),
     ];
     Ok((findings, Some((client, status))))
@@ -88,6 +90,17 @@ fn supervised(home: &Path) -> Result<Finding, Failure> {
             "none is needed where a service manager runs it; else `meshctl uninstall`, then `meshctl install`",
         ),
     })
+}
+
+/// Whether proxies of other machines find it; that they need not is as good.
+fn reached(status: &MeshStatus) -> Finding {
+    let address = &status.control_plane.address;
+    match listens_here_alone(address) {
+        true => Finding::passed("it listens for proxies of this machine alone"),
+        false => {
+            Finding::passed(format!("it listens for proxies of other machines too, at {address}"))
+        }
+    }
 }
 
 fn root(status: &MeshStatus, now: Timestamp) -> Finding {

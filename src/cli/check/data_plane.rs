@@ -8,8 +8,10 @@ use crate::cli::client::Client;
 use crate::cli::diagnostics::plural;
 use crate::cli::exit::Failure;
 use crate::cli::output::until;
+use crate::cli::token::listens_here_alone;
 use crate::control::api::shapes::{
-    CertificateList, EdgeStatus, MeshStatus, ProxyCommand, ProxyState, ProxyStatus, ServiceStatus,
+    CertificateList, EdgeStatus, EndpointList, MeshStatus, ProxyCommand, ProxyState, ProxyStatus,
+    ServiceStatus,
 };
 use crate::names::sidecar::SIDECAR_CONTAINER;
 
@@ -19,6 +21,9 @@ pub(super) fn checks(client: &Client, status: &MeshStatus) -> Result<Vec<Finding
     findings.extend(status.proxies.iter().map(proxy));
     findings.push(expiry(&certificates, Timestamp::now()));
     findings.push(served(status));
+    if !listens_here_alone(&status.control_plane.address) {
+        findings.push(reached(&client.get("/v1/endpoints", &[])?));
+    }
     findings.push(hidden(client, status));
     Ok(findings)
 }
@@ -38,6 +43,22 @@ pub(super) fn on_cluster(client: &Client, status: &MeshStatus) -> Result<Vec<Fin
     findings.push(expiry(&certificates, Timestamp::now()));
     findings.push(encrypted(&status.edges));
     Ok(findings)
+}
+
+/// Where proxies of other machines are let in, they can reach who serves.
+fn reached(all: &EndpointList) -> Finding {
+    let name = "proxies of other machines can reach every endpoint";
+    let here = |address: &String| listens_here_alone(address);
+    let alone = all.endpoints.iter().filter(|it| it.addresses.iter().any(here));
+    let alone: Vec<_> = alone.map(|it| format!("`{}/{}`", it.namespace, it.name)).collect();
+    match alone.is_empty() {
+        true => Finding::passed(name),
+        false => Finding::warning(
+            name,
+            format!("on loopback: {}", alone.join(", ")),
+            "run them with `--inbound ADDR:0`, where ADDR is an address of their machine",
+        ),
+    }
 }
 
 /// Nobody called in plaintext lately: what must hold before `mtls: Strict`.

@@ -14,10 +14,10 @@ use super::super::args::{Context, NamespaceArgs};
 use super::super::exit::{Exit, Failure, Outcome};
 use super::super::{address, complete};
 use super::capture::UserArgs;
+use super::join::{JoinArgs, Reach};
 use super::pod::PodArgs;
 use crate::control::registration::check_label;
 use crate::names::{ObjectName, Protocol, ServiceAccount, ServiceLabel, ServiceName};
-use crate::proxy::join::TokenProof;
 use crate::proxy::run::{AdminAddress, Config, RunError, Upstream};
 use crate::telemetry::logging::{self, Format, Logging};
 
@@ -45,6 +45,9 @@ Examples:
       stand in front of an application that runs already
   meshctl proxy run --service web --upstream ratings:9080=9080 -- ./web
       let it reach `ratings` on its own port 9080, whatever it speaks
+  meshctl proxy run --service reviews --app 127.0.0.1:9080 \\
+      --control-plane https://192.0.2.7:15012 --token-file token
+      join a mesh whose control plane is on another machine
   meshctl proxy run --service web --capture --capture-user www-data
       take whatever that user sends by TCP, until the proxy ends (as root)
 
@@ -76,7 +79,8 @@ pub(super) struct RunArgs {
     /// Port of the service that the application answers for [default: as declared, else 80].
     #[arg(long, value_name = "PORT", requires = "app", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
-    /// Address that callers are told [default: that of `--inbound`].
+    /// Address that callers are told [default: that of `--inbound`, else the one by which this machine
+    /// reaches the control plane].
     #[arg(long, value_name = "ADDR")]
     advertise: Option<IpAddr>,
     /// Worker threads [default: the CPU quota, at most 2].
@@ -85,9 +89,10 @@ pub(super) struct RunArgs {
     /// File that is written when the proxy is ready, and removed at exit.
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     ready_file: Option<PathBuf>,
-    /// Where calls from the mesh arrive.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0", value_parser = address::listen)]
-    inbound: SocketAddr,
+    /// Where calls from the mesh arrive [default: 127.0.0.1:0; with the control plane on another
+    /// machine a free port of the address that callers are told].
+    #[arg(long, value_name = "ADDR:PORT", value_parser = address::listen)]
+    inbound: Option<SocketAddr>,
     /// Where the application hands over its calls; loopback only.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0", value_parser = address::listen)]
     outbound: SocketAddr,
@@ -103,15 +108,8 @@ pub(super) struct RunArgs {
         value_parser = admin
     )]
     admin: AdminAddress,
-    /// Control plane of a cluster, reached by its URL; the workload joins by a token.
-    #[arg(long, value_name = "URL", requires_all = ["token_file", "roots_file"], value_parser = address::control_plane)]
-    control_plane: Option<String>,
-    /// File with the service-account token to join by; read again at each try.
-    #[arg(long, value_name = "FILE", requires = "control_plane", value_hint = clap::ValueHint::FilePath)]
-    token_file: Option<PathBuf>,
-    /// File with the mesh's root certificates (PEM), which the control plane must prove.
-    #[arg(long, value_name = "FILE", requires = "control_plane", value_hint = clap::ValueHint::FilePath)]
-    roots_file: Option<PathBuf>,
+    #[command(flatten)]
+    join: JoinArgs,
     #[command(flatten)]
     capture: UserArgs,
     #[command(flatten)]
@@ -146,16 +144,22 @@ pub(super) fn run(args: RunArgs, context: &Context) -> Outcome {
     let wrapped = !args.command.is_empty();
     let log = args.log.clone();
     let capture = args.capture.clone();
+    let join = args.join.clone();
     let config = resolve(args, context.home()?.to_owned())?;
     config.check().map_err(Failure::misuse)?;
-    match serve(config, &capture, &log) {
+    match serve(config, &capture, &join, &log) {
         Ok(code) => Ok(if code == 0 { Exit::Done } else { Exit::Command(code) }),
         Err(failure) if wrapped => Err(failure.exit_with(Exit::Command(FAILED_BEFORE))),
         Err(failure) => Err(failure),
     }
 }
 
-fn serve(mut config: Config, capture: &UserArgs, log: &str) -> Result<u8, Failure> {
+fn serve(
+    mut config: Config,
+    capture: &UserArgs,
+    join: &JoinArgs,
+    log: &str,
+) -> Result<u8, Failure> {
     // Both are held to the end: dropped, the one gives back the connections that it takes, the
     // other writes out what still waits.
     let taken = capture.begin()?;
@@ -163,15 +167,17 @@ fn serve(mut config: Config, capture: &UserArgs, log: &str) -> Result<u8, Failur
     if let Some(taken) = &taken {
         config.captured.outbound = Some(taken.port);
     }
-    crate::proxy::run::run(config, Some(logging.level())).map_err(failure)
+    crate::proxy::run::run(config, Some(logging.level())).map_err(|error| failure(error, join))
 }
 
 /// What to do about the failures that a user can do something about.
-fn failure(error: RunError) -> Failure {
+fn failure(error: RunError, join: &JoinArgs) -> Failure {
     match error {
         RunError::Config(error) => Failure::misuse(error),
-        RunError::Join(_) => Failure::from(error)
-            .help("the control plane of this machine is started with `meshctl install`; `meshctl check` looks at it"),
+        RunError::Join(ref why) => {
+            let remedy = join.remedy(why);
+            Failure::from(error).help(remedy)
+        }
         error => error.into(),
     }
 }
@@ -192,16 +198,12 @@ fn resolve(args: RunArgs, home: PathBuf) -> Result<Config, Failure> {
         Some(account) => account,
         None => args.service.as_str().parse()?,
     };
-    let token = match (args.control_plane, args.token_file, args.roots_file) {
-        (Some(control_plane), Some(token_file), Some(roots_file)) => {
-            Some(TokenProof { control_plane, token_file, roots_file })
-        }
-        _ => None,
-    };
+    let Reach { inbound, advertise } =
+        args.join.reach(args.inbound, args.advertise, args.app.is_some())?;
     let probes = args.pod.probes(args.advertise)?;
     Ok(Config {
         home,
-        token,
+        token: args.join.token(),
         service: ServiceName::new(namespace, args.service),
         version: args.version.map(|version| version.to_string()),
         name: args.name,
@@ -210,8 +212,8 @@ fn resolve(args: RunArgs, home: PathBuf) -> Result<Config, Failure> {
         app: args.app,
         protocol: args.protocol.map_or(Protocol::Detect, ProtocolArg::into),
         service_port: args.port,
-        advertise: args.advertise,
-        inbound: args.inbound,
+        advertise,
+        inbound,
         outbound: args.outbound,
         admin: args.admin,
         captured: args.pod.captured(),

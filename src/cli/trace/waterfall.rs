@@ -10,7 +10,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::super::diagnostics::plural;
 use super::super::output::{cut, milliseconds};
-use crate::control::api::shapes::{Trace, TraceSpan};
+use crate::control::api::shapes::{Trace, TraceEvent, TraceSpan};
 
 #[cfg(test)]
 mod tests;
@@ -142,7 +142,24 @@ fn remarks(line: &Line<'_>) -> Vec<String> {
         };
         say(format!("by {}{endpoint}{attempt}", line.span.rule));
     }
+    for event in &line.span.events {
+        say(format!("{:>7}  {}", milliseconds(Some(event.offset_ms)), told(event)));
+    }
     remarks
+}
+
+/// An event, for people.
+fn told(TraceEvent { what, attempt, endpoint, why, .. }: &TraceEvent) -> String {
+    match (what.as_str(), attempt) {
+        ("retry", _) => format!("try {attempt} at {endpoint}, after {why}"),
+        ("hedge", _) => format!("try {attempt} at {endpoint}, beside the one before"),
+        ("refused", 0) => format!("refused: {why}"),
+        ("refused", _) => format!("refused after try {attempt}: {why}"),
+        ("ejected", _) => format!("{endpoint} ejected: {why}"),
+        ("fault", _) => format!("fault put in by {why}"),
+        // What a later version of a proxy says.
+        _ => [what.as_str(), endpoint, why].join(" "),
+    }
 }
 
 fn colour(span: &TraceSpan) -> Style {

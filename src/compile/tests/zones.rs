@@ -24,7 +24,7 @@ fn endpoints(mesh: &Snapshot) -> Vec<(String, String, u32)> {
     let compiled = compile(mesh, &Key::cluster(&name(WEB))).map(|it| it.resource);
     let Some(Resource::Cluster(cluster)) = compiled else { panic!("{compiled:?}") };
     let each = cluster.endpoints.into_iter();
-    each.map(|it| (it.workload.to_string(), it.zone, it.weight)).collect()
+    each.map(|it| (it.workload.to_string(), it.zone.clone(), it.weight)).collect()
 }
 
 fn own_zone(mesh: &Snapshot, proxy: &str) -> String {

@@ -9,12 +9,12 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 
-use super::shapes::{AppliedObject, ApplyRequest, ApplyResult, DeleteRequest, ObjectId};
+use super::shapes::{AppliedObject, ApplyRequest, ApplyResult, DeleteRequest, ObjectId, Source};
 use super::{Refusal, kind};
 use crate::control::plane::Plane;
 use crate::control::store::{Applied, Batch, Write};
 use crate::mesh::{MeshConfig, ObjectKind, ObjectRef, Snapshot};
-use crate::names::Namespace;
+use crate::names::{APPLY_SET_LABEL, Namespace, check_label};
 use crate::rules::{
     Diagnostic, Document, MAX_FILE_BYTES, Options, Parsed, Severity, UnknownKinds, cross_check,
     parse,
@@ -35,21 +35,25 @@ pub(super) async fn apply(
         default_namespace: namespace(&request.namespace)?,
         unknown_kinds: UnknownKinds::Refuse,
     };
-    for source in &request.sources {
-        if source.text.len() as u64 > MAX_FILE_BYTES {
-            let text = format!("`{}` is larger than {MAX_FILE_BYTES} bytes", source.name);
-            return Err(Refusal::wrong(text));
-        }
-    }
-    let sources = request.sources.into_iter();
-    let documents: Vec<_> =
-        sources.map(|source| Document { source: source.name, text: source.text }).collect();
+    let documents = documents(request.sources)?;
     let snapshot = plane.view.load().snapshot.clone();
     // Thousands of documents take a while, in which others want to be served.
     let read = tokio::task::spawn_blocking(move || read(&documents, &options, &snapshot));
     let failed = |_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the rules cannot be read");
-    let (parsed, warnings) = read.await.map_err(failed)??;
+    let (mut parsed, warnings) = read.await.map_err(failed)??;
+    if !request.apply_set.is_empty() {
+        check_label("name of a set", &request.apply_set)
+            .map_err(|error| Refusal::wrong(error.to_string()))?;
+        parsed.objects.iter_mut().for_each(|it| it.label(APPLY_SET_LABEL, &request.apply_set));
+    }
+    let gone = request.prune.iter().map(reference).collect::<Result<Vec<_>, Refusal>>()?;
+    let kept = |gone: &ObjectRef| parsed.objects.iter().any(|it| it.reference == *gone);
+    if let Some(both) = gone.iter().find(|gone| kept(gone)) {
+        return Err(Refusal::wrong(format!("{both} is to be applied and pruned at once")));
+    }
+    let prune = |reference| Write::Delete { reference, ignore_missing: true };
     let writes = parsed.objects.into_iter().map(|it| Write::Put(it.reference, it.source));
+    let writes = writes.chain(gone.into_iter().map(prune));
     let batch = Batch {
         actor: shown(&request.actor),
         at_ms: now_ms(),
@@ -75,8 +79,20 @@ pub(super) async fn delete(
     commit(&plane, batch, Vec::new()).await
 }
 
+/// The files of a request.
+pub(super) fn documents(sources: Vec<Source>) -> Result<Vec<Document>, Refusal> {
+    let each = sources.into_iter().map(|Source { name, text }| {
+        if text.len() as u64 > MAX_FILE_BYTES {
+            let text = format!("`{name}` is larger than {MAX_FILE_BYTES} bytes");
+            return Err(Refusal::wrong(text));
+        }
+        Ok(Document { source: name, text })
+    });
+    each.collect()
+}
+
 /// Parses and validates; errors refuse everything.
-fn read(
+pub(super) fn read(
     documents: &[Document],
     options: &Options,
     snapshot: &Snapshot,
@@ -89,8 +105,7 @@ fn read(
         return Err(refusal.diagnostics(parsed.diagnostics));
     }
     let mut warnings = parsed.diagnostics.clone();
-    let exists = |name: &_| snapshot.service(name).is_some();
-    warnings.extend(cross_check(&parsed.objects, Some(&exists)));
+    warnings.extend(cross_check(&parsed.objects, Some(snapshot), Timestamp::now()));
     Ok((parsed, warnings))
 }
 
@@ -133,7 +148,7 @@ pub(super) fn reference(id: &ObjectId) -> Result<ObjectRef, Refusal> {
     })
 }
 
-fn namespace(text: &str) -> Result<Namespace, Refusal> {
+pub(super) fn namespace(text: &str) -> Result<Namespace, Refusal> {
     match text {
         "" => Ok(Namespace::default_namespace()),
         text => text.parse().map_err(|error| Refusal::wrong(format!("{error}"))),

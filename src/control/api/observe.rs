@@ -117,5 +117,12 @@ pub(super) fn exposed(plane: &Plane) -> impl IntoResponse + use<> {
     let board = plane.board.lock();
     let callers = exposition::callers(&board.proxies);
     let pools = callers.iter().flat_map(exposition::pools).collect::<Vec<_>>();
-    ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], prometheus::render(&counts, &pools, &[]))
+    let families = prometheus::Families {
+        edges: &counts,
+        pools: &pools,
+        faults: &[],
+        propagation: Some(board.convergence.took()),
+        refused: &plane.refusals.totals(),
+    };
+    ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], prometheus::render(&families))
 }

@@ -8,6 +8,7 @@
 //! | `GET /v1/version` | | [`Version`] |
 //! | `GET /v1/status` | | [`MeshStatus`] |
 //! | `POST /v1/apply` | [`ApplyRequest`] | [`ApplyResult`] |
+//! | `POST /v1/validate` | [`ValidateRequest`] | [`ValidateResult`] |
 //! | `GET /v1/propagation?revision=R` | | [`Propagation`] |
 //! | `GET /v1/propagation/object?kind=K&namespace=N&name=M&after=R&resourceVersion=V` (or `goneAfter=V`) | | [`Propagation`] |
 //! | `GET /v1/objects?kind=K&namespace=N&name=M&resolved=B` (each optional) | | [`ObjectList`] |
@@ -17,11 +18,16 @@
 //! | `GET /v1/endpoints?namespace=N&service=M` (both or none) | | [`EndpointList`] |
 //! | `POST /v1/endpoints/eject` | [`EndpointRequest`] | [`EndpointResult`] |
 //! | `POST /v1/endpoints/restore` | [`EndpointRequest`] | [`EndpointResult`] |
+//! | `GET /v1/resources?kind=K&name=N` | | [`ResourceAnswer`] |
+//! | `POST /v1/effect` | [`EffectRequest`] | [`EffectResult`] |
 //! | `POST /v1/rotate` | [`RotateRequest`] | [`RotateResult`] |
 //! | `GET /v1/traces?service=&status=&minMs=&limit=` | | [`TraceList`] |
 //! | `GET /v1/traces/ID` | | [`Trace`] |
 //! | `POST /v1/proxies/NAMESPACE/NAME/command` | [`ProxyCommand`] | the proxy's JSON |
-//! | `POST /v1/stop` | | `{}` |
+//! | `GET /v1/tokens` (locally) | | [`TokenList`] |
+//! | `POST /v1/tokens` (locally) | [`TokenRequest`] | [`JoinToken`] |
+//! | `POST /v1/tokens/revoke` (locally) | [`RevokeRequest`] | [`TokenStatus`] |
+//! | `POST /v1/stop` (locally) | | `{}` |
 //! | `GET /metrics` | | Prometheus text |
 //!
 //! Every refusal is [`Failure`] with a fitting status: 400 wrong, 404 not there, 409 in conflict,
@@ -34,26 +40,37 @@ use crate::rules::Diagnostic;
 mod certificates;
 mod objects;
 mod pools;
+mod resources;
 mod status;
+mod tokens;
 mod traces;
 
 pub use certificates::{CertificateList, CertificateStatus, RotateRequest, RotateResult, Rotated};
 pub use objects::{
     Action, AppliedObject, ApplyRequest, ApplyResult, DeleteRequest, Description, ObjectId,
-    ObjectList, Propagation, Rejection, Section, Source,
+    ObjectList, Propagation, Rejection, Section, Source, ValidateRequest, ValidateResult,
 };
 pub use pools::{
     BreakerDetail, CallerResult, CallerStatus, EndpointList, EndpointRequest, EndpointResult,
     EndpointState, EndpointStatus, PoolEntry,
 };
+pub use resources::{Effect, EffectRequest, EffectResult, ResourceAnswer, ResourceBody};
 pub use status::{
     ControlPlaneStatus, EdgeStatus, EndpointCounts, FaultStatus, Latency, MeshStatus, ProxyState,
     ProxyStatus, ServiceStatus,
 };
-pub use traces::{Trace, TraceList, TraceSpan, TraceSummary};
+pub use tokens::{JoinToken, RevokeRequest, TokenList, TokenRequest, TokenState, TokenStatus};
+pub use traces::{Trace, TraceEvent, TraceList, TraceSpan, TraceSummary};
 
 /// `apiVersion` of every document of ours.
 pub const API_VERSION: &str = "meshctl.dev/v1alpha1";
+
+/// What applying would change in what proxies do.
+pub const EFFECT: &str = "/v1/effect";
+
+/// Calls by `POST` that change nothing, because their questions are too long for a URL: who may only
+/// look may make them.
+pub const LOOKS: &[&str] = &[EFFECT, "/v1/validate"];
 
 /// A refusal.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -34,11 +34,11 @@ fn dirty(board: &mut Board, id: &ProxyId) -> usize {
 #[test]
 fn a_change_wakes_its_subscribers_once_and_the_same_again_nobody() {
     let (mut board, id) = subscribed();
-    board.publish(vec![mesh(1)], &[], Instant::now());
+    board.publish(vec![mesh(1)], &[], Instant::now(), Instant::now());
     assert_eq!(dirty(&mut board, &id), 1);
-    board.publish(vec![mesh(1)], &[], Instant::now());
+    board.publish(vec![mesh(1)], &[], Instant::now(), Instant::now());
     assert_eq!(dirty(&mut board, &id), 0);
-    board.publish(vec![(Key::mesh(), None)], &[], Instant::now());
+    board.publish(vec![(Key::mesh(), None)], &[], Instant::now(), Instant::now());
     assert_eq!(dirty(&mut board, &id), 1);
     assert_eq!(board.version(&Key::mesh()), None);
 }
@@ -46,7 +46,7 @@ fn a_change_wakes_its_subscribers_once_and_the_same_again_nobody() {
 #[test]
 fn a_revision_waits_for_those_who_subscribed_before_it() {
     let (mut board, id) = subscribed();
-    board.publish(vec![mesh(1)], &[(1, Instant::now())], Instant::now());
+    board.publish(vec![mesh(1)], &[(1, Instant::now())], Instant::now(), Instant::now());
     let pending = board.ledger.propagation(1, |_| true).pending;
     assert_eq!(pending, [id.to_string()]);
 }

@@ -23,8 +23,12 @@ fn two_accounts_of_one_namespace_and_no_other() {
 
 #[test]
 fn a_viewer_only_looks() {
-    assert!(Role::Viewer.may(&Method::GET) && !Role::Viewer.may(&Method::POST));
-    assert!(!Role::Viewer.may(&Method::DELETE) && Role::Operator.may(&Method::POST));
+    let (viewer, operator) = (Role::Viewer, Role::Operator);
+    assert!(viewer.may(&Method::GET, "/v1/status") && !viewer.may(&Method::POST, "/v1/apply"));
+    assert!(!viewer.may(&Method::DELETE, "/") && operator.may(&Method::POST, "/v1/apply"));
+    assert!(viewer.may(&Method::POST, "/v1/effect"), "a question");
+    assert!(viewer.may(&Method::POST, "/v1/validate"));
+    assert!(!viewer.may(&Method::POST, "/v1/validate/x"));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! How often an address may show a token that is refused: each costs the API server a question.
+//! How often an address may show a token that is refused: nobody is to guess one, and on a cluster
+//! each costs the API server a question.
 //!
 //! A count per address and [`WINDOW`]; what was right is not counted. Bounded in memory: when too
 //! many addresses are remembered all are forgotten, the API server is asked a few at a time anyway.
@@ -8,6 +9,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tonic::Status;
 
 /// The span that is counted over.
 pub(super) const WINDOW: Duration = Duration::from_secs(30);
@@ -32,6 +34,17 @@ impl Throttle {
         counted.is_some_and(|(since, count)| {
             *count >= MOST && now.saturating_duration_since(*since) < WINDOW
         })
+    }
+
+    /// Lets `from` show a token.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED where it has to wait.
+    pub(super) fn admit(&self, from: Option<IpAddr>, now: Instant) -> Result<(), Status> {
+        match self.is_shut(from, now) {
+            true => Err(Status::resource_exhausted("too many refused tokens from this address")),
+            false => Ok(()),
+        }
     }
 
     /// One more was refused.

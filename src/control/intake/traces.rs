@@ -7,8 +7,9 @@ use std::collections::{HashMap, VecDeque};
 
 use jiff::Timestamp;
 
-use crate::control::api::shapes::{API_VERSION, Trace, TraceSpan, TraceSummary};
-use crate::xds::agent::Span;
+use crate::control::api::shapes::{API_VERSION, Trace, TraceEvent, TraceSpan, TraceSummary};
+use crate::telemetry::span::MAX_EVENTS;
+use crate::xds::agent::{Span, SpanEvent};
 
 #[cfg(test)]
 mod tests;
@@ -59,6 +60,7 @@ impl Traces {
             return;
         }
         proxy.clone_into(&mut span.proxy);
+        span.events.truncate(MAX_EVENTS);
         let size = size(&span);
         let spans = self.traces.entry(id).or_insert_with(|| {
             self.order.push_back(id);
@@ -115,7 +117,11 @@ pub fn parse_id(text: &str) -> Option<TraceId> {
 
 fn size(span: &Span) -> usize {
     let texts = [&span.name, &span.service, &span.peer, &span.reason, &span.rule, &span.endpoint];
-    texts.iter().map(|text| text.len()).sum::<usize>() + size_of::<Span>()
+    let event = |event: &SpanEvent| {
+        event.what.len() + event.endpoint.len() + event.why.len() + size_of::<SpanEvent>()
+    };
+    let texts = texts.iter().map(|text| text.len()).sum::<usize>();
+    texts + span.events.iter().map(event).sum::<usize>() + size_of::<Span>()
 }
 
 fn hex(id: &TraceId) -> String {
@@ -173,6 +179,18 @@ fn trace_span(span: &Span, start: u64) -> TraceSpan {
         attempts: span.attempts,
         rule: span.rule.clone(),
         endpoint: span.endpoint.clone(),
+        events: span.events.iter().map(|event| trace_event(event, span, start)).collect(),
+    }
+}
+
+fn trace_event(event: &SpanEvent, span: &Span, start: u64) -> TraceEvent {
+    let began = span.start_ns.saturating_sub(start);
+    TraceEvent {
+        offset_ms: millis(began.saturating_add(event.offset_ns)),
+        what: event.what.clone(),
+        attempt: event.attempt,
+        endpoint: event.endpoint.clone(),
+        why: event.why.clone(),
     }
 }
 

@@ -19,7 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use super::health::{self, Health};
-use super::listen::{Callers, JOINING, READY, Secure, accept_plain, accept_tls, part, serve_grpc};
+use super::listen::{READY, Secure, accept_plain, accept_tls, serve_proxies};
 use super::{CertificateError, Parts, RunError, assemble, begin, finish, http, live, webhook};
 use crate::certs::{Authority, ClientAuth, ServerCertificate};
 use crate::control::ground::Ground;
@@ -113,7 +113,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, RunError> {
         }
         bound => bound,
     };
-    bound.map_err(|source| RunError::Listen { at: address.to_string(), source })
+    bound.map_err(|error| RunError::port(address, &error))
 }
 
 /// Runs a control plane on a cluster until `shutdown`.
@@ -138,7 +138,9 @@ pub async fn run(config: KubernetesConfig, shutdown: CancellationToken) -> Resul
     let certificate = certificate.map_err(CertificateError::from)?;
     let heart = begin(&plane, owner, &mut tasks);
     keep_objects(&plane, &config.client, &mut tasks);
-    serve_proxies(&plane, proxies, &mut tasks);
+    // A pod that joins has no certificate yet; both streams demand one.
+    let tls = plane.tls.server_config(&[b"h2"], ClientAuth::Optional);
+    serve_proxies(&plane, proxies, tls, &mut tasks);
     serve_api(&plane, api, &config, &mut tasks);
     serve_webhooks(&plane, webhook, certificate, &config, &mut tasks);
     health.serves(&plane);
@@ -197,20 +199,6 @@ fn keep_objects(plane: &Arc<Plane>, client: &Client, tasks: &mut JoinSet<()>) {
     tasks.spawn(status_writer::keep(Arc::clone(plane), client.clone()));
 }
 
-/// A pod that joins has no certificate yet; both streams demand one.
-fn serve_proxies(plane: &Arc<Plane>, listener: TcpListener, tasks: &mut JoinSet<()>) {
-    let (ready, secure) = mpsc::channel(READY);
-    let tls = plane.tls.server_config(&[b"h2"], ClientAuth::Optional);
-    tasks.spawn(accept_tls(tls, Acceptor::new(listener), ready, plane.stop.clone()));
-    let (certified, with) = mpsc::channel(READY);
-    let (anonymous, without) = mpsc::channel(READY);
-    tasks.spawn(part(secure, certified, anonymous));
-    let (with, without) = (ReceiverStream::new(with), ReceiverStream::new(without));
-    tasks.spawn(serve_grpc(Arc::clone(plane), with, Callers::Certified));
-    let joins = Callers::Joining { at_most: Some(JOINING) };
-    tasks.spawn(serve_grpc(Arc::clone(plane), without, joins));
-}
-
 fn serve_api(
     plane: &Arc<Plane>,
     listener: TcpListener,
@@ -247,6 +235,7 @@ fn serve_https(
     tasks: &mut JoinSet<()>,
 ) {
     let (ready, secure) = mpsc::channel::<Secure>(READY);
-    tasks.spawn(accept_tls(tls, Acceptor::new(listener), ready, plane.stop.clone()));
+    let (refusals, stop) = (Arc::clone(&plane.refusals), plane.stop.clone());
+    tasks.spawn(accept_tls(tls, Acceptor::new(listener), ready, refusals, stop));
     tasks.spawn(http::serve(ReceiverStream::new(secure), router, plane.stop.clone()));
 }

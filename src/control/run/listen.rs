@@ -10,17 +10,19 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use rustls::ServerConfig;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 use super::GRACE;
 use crate::certs::{failure_of, peer_identity};
 use crate::control::plane::Plane;
+use crate::control::refusals::{Refusals, What};
 use crate::control::{ads, agent, identity};
 use crate::net::accept::Acceptor;
 use crate::net::shares::Shares;
@@ -45,7 +47,7 @@ const ANONYMOUS: usize = 256;
 const ANONYMOUS_EACH: usize = ANONYMOUS / 4;
 
 /// How long one of those may last: enough for one signature by an API server that is slow.
-pub(super) const JOINING: Duration = Duration::from_secs(20);
+const JOINING: Duration = Duration::from_secs(20);
 
 /// PINGs to proxies, so that a frozen or vanished one is noticed.
 const KEEPALIVE: Duration = Duration::from_secs(10);
@@ -64,6 +66,7 @@ pub(super) async fn accept_tls(
     config: Arc<ServerConfig>,
     mut acceptor: Acceptor,
     ready: mpsc::Sender<Secure>,
+    refusals: Arc<Refusals>,
     stop: CancellationToken,
 ) {
     let tls = TlsAcceptor::from(config);
@@ -79,7 +82,7 @@ pub(super) async fn accept_tls(
             tracing::debug!(%from, "too many handshakes with one address; a connection was closed");
             continue;
         }
-        let (tls, ready) = (tls.clone(), ready.clone());
+        let (tls, ready, refusals) = (tls.clone(), ready.clone(), Arc::clone(&refusals));
         handshakes.spawn(async move {
             let _held = (slot, share);
             match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
@@ -90,8 +93,12 @@ pub(super) async fn accept_tls(
                 Ok(Err(error)) => {
                     let why = failure_of(&error).map(|failure| failure.as_str());
                     tracing::info!(target: "audit", %from, %error, why, "handshake refused");
+                    refusals.count(What::Handshake, why.unwrap_or("broken_off"));
                 }
-                Err(_) => tracing::info!(target: "audit", %from, "handshake too slow"),
+                Err(_) => {
+                    tracing::info!(target: "audit", %from, "handshake too slow");
+                    refusals.count(What::Handshake, "too_slow");
+                }
             }
         });
     }
@@ -134,15 +141,38 @@ async fn accept(
 }
 
 /// The connection of a proxy, with what its certificate says, where it has shown one.
-pub(super) fn with_peer((stream, from): Secure) -> PeerStream<TlsStream<TcpStream>> {
-    let identity = stream.get_ref().1.peer_certificates().and_then(peer_identity);
-    let peer = Peer { identity, unix_uid: None, address: Some(from.ip().to_canonical()) };
+fn with_peer((stream, from): Secure) -> PeerStream<TlsStream<TcpStream>> {
+    let (tcp, tls) = stream.get_ref();
+    let identity = tls.peer_certificates().and_then(peer_identity);
+    let from = from.ip().to_canonical();
+    let own = tcp.local_addr().map(|own| own.ip().to_canonical());
+    let elsewhere = !from.is_loopback() && own.ok() != Some(from);
+    let peer = Peer { identity, unix_uid: None, address: Some(from), elsewhere };
     PeerStream::new(stream, peer)
+}
+
+/// Serves proxies on a port: those with a certificate everything, and those without signing alone.
+pub(super) fn serve_proxies(
+    plane: &Arc<Plane>,
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    tasks: &mut JoinSet<()>,
+) {
+    let (ready, secure) = mpsc::channel(READY);
+    let (refusals, stop) = (Arc::clone(&plane.refusals), plane.stop.clone());
+    tasks.spawn(accept_tls(tls, Acceptor::new(listener), ready, refusals, stop));
+    let (certified, with) = mpsc::channel(READY);
+    let (anonymous, without) = mpsc::channel(READY);
+    tasks.spawn(part(secure, certified, anonymous));
+    let (with, without) = (ReceiverStream::new(with), ReceiverStream::new(without));
+    tasks.spawn(serve_grpc(Arc::clone(plane), with, Callers::Certified));
+    let joins = Callers::Joining { at_most: Some(JOINING) };
+    tasks.spawn(serve_grpc(Arc::clone(plane), without, joins));
 }
 
 /// Sends connections with a certificate one way, and those without the other; too many without are
 /// closed, because whoever reaches the port can open them.
-pub(super) async fn part(
+async fn part(
     mut secure: mpsc::Receiver<Secure>,
     certified: mpsc::Sender<io::Result<PeerStream<TlsStream<TcpStream>>>>,
     anonymous: mpsc::Sender<io::Result<PeerStream<TlsStream<TcpStream>>>>,

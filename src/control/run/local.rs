@@ -14,6 +14,8 @@ use crate::certs::Authority;
 use crate::control::api;
 use crate::control::ground::Ground;
 use crate::control::home::{Home, Running};
+use crate::control::identity::JoinTokens;
+use crate::control::joins::Joins;
 use crate::control::store::{Opened, Recovered, Store, StoreError};
 use crate::names::TrustDomain;
 
@@ -25,8 +27,9 @@ pub const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
 pub struct ControlPlaneConfig {
     /// Its home directory.
     pub home: PathBuf,
-    /// Where proxies connect; `None`: where they did last time, at first a free port of loopback. A
-    /// port of 0 takes the port of last time too, where that is free.
+    /// Where proxies connect, beyond loopback those of other machines too; `None`: where they did last
+    /// time, at first a free port of loopback. A port of 0 takes the port of last time too, where that
+    /// is free.
     pub listen: Option<SocketAddr>,
     /// The trust domain, fixed at the first start; `None`: what it was, at first `cluster.local`.
     pub trust_domain: Option<TrustDomain>,
@@ -41,12 +44,13 @@ pub async fn run(config: ControlPlaneConfig, shutdown: CancellationToken) -> Res
     home.prepare()?;
     let _lock = home.lock()?;
     let authority = authority(&home, config.trust_domain)?;
+    let joins = Joins::open(&home.joins())?;
     let opened = open_store(&home, authority.trust_domain()).await?;
     let listeners = Listeners::bind(&home, config.listen).await?;
     let address = listeners.address;
     let parts = Parts {
         authority,
-        ground: Ground::Local,
+        ground: Ground::Local(JoinTokens::new(joins)),
         address: address.to_string(),
         store: opened.store,
         contents: opened.contents,

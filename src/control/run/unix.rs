@@ -1,5 +1,6 @@
-//! The ways in on one machine: mutual TLS for proxies, the join socket for proxies that have no
-//! certificate yet, the admin socket for the command line.
+//! The ways in on one machine: TLS for proxies, mutual but for those of other machines that join by a
+//! token; the join socket for proxies of the same user that have no certificate yet; the admin socket
+//! for the command line.
 //!
 //! All are bound before any is served. Who is at the other end of a Unix socket the system says.
 
@@ -12,16 +13,13 @@ use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::RunError;
-use super::listen::{Callers, READY, accept_tls, serve_grpc, with_peer};
+use super::listen::{Callers, READY, serve_grpc, serve_proxies};
 use super::local::wanted;
-use crate::certs::ClientAuth;
 use crate::control::home::Home;
 use crate::control::plane::Plane;
-use crate::net::accept::Acceptor;
 use crate::xds::grpc::{Peer, PeerStream};
 
 /// After an `accept` on a Unix socket failed.
@@ -38,31 +36,34 @@ pub(super) struct Listeners {
 
 impl Listeners {
     pub(super) async fn bind(home: &Home, listen: Option<SocketAddr>) -> Result<Self, RunError> {
-        let failed =
-            |at: &dyn std::fmt::Display, source| RunError::Listen { at: at.to_string(), source };
         let first = wanted(listen, home.remembered_address());
         let chosen = listen.is_some_and(|asked| asked.port() != 0);
         let tcp = match TcpListener::bind(first).await {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && !chosen => {
+            // Other machines were told of the port, and would not find another one.
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse
+                    && !chosen
+                    && first.ip().is_loopback() =>
+            {
                 tracing::warn!(address = %first, "the port of last time is taken; another is used");
                 let any = SocketAddr::new(first.ip(), 0);
-                TcpListener::bind(any).await.map_err(|error| failed(&any, error))?
+                TcpListener::bind(any).await.map_err(|error| RunError::port(any, &error))?
             }
-            bound => bound.map_err(|error| failed(&first, error))?,
+            bound => bound.map_err(|error| RunError::port(first, &error))?,
         };
-        let address = tcp.local_addr().map_err(|error| failed(&first, error))?;
-        let unix = |path: &Path| bind_unix(path).map_err(|error| failed(&path.display(), error));
+        let address = tcp.local_addr().map_err(|error| RunError::port(first, &error))?;
+        let unix = |path: &Path| {
+            let at = path.display().to_string();
+            bind_unix(path).map_err(|error| RunError::Listen { at, why: error.to_string() })
+        };
         let (join, admin) = (unix(&home.join_socket())?, unix(&home.admin_socket())?);
         Ok(Self { tcp, address, join, admin })
     }
 
     /// Serves all three in `tasks`, until the plane stops.
     pub(super) fn serve(self, plane: &Arc<Plane>, admin: axum::Router, tasks: &mut JoinSet<()>) {
-        let (ready, secure) = mpsc::channel(READY);
-        let tls = plane.tls.server_config(&[b"h2"], ClientAuth::Required);
-        tasks.spawn(accept_tls(tls, Acceptor::new(self.tcp), ready, plane.stop.clone()));
-        let secure = ReceiverStream::new(secure).map(|secure| Ok(with_peer(secure)));
-        tasks.spawn(serve_grpc(Arc::clone(plane), secure, Callers::Certified));
+        let tls = plane.tls.first_contact_config(&[b"h2"]);
+        serve_proxies(plane, self.tcp, tls, tasks);
         // Only the same user gets this far.
         let joins = Callers::Joining { at_most: None };
         let (ready, joining) = mpsc::channel(READY);

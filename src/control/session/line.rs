@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Limits, Pending, Refused};
 use crate::resource::{Key, Kind};
@@ -13,6 +13,10 @@ use crate::xds::subscription::Held;
 
 /// Versions that a proxy claims to hold are ours only if they are not longer than this.
 const VERSION_BYTES: usize = 64;
+
+/// A version that was refused is not sent again within this time, also to who subscribes anew: a
+/// proxy that goes round in circles does not take us along.
+pub(super) const RESEND: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Line {
@@ -24,6 +28,8 @@ pub(super) struct Line {
     queue: BTreeMap<u64, Arc<str>>,
     queued: u64,
     unanswered: Option<Unanswered>,
+    /// What was refused within [`RESEND`], and when that was sent.
+    recent: BTreeMap<Arc<str>, (Held, Instant)>,
 }
 
 #[derive(Debug)]
@@ -52,8 +58,8 @@ struct Sent {
 
 impl Line {
     pub(super) fn new(kind: Kind) -> Self {
-        let (names, queue) = (BTreeMap::new(), BTreeMap::new());
-        Self { kind, opened: false, names, queue, queued: 0, unanswered: None }
+        let (names, queue, recent) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { kind, opened: false, names, queue, queued: 0, unanswered: None, recent }
     }
 
     /// Whether this is the first time that the proxy speaks of this kind.
@@ -96,19 +102,21 @@ impl Line {
         let named = answered.sent.iter().any(|sent| refusals.contains_key(&*sent.name));
         let whole = error.filter(|_| !named || refusals.contains_key(""));
         for Sent { name, subscription, version } in answered.sent {
-            let known =
-                self.names.get_mut(&name).filter(|known| known.subscription == subscription);
-            let Some(known) = known else { continue };
-            let refusal = refusals.remove(&*name);
-            let refusal = match (refusal, whole) {
-                (Some(refusal), _) => Refusal::new(&name, &refusal.field, &refusal.reason),
-                (None, Some(status)) => Refusal::new(&name, "", &status.message),
-                (None, None) => {
-                    (known.held, known.refused) = (version, None);
-                    continue;
-                }
+            let refusal = match (refusals.remove(&*name), whole) {
+                (Some(refusal), _) => Some(Refusal::new(&name, &refusal.field, &refusal.reason)),
+                (None, Some(status)) => Some(Refusal::new(&name, "", &status.message)),
+                (None, None) => None,
             };
-            known.refused = Some(Refused { version, refusal });
+            if refusal.is_some() {
+                // Also where it was let go since, or subscribed anew.
+                self.recent.insert(name.clone(), (version.clone(), answered.since));
+            }
+            let known = self.names.get_mut(&name);
+            match (known.filter(|known| known.subscription == subscription), refusal) {
+                (Some(known), Some(refusal)) => known.refused = Some(Refused { version, refusal }),
+                (Some(known), None) => (known.held, known.refused) = (version, None),
+                (None, _) => {}
+            }
         }
     }
 
@@ -125,7 +133,8 @@ impl Line {
         }
         let type_url = self.kind.type_url().into();
         let mut response = DeltaResponse { type_url, nonce: nonce.into(), ..Default::default() };
-        let (mut sent, mut bytes) = (Vec::new(), 0);
+        let (mut sent, mut later, mut bytes) = (Vec::new(), Vec::new(), 0);
+        self.recent.retain(|_, (_, since)| now < *since + RESEND);
         while bytes < limits.response_bytes
             && let Some((_, name)) = self.queue.pop_first()
         {
@@ -133,6 +142,10 @@ impl Line {
             known.place = None;
             let current = resources(&Key { kind: self.kind, name: name.clone() });
             let Some(version) = known.due(&name, current.as_deref(), limits) else { continue };
+            if self.recent.get(&name).is_some_and(|(refused, _)| *refused == version) {
+                later.push(name);
+                continue;
+            }
             bytes += name.len();
             match current {
                 Some(encoded) => {
@@ -143,11 +156,21 @@ impl Line {
             }
             sent.push(Sent { name, subscription: known.subscription, version });
         }
+        for name in later {
+            self.on_change(&name);
+        }
         if sent.is_empty() {
             return None;
         }
         self.unanswered = Some(Unanswered { nonce: nonce.into(), since: now, sent });
         Some(response)
+    }
+
+    /// When to poll again though nothing has changed.
+    pub(super) fn resend_at(&self) -> Option<Instant> {
+        let waits = self.unanswered.is_none() && !self.queue.is_empty();
+        let times = self.recent.values().filter(|_| waits).map(|(_, since)| *since + RESEND);
+        times.min()
     }
 
     pub(super) fn len(&self) -> usize {

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use super::line::RESEND;
 use super::*;
 use crate::resource::{Address, Mesh, OutboundMode, Resource};
 use crate::xds::codec::encode;
@@ -59,8 +60,12 @@ impl Bench {
     }
 
     fn poll(&mut self) -> Vec<DeltaResponse> {
+        self.poll_at(Instant::now())
+    }
+
+    fn poll_at(&mut self, now: Instant) -> Vec<DeltaResponse> {
         let resources = self.resources.borrow();
-        self.session.poll(Instant::now(), &|key| resources.get(key).cloned())
+        self.session.poll(now, &|key| resources.get(key).cloned())
     }
 
     /// The one response that is due: what it brings and what it takes away.
@@ -244,4 +249,60 @@ fn what_a_proxy_may_not_ask_for_ends_the_stream() {
     assert_eq!(refused(subscribe(names(&[key(9)]))), Refuse::NotAuthorized(key(9)));
     assert_eq!(refused(subscribe(names(&[key(1), key(2), key(3)]))), Refuse::TooManyNames(2));
     assert_eq!(refused(subscribe(vec!["x".repeat(NAME_BYTES + 1)])), Refuse::NameTooLong);
+}
+
+/// A proxy that refuses and asks anew, over and over, as fast as it can.
+#[test]
+fn who_refuses_in_a_loop_is_sent_the_same_once_a_second_and_what_is_new_at_once() {
+    let mut bench = Bench::new(Limits::default());
+    bench.set(1, 1);
+    bench.subscribe(&[key(1)]);
+    let began = Instant::now();
+    let mut sent = 0;
+    for step in 0..3_000_u64 {
+        let now = began + std::time::Duration::from_millis(step);
+        for response in bench.poll_at(now) {
+            sent += 1;
+            // Before and after it has answered.
+            bench.subscribe(&[key(1)]);
+            bench.answer(&response, Some(Status { message: "no".into(), ..Status::default() }));
+        }
+        let gone = DeltaRequest { unsubscribe: names(&[key(1)]), ..request() };
+        bench.send(gone);
+        bench.subscribe(&[key(1)]);
+        assert!(bench.session.resend_at().is_some_and(|at| now < at && at <= now + RESEND));
+    }
+    assert_eq!(sent, 3);
+    bench.set(1, 2);
+    let now = began + std::time::Duration::from_millis(3_000);
+    assert_eq!(bench.poll_at(now).len(), 1, "another version");
+}
+
+/// What waits for a proxy that does not answer is a set of names, not a list of what happened.
+#[test]
+fn who_answers_nothing_costs_no_more_than_its_names() {
+    let mut bench = Bench::new(Limits::default());
+    bench.subscribe(&[key(1), key(2)]);
+    bench.set(1, 1);
+    assert_eq!(bench.poll().len(), 1);
+    let waiting = |bench: &Bench| format!("{:?}", bench.session).len();
+    let (_, before) = (bench.set(2, 9_000), waiting(&bench));
+    for port in 10_000..20_000 {
+        bench.set(2, port);
+        assert_eq!(bench.poll(), [], "one response is not answered yet");
+    }
+    assert!(waiting(&bench) <= before + 16, "{} after {before}", waiting(&bench));
+    assert_eq!(bench.session.pending().count(), 1);
+    assert_eq!(bench.session.resend_at(), None);
+}
+
+#[test]
+fn a_million_names_end_the_stream() {
+    let mut session = Session::new(Limits::default());
+    let subscribe = (0..1_000_000).map(|name| format!("default/s{name}")).collect();
+    let type_url = Kind::Service.type_url().into();
+    let refused = session
+        .on_request(DeltaRequest { subscribe, type_url, ..DeltaRequest::default() }, &|_| true);
+    assert_eq!(refused, Err(Refuse::TooManyNames(NAMES)));
+    assert!(session.names() <= NAMES + 1);
 }

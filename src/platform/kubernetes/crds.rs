@@ -2,14 +2,13 @@
 //!
 //! Structural schemas with CEL rules (Kubernetes, "Extend the Kubernetes API with
 //! CustomResourceDefinitions"): what `rules` refuses the API server refuses at once, whoever asks.
-//! Two descriptions of one thing are held together by `tests/crds.rs`. Fields and words of later
-//! versions are not in them, so that nothing is stored that is not obeyed.
+//! They are those that editors get too, see `rules::schema`. Fields and words of later versions are
+//! not in them, so that nothing is stored that is not obeyed.
 
 use serde_json::{Value, json};
 
 use crate::mesh::ObjectKind;
-
-mod schema;
+use crate::rules::schema;
 
 /// The API group of our kinds.
 pub const GROUP: &str = "meshctl.dev";
@@ -30,7 +29,6 @@ struct Custom {
     namespaced: bool,
     labels: Value,
     columns: Vec<Value>,
-    schema: Value,
 }
 
 fn mesh_config() -> Custom {
@@ -44,7 +42,6 @@ fn mesh_config() -> Custom {
             column("mTLS", "string", ".spec.mtls", "What is demanded of inbound connections"),
             column("Outbound", "string", ".spec.outbound", "What may be called outside"),
         ],
-        schema: schema::mesh_config(),
     }
 }
 
@@ -60,7 +57,6 @@ fn traffic_policy() -> Custom {
             column("Target", "string", ".spec.targetRefs[0].name", "The first service"),
             condition("Accepted"),
         ],
-        schema: schema::traffic_policy(),
     }
 }
 
@@ -77,13 +73,13 @@ fn fault_policy() -> Custom {
             condition("Active"),
             column("Expires", "string", ".spec.expires", "When it ends by itself"),
         ],
-        schema: schema::fault_policy(),
     }
 }
 
 fn definition(custom: &Custom) -> Value {
-    let Custom { plural, short, columns, schema, .. } = custom;
+    let Custom { plural, short, columns, .. } = custom;
     let kind = custom.kind.as_str();
+    let schema = schema::structural(custom.kind);
     let mut columns = columns.clone();
     columns.push(condition("Programmed"));
     columns.push(column("Age", "date", ".metadata.creationTimestamp", "Since when it is there"));

@@ -13,6 +13,7 @@ use super::client::Connection;
 use super::client::fault::{RequestError, status};
 use super::objects::within;
 use crate::mesh::{ObjectKind, ObjectRef};
+use crate::names::Namespace;
 use crate::names::sidecar::CONTROL_PLANE;
 
 #[cfg(test)]
@@ -66,13 +67,7 @@ pub async fn apply(
     document: &Value,
     run: Run,
 ) -> Result<Written, RequestError> {
-    let api = api(to, rule);
-    let name = rule.name.as_str();
-    let before = within(to, format!("read the {rule}"), api.get_opt(name)).await?;
-    let params = PatchParams { dry_run: run == Run::Dry, ..PatchParams::apply(CONTROL_PLANE) };
-    let document = wanted(document);
-    let patch = Patch::Apply(&document);
-    let after = within(to, format!("apply the {rule}"), api.patch(name, &params, &patch)).await?;
+    let (before, after) = patch(to, rule, document, run).await?;
     let action = match before {
         None => Action::Created,
         Some(before) if same(&before, &after, run) => Action::Unchanged,
@@ -83,6 +78,47 @@ pub async fn apply(
         generation: generation(&after),
         version: version(&after.metadata.resource_version),
     })
+}
+
+/// A rule as it is, where it is there, and as it would be; without what the API server writes.
+///
+/// # Errors
+/// [`RequestError`].
+pub async fn compare(
+    to: &Connection,
+    rule: &ObjectRef,
+    document: &Value,
+) -> Result<(Option<Value>, Value), RequestError> {
+    let (before, after) = patch(to, rule, document, Run::Dry).await?;
+    let shown = |object: &DynamicObject| wanted(&serde_json::to_value(object).unwrap_or_default());
+    Ok((before.as_ref().map(shown), shown(&after)))
+}
+
+/// A rule as it is, where it is there; without what the API server writes.
+///
+/// # Errors
+/// [`RequestError`].
+pub async fn read(to: &Connection, rule: &ObjectRef) -> Result<Option<Value>, RequestError> {
+    let api = api(to, rule);
+    let found = within(to, format!("read the {rule}"), api.get_opt(rule.name.as_str())).await?;
+    Ok(found.map(|it| wanted(&serde_json::to_value(&it).unwrap_or_default())))
+}
+
+/// The rule before and after it is applied.
+async fn patch(
+    to: &Connection,
+    rule: &ObjectRef,
+    document: &Value,
+    run: Run,
+) -> Result<(Option<DynamicObject>, DynamicObject), RequestError> {
+    let api = api(to, rule);
+    let name = rule.name.as_str();
+    let before = within(to, format!("read the {rule}"), api.get_opt(name)).await?;
+    let params = PatchParams { dry_run: run == Run::Dry, ..PatchParams::apply(CONTROL_PLANE) };
+    let document = wanted(document);
+    let patch = Patch::Apply(&document);
+    let after = within(to, format!("apply the {rule}"), api.patch(name, &params, &patch)).await?;
+    Ok((before, after))
 }
 
 /// Deletes a rule; `None` where it is not there.
@@ -127,6 +163,32 @@ pub async fn list(
     let attempt = format!("list the {} objects in the namespace `{namespace}`", kind.as_str());
     let found = within(to, attempt, api.list(&ListParams::default())).await?;
     Ok(found.items.iter().map(kube::ResourceExt::name_any).collect())
+}
+
+/// The rules of every kind and namespace with that label.
+///
+/// # Errors
+/// [`RequestError`].
+pub async fn labelled(
+    to: &Connection,
+    label: &str,
+    value: &str,
+) -> Result<Vec<ObjectRef>, RequestError> {
+    let chosen = ListParams::default().labels(&format!("{label}={value}"));
+    let mut all = Vec::new();
+    for kind in ObjectKind::ALL {
+        let api: Api<DynamicObject> = Api::all_with(to.client.clone(), &resource(kind));
+        let attempt = format!("list the {} objects of all namespaces", kind.as_str());
+        let found = within(to, attempt, api.list(&chosen)).await?;
+        all.extend(found.items.iter().filter_map(|item| {
+            let namespace = match kind {
+                ObjectKind::MeshConfig => Namespace::root(),
+                _ => item.namespace()?.parse().ok()?,
+            };
+            Some(ObjectRef { kind, namespace, name: item.name_any().parse().ok()? })
+        }));
+    }
+    Ok(all)
 }
 
 fn api(to: &Connection, rule: &ObjectRef) -> Api<DynamicObject> {

@@ -161,6 +161,27 @@ impl Choice {
         })
     }
 
+    /// The part of the choices that each of so many endpoints gets by weight, while none of them has
+    /// anything in flight.
+    pub(in crate::proxy) fn parts(&self, endpoints: usize) -> Vec<f64> {
+        let mut parts = vec![0.0; endpoints];
+        let near = self.near_part as f64 / ALL as f64;
+        // What one side cannot take the other does.
+        let near = match (self.near.len(), self.far.len()) {
+            (_, 0) => 1.0,
+            (0, _) => 0.0,
+            _ => near,
+        };
+        for (tier, of_all) in [(&self.near, near), (&self.far, 1.0 - near)] {
+            for (index, part) in tier.parts() {
+                if let Some(own) = parts.get_mut(index) {
+                    *own = part * of_all;
+                }
+            }
+        }
+        parts
+    }
+
     /// Whether so few endpoints are left that all are used.
     pub(in crate::proxy) fn panics(&self) -> bool {
         self.panics

@@ -19,7 +19,7 @@ fn cluster(algorithm: Algorithm, weights: &[u32]) -> Arc<Cluster> {
     let mut wire = wire(0..weights.len());
     wire.policy.load_balancer.algorithm = algorithm;
     for (endpoint, weight) in wire.endpoints.iter_mut().zip(weights) {
-        endpoint.weight = *weight;
+        Arc::make_mut(endpoint).weight = *weight;
     }
     cell(&wire).load().unwrap()
 }

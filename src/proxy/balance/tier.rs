@@ -96,6 +96,20 @@ impl Tier {
         }
     }
 
+    /// Who takes part, as indices into the port's endpoints, and the part of the choices that each
+    /// gets by weight.
+    pub(super) fn parts(&self) -> impl Iterator<Item = (usize, f64)> {
+        let total = self.shares.total().max(1) as f64;
+        (0..self.len()).map(move |member| {
+            let units = self.shares.units(member);
+            let index = match &self.members {
+                Members::All(_) => member,
+                Members::Some(members) => members.get(member).map_or(member, |it| *it as usize),
+            };
+            (index, (units.end - units.start) as f64 / total)
+        })
+    }
+
     /// Chooses one that was not tried yet; `None` where there is none.
     pub(super) fn pick<'p>(
         &'p self,

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::proxy::balance::{Wish, pick};
 use crate::resource::{Cluster as Wire, ClusterPort, Endpoint as WireEndpoint, PortMapping};
@@ -21,7 +23,7 @@ pub(in crate::proxy) fn wire(workloads: impl IntoIterator<Item = usize>) -> Wire
         name: "default/w".parse().unwrap(),
         ports: vec![ClusterPort { port: 80, protocol: Protocol::Http }],
         policy: ClusterPolicy::default(),
-        endpoints: endpoints.collect(),
+        endpoints: endpoints.map(Arc::new).collect(),
     }
 }
 
@@ -62,11 +64,12 @@ fn another_identity_is_another_endpoint_and_another_weight_is_not() {
     let mut wire = wire(0..2);
     let cell = cell(&wire);
     let before = ids(&cell);
-    wire.endpoints[0].weight = 7;
+    Arc::make_mut(&mut wire.endpoints[0]).weight = 7;
     cell.apply(&wire, "", 0).unwrap();
     assert_eq!(ids(&cell), before);
     assert_eq!(cell.load().unwrap().port(80).unwrap().endpoints[0].weight(), 7);
-    wire.endpoints[0].identity = Some("spiffe://td/ns/a/sa/b".parse().unwrap());
+    let other = "spiffe://td/ns/a/sa/b".parse().unwrap();
+    Arc::make_mut(&mut wire.endpoints[0]).identity = Some(other);
     cell.apply(&wire, "", 0).unwrap();
     let after = ids(&cell);
     assert_ne!(after[0].1, before[0].1, "another identity never shares a pool");
@@ -77,7 +80,8 @@ fn another_identity_is_another_endpoint_and_another_weight_is_not() {
 fn an_address_that_is_named_twice_is_one_endpoint() {
     let mut wire = wire(0..1);
     let address = wire.endpoints[0].addresses[0];
-    wire.endpoints[0].addresses = vec![address, "10.9.9.9".parse().unwrap(), address];
+    let addresses = vec![address, "10.9.9.9".parse().unwrap(), address];
+    Arc::make_mut(&mut wire.endpoints[0]).addresses = addresses;
     let cell = cell(&wire);
     assert_eq!(ids(&cell).len(), 2);
     let before = ids(&cell);
@@ -90,7 +94,7 @@ fn a_new_zone_moves_the_traffic_and_leaves_the_endpoints() {
     let mut wire = wire(0..4);
     wire.policy.load_balancer.locality = crate::resource::Locality::Prefer;
     for (number, endpoint) in wire.endpoints.iter_mut().enumerate() {
-        endpoint.zone = if number < 2 { "a" } else { "b" }.into();
+        Arc::make_mut(endpoint).zone = if number < 2 { "a" } else { "b" }.into();
     }
     let cell = cell(&wire);
     let before = ids(&cell);
@@ -106,5 +110,61 @@ fn a_new_zone_moves_the_traffic_and_leaves_the_endpoints() {
         seen.sort_unstable();
         seen.dedup();
         assert_eq!(seen, expected.collect::<Vec<_>>(), "in zone `{zone}`");
+    }
+}
+
+/// Where keys go, by names.
+fn homes(cell: &ClusterCell) -> Vec<String> {
+    let cluster = cell.load().unwrap();
+    let port = cluster.port(80).unwrap();
+    let home = |key: u64| {
+        let wish = Wish { avoid: &[], hash: Some(key.wrapping_mul(0x9e37_79b9_7f4a_7c15)) };
+        pick(port, &wish, key).map_or_else(String::new, |endpoint| endpoint.workload.to_string())
+    };
+    (0..200).map(home).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+    #[test]
+    fn what_a_resource_shares_with_the_one_before_makes_no_difference(
+        steps in prop::collection::vec(
+            prop::collection::vec((0..30_usize, prop_oneof![Just(0), Just(1), 1..5_u32]), 1..5),
+            1..6,
+        ),
+        consistent in any::<bool>(),
+    ) {
+        let mut next = wire(0..30);
+        next.policy.load_balancer.algorithm =
+            if consistent { Algorithm::RingHash } else { Algorithm::Maglev };
+        let (shared, copied) = (cell(&next), cell(&next));
+        let all = next.endpoints.clone();
+        for step in steps {
+            let (old_shared, old_copied) = (ids(&shared), ids(&copied));
+            for (number, weight) in step {
+                let here = next.endpoints.binary_search_by(|it| it.workload.cmp(&all[number].workload));
+                match (here, weight) {
+                    (Ok(at), 0) => drop(next.endpoints.remove(at)),
+                    (Ok(at), weight) => Arc::make_mut(&mut next.endpoints[at]).weight = weight,
+                    (Err(_), 0) => {}
+                    (Err(at), _) => next.endpoints.insert(at, Arc::clone(&all[number])),
+                }
+            }
+            shared.apply(&next, "", 0).unwrap();
+            let copies = next.endpoints.iter().map(|it| Arc::new(WireEndpoint::clone(it)));
+            let copy = Wire { endpoints: copies.collect(), ..next.clone() };
+            copied.apply(&copy, "", 0).unwrap();
+            let stays = |old: &[(String, u64)], cell: &ClusterCell| -> Vec<(String, bool)> {
+                ids(cell).into_iter().map(|one| (one.0.clone(), old.contains(&one))).collect()
+            };
+            prop_assert_eq!(stays(&old_shared, &shared), stays(&old_copied, &copied));
+            prop_assert_eq!(homes(&shared), homes(&copied));
+            prop_assert_eq!(homes(&shared), homes(&cell(&next)), "as if made anew");
+            let weights = |cell: &ClusterCell| -> Vec<u64> {
+                let cluster = cell.load().unwrap();
+                cluster.port(80).unwrap().endpoints.iter().map(|it| it.weight()).collect()
+            };
+            prop_assert_eq!(weights(&shared), weights(&copied));
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::xds::agent::{Command, State, Up, down, up};
 const SPANS_WAIT: Duration = Duration::from_millis(100);
 
 /// Spans in one message.
-const SPANS_PER_MESSAGE: usize = 1_000;
+const SPANS_PER_MESSAGE: usize = 500;
 
 /// A reply is no longer: it has to fit into a gRPC message.
 const LONGEST_REPLY: usize = 8 * 1024 * 1024;

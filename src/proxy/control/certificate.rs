@@ -1,19 +1,31 @@
 //! Renewing the certificate while connections go on: over the link by the certificate in use, by the
-//! proof of the first join when there is no link, or the certificate proves nothing any more.
+//! proof of the first join when there is no link, or the certificate proves nothing any more. A join
+//! token is no such proof while the certificate lives: it was spent on the first one.
 
-use super::{Control, Done};
-use crate::proxy::join::Joined;
+use std::sync::Arc;
+
+use super::{Control, Done, link};
+use crate::proxy::join::{JoinError, Joined, Proof, TokenProof};
 
 impl Control {
     pub(super) fn renew(&mut self, expired: bool) {
         let applicant = self.applicant.clone();
         let client = self.link.as_ref().map(|link| link.client.clone());
         let mesh = self.tls.credentials().identity().trust_domain.clone();
+        let address = match &applicant.proof {
+            Proof::Token(TokenProof::Join(proof)) if !expired => Some(proof.control_plane.clone()),
+            _ => None,
+        };
+        let tls = Arc::clone(&self.tls);
         self.jobs.spawn(async move {
             // An expired certificate proves nothing; what was shown at first still does.
-            let outcome = match client.filter(|_| !expired) {
-                Some(client) => applicant.renew(client, &mesh).await,
-                None => applicant.prove(Some(&mesh)).await,
+            let outcome = match (client.filter(|_| !expired), address) {
+                (Some(client), _) => applicant.renew(client, &mesh).await,
+                (None, Some(address)) => match link::call(&address, &tls).await {
+                    Ok(client) => applicant.renew(client, &mesh).await,
+                    Err(status) => Err(JoinError::Refused(Box::new(status))),
+                },
+                (None, None) => applicant.prove(Some(&mesh)).await,
             };
             Done::Renewed(outcome.map(Box::new))
         });

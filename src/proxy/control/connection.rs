@@ -33,7 +33,7 @@ impl Control {
     pub(super) fn where_it_is(&self) -> String {
         let home = match &self.applicant.proof {
             Proof::SameUser(home) => home,
-            Proof::Token(proof) => return proof.control_plane.clone(),
+            Proof::Token(proof) => return proof.control_plane().to_owned(),
         };
         let path = home.join("control-plane.json");
         let text = std::fs::read(path).unwrap_or_default();

@@ -26,8 +26,7 @@ impl Control {
                 None => gone.push(key),
             }
         }
-        let encoded = offered.iter().map(codec::encode).collect();
-        let tickets = self.answers.open(received.ticket, encoded);
+        let tickets = self.answers.open(received.ticket, received.encoded);
         for (resource, ticket) in offered.into_iter().zip(tickets) {
             self.offer(resource, ticket, now);
         }

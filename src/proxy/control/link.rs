@@ -119,17 +119,7 @@ async fn open_streams(
     hello: Up,
     first: Vec<DeltaRequest>,
 ) -> Result<Link, LinkError> {
-    // Connected here and not by the channel, so that what TLS refused is said in its own words.
-    let stream = connect(address, tls).await.map_err(|error| {
-        let why = failure_of(&error).map(|failure| format!(" ({})", failure.as_str()));
-        Status::unavailable(format!("{error}{}", why.unwrap_or_default()))
-    })?;
-    let stream = std::sync::Mutex::new(Some(stream));
-    let once = move || {
-        let stream = stream.lock().ok().and_then(|mut stream| stream.take());
-        async move { stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)) }
-    };
-    let mut client = Client::new(channel_over(once, Keepalive::default()));
+    let mut client = call(address, tls).await?;
     let (ups, outgoing) = mpsc::channel(OUTGOING);
     // A fresh queue has room for the few first messages.
     let _ = ups.try_send(hello);
@@ -140,6 +130,21 @@ async fn open_streams(
     }
     let responses = client.delta(ReceiverStream::new(outgoing)).await?;
     Ok(Link { client, requests, responses, ups, downs })
+}
+
+/// A connection for calls, by the certificate in use.
+pub(super) async fn call(address: &str, tls: &Arc<Tls>) -> Result<Client, Status> {
+    // Connected here and not by the channel, so that what TLS refused is said in its own words.
+    let stream = connect(address, tls).await.map_err(|error| {
+        let why = failure_of(&error).map(|failure| format!(" ({})", failure.as_str()));
+        Status::unavailable(format!("{error}{}", why.unwrap_or_default()))
+    })?;
+    let stream = std::sync::Mutex::new(Some(stream));
+    let once = move || {
+        let stream = stream.lock().ok().and_then(|mut stream| stream.take());
+        async move { stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)) }
+    };
+    Ok(Client::new(channel_over(once, Keepalive::default())))
 }
 
 /// Connects to `host:port`, looked up anew.

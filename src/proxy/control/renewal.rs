@@ -14,6 +14,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// When the certificate has expired nothing works: then it is tried as often as a connection.
 const LONGEST_WAIT_EXPIRED: Duration = Duration::from_secs(1);
 
+/// The same where the control plane has said no: a token that it does not take is not shown over and
+/// over.
+const LONGEST_WAIT_REFUSED: Duration = Duration::from_secs(30);
+
 /// Commands that may wait for one renewal.
 const MOST_WAITING: usize = 64;
 
@@ -73,14 +77,19 @@ impl Renewal {
         waiting
     }
 
-    /// There is none; the commands that waited.
-    pub(super) fn failed(&mut self, wall: SystemTime, now: Instant, random: u64) -> Vec<u64> {
+    /// There is none, and `refused` for good where nobody does anything; the commands that waited.
+    pub(super) fn failed(
+        &mut self,
+        refused: bool,
+        (wall, now): (SystemTime, Instant),
+        random: u64,
+    ) -> Vec<u64> {
         self.running = false;
         let left = self.not_after.duration_since(wall).unwrap_or_default();
-        let bound = if left.is_zero() {
-            LONGEST_WAIT_EXPIRED
-        } else {
-            (left / 10).max(LONGEST_WAIT_EXPIRED)
+        let bound = match (left.is_zero(), refused) {
+            (true, true) => LONGEST_WAIT_REFUSED,
+            (true, false) => LONGEST_WAIT_EXPIRED,
+            (false, _) => (left / 10).max(LONGEST_WAIT_EXPIRED),
         };
         self.retry = Some(now + self.backoff.fail(random).min(bound));
         std::mem::take(&mut self.waiting)

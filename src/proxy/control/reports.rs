@@ -9,7 +9,8 @@ use crate::proxy::view::Status;
 use crate::telemetry::metrics::{EdgeCounts, Reporter};
 use crate::telemetry::span;
 use crate::xds::agent::{
-    Edge, EdgeMetrics, Hello, HelloPort, Metrics, Reply, RequestCount, Span, Spans, State, Up, up,
+    Edge, EdgeMetrics, Hello, HelloPort, Metrics, Reply, RequestCount, Span, SpanEvent, Spans,
+    State, Up, up,
 };
 
 /// The program, as it introduces itself.
@@ -129,8 +130,19 @@ pub(super) fn spans(spans: Vec<span::Span>) -> Up {
         rule: span.rule,
         endpoint: span.endpoint,
         proxy: String::new(),
+        events: span.events.into_iter().map(event).collect(),
     });
     wrap(up::Message::Spans(Spans { spans: spans.collect() }))
+}
+
+fn event(event: span::SpanEvent) -> SpanEvent {
+    SpanEvent {
+        offset_ns: event.offset_ns,
+        what: event.what.as_str().into(),
+        attempt: event.attempt,
+        endpoint: event.endpoint,
+        why: event.why,
+    }
 }
 
 /// The answer to command `id`.

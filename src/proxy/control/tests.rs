@@ -48,15 +48,18 @@ fn a_failure_is_tried_again_later_and_often_when_it_has_expired() {
     let mut renewal = Renewal::new(&credentials(issued), 0);
     let half = issued + LIFE.mul_f64(0.52);
     assert!(renewal.begin(half, start));
-    renewal.failed(half, start, u64::MAX);
+    renewal.failed(false, (half, start), u64::MAX);
     assert!(!renewal.begin(half, start + Duration::from_millis(900)));
     assert!(renewal.begin(half, start + Duration::from_secs(1)));
     let expired = issued + LIFE + Duration::from_secs(1);
     assert!(renewal.is_expired(expired) && !renewal.is_expired(half));
     for _ in 0..20 {
-        renewal.failed(expired, start, u64::MAX);
+        renewal.failed(false, (expired, start), u64::MAX);
     }
     assert!(renewal.begin(expired, start + Duration::from_secs(1)), "at most a second then");
+    renewal.failed(true, (expired, start), u64::MAX);
+    assert!(!renewal.begin(expired, start + Duration::from_secs(29)), "it was told no");
+    assert!(renewal.begin(expired, start + Duration::from_secs(30)));
 }
 
 #[test]
@@ -70,7 +73,7 @@ fn whoever_asks_is_told_when_the_new_one_is_in_use() {
     assert_eq!(renewal.done(&credentials, 0), [7, 8]);
     renewal.ask(9).unwrap();
     assert!(renewal.begin(issued, now));
-    assert_eq!(renewal.failed(issued, now, 0), [9]);
+    assert_eq!(renewal.failed(false, (issued, now), 0), [9]);
     let crowd = (0..1_000).filter(|&id| renewal.ask(id).is_ok()).count();
     assert!(crowd < 1_000, "bounded");
 }

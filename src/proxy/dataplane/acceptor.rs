@@ -3,7 +3,8 @@
 use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use tokio::runtime::LocalRuntime;
@@ -36,7 +37,7 @@ pub(super) fn thread(
 /// The life of the acceptor's thread.
 pub(super) fn run(
     listeners: Vec<(TcpListener, Role)>,
-    seats: Vec<Seat>,
+    (seats, calls): (Vec<Seat>, Arc<AtomicUsize>),
     mut phases: watch::Receiver<Phase>,
 ) {
     let runtime = match LocalRuntime::new() {
@@ -44,7 +45,7 @@ pub(super) fn run(
         Err(error) => return tracing::error!(%error, "the acceptor cannot run"),
     };
     runtime.block_on(async move {
-        let seats = Rc::new(Seats { seats, most: most_connections() });
+        let seats = Rc::new(Seats { seats, calls, most: most_connections() });
         for (listener, role) in listeners {
             tokio::task::spawn_local(accept(listener, role, Rc::clone(&seats)));
         }
@@ -71,10 +72,15 @@ async fn accept(listener: TcpListener, role: Role, seats: Rc<Seats>) {
 /// The places of all workers, and how many connections they take together.
 struct Seats {
     seats: Vec<Seat>,
+    /// Connections of callers so far.
+    calls: Arc<AtomicUsize>,
     most: usize,
 }
 
 async fn hand_over(stream: tokio::net::TcpStream, role: Role, seats: &Seats) {
+    if matches!(role, Role::Inbound | Role::CapturedInbound) {
+        seats.calls.fetch_add(1, Ordering::Relaxed);
+    }
     let load = |seat: &Seat| seat.load.load(Ordering::Relaxed);
     if seats.seats.iter().map(load).sum::<usize>() >= seats.most {
         // Closed at once: whoever is connected already is served.

@@ -44,6 +44,11 @@ impl Directory {
         }
     }
 
+    /// The workload whose own address `ip` is, without waiting; `None` also where nobody asked yet.
+    pub fn host(&self, ip: IpAddr) -> Option<Arc<HostCell>> {
+        self.hosts.look(&ip, self.clock.load(Ordering::Relaxed)).flatten()
+    }
+
     /// The service at `address`; asks the control plane at first use and waits within
     /// [`Limits`](super::Limits).
     ///

@@ -1,18 +1,8 @@
 //! What is said of a pool's endpoints: to people, and to the control plane.
 
-use super::{Ejections, Endpoint, Record, Rules, Verdict};
+use super::{Ejections, Endpoint, Record, Rules};
 use crate::proxy::clock::Wall;
 use crate::xds::agent::{PoolEndpoint, state};
-
-/// A verdict, for people.
-pub(super) fn verdict(verdict: Verdict) -> String {
-    match verdict {
-        Verdict::Answered(_, Some(code)) if code > 0 => format!("gRPC code {code}"),
-        Verdict::Answered(status, _) => status.to_string(),
-        Verdict::Failed(reason) => reason.as_str().to_owned(),
-        Verdict::Abandoned => "nothing".to_owned(),
-    }
-}
 
 /// What there is to say of an endpoint.
 struct Say<'a> {

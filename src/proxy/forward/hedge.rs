@@ -66,14 +66,15 @@ impl Forward<'_> {
                 }
                 Event::Came(index, result) => {
                     let lane = lanes.swap_remove(index);
-                    let retriable = |status| self.plan.tries.is_retriable(status, None);
+                    let retriable = |status| self.plan.tries().is_retriable(status, None);
                     match result.map(|upstream| (status_of(&upstream), upstream)) {
                         // The other one may do better.
                         Ok((status, _)) if retriable(status) && !lanes.is_empty() => {
-                            lane.flight.end(Verdict::Answered(status, None));
+                            self.client.events.end(lane.flight, Verdict::Answered(status, None));
                         }
                         Err(reason) if !lanes.is_empty() => {
-                            lane.flight.end(Verdict::Failed(reason));
+                            let verdict = Verdict::of_failure(reason, false);
+                            self.client.events.end(lane.flight, verdict);
                         }
                         result => {
                             self.client.tried = Some(Arc::clone(lane.flight.endpoint()));
@@ -93,12 +94,12 @@ impl Forward<'_> {
     where
         Self: 'l,
     {
-        let repetition = self.plan.beside()?;
-        let (endpoint, _) = self.plan.begin(repetition);
-        self.plan.tries.begin(endpoint.id);
-        self.client.attempts = self.plan.tries.count();
+        let endpoint = self.plan.admission.beside()?;
+        self.plan.admission.tries.begin(endpoint.id);
+        self.client.attempts = self.plan.tries().count();
+        self.client.events.hedge(self.client.attempts, &endpoint);
         let mut message = Pump::again(self.outgoing.upload.message());
-        if let Some(number) = self.plan.tries.number() {
+        if let Some(number) = self.plan.tries().number() {
             message.put_line(numbered(number).as_bytes(), 0);
         }
         let flight = Flight::begin(&self.plan.decision.pool, Arc::clone(&endpoint));

@@ -1,15 +1,17 @@
 //! A connection to the endpoint for one try: from the pool or new, and where it goes afterwards.
 
 use std::cell::Cell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
-use super::plan::{Plan, Repetition};
+use super::plan::Plan;
 use super::{Dropped, Ended, Forward};
+use crate::proxy::admission::Repetition;
 use crate::proxy::circuit::{Circuit, Grant, Permit, Place};
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::connect::{self, Alpn};
@@ -34,11 +36,24 @@ impl Forward<'_> {
         acquire(self.worker, decision, flight.endpoint(), fresh, in_line).await
     }
 
-    /// A try that must be over at `end`, for `reason` where it is not.
-    pub(super) async fn attempt_within(&mut self, (end, reason): (Instant, Reason)) -> Ended {
-        match timeout_at(end, self.attempt()).await {
-            Ok(ended) => ended,
-            Err(_) => {
+    /// The try that has begun, for as long as it may take.
+    pub(super) async fn attempt_in_time(&mut self) -> Ended {
+        let limit = self.plan.limit();
+        let mut alarm = std::mem::take(&mut self.client.alarm);
+        alarm.set(limit.map(|(end, _)| end));
+        let in_time = {
+            let mut attempt = pin!(self.attempt());
+            let in_time = std::future::poll_fn(|cx| match attempt.as_mut().poll(cx) {
+                Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                Poll::Pending => alarm.poll(cx).map(|()| None),
+            });
+            in_time.await
+        };
+        self.client.alarm = alarm;
+        match (in_time, limit) {
+            (Some(ended), _) => ended,
+            (None, limit) => {
+                let reason = limit.map_or(Reason::RequestTimeout, |(_, reason)| reason);
                 let failure = match self.client.head.status {
                     0 => Failure::BeforeAnswer(self.plan.late(reason)),
                     status => Failure::MidAnswer { status, reason },

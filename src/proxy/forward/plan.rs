@@ -1,18 +1,16 @@
 //! What a request may do: how often, how long, and whether the circuit lets it.
 
 use std::cell::Cell;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-use crate::proxy::circuit::Permit;
-use crate::proxy::cluster::Endpoint;
+use crate::proxy::admission::{Admission, Sequel};
 use crate::proxy::decide::Decision;
 use crate::proxy::flight::Verdict;
 use crate::proxy::h1::ResponseHead;
 use crate::proxy::spent;
-use crate::proxy::tries::{Again, Ended, Next, Tries, retry_after, retry_of};
+use crate::proxy::tries::{Asked, Ended, Tries, retry_after, retry_of};
 use crate::telemetry::reason::Reason;
 
 /// See the head of this file.
@@ -20,22 +18,14 @@ use crate::telemetry::reason::Reason;
 pub(super) struct Plan<'a> {
     /// Where it goes.
     pub(super) decision: &'a Decision,
-    /// What was tried.
-    pub(super) tries: Tries<'a>,
+    /// How often.
+    pub(super) admission: Admission<'a>,
+    /// When it began, until its first try has; the clock is read where there are time limits.
+    began: Cell<Option<Instant>>,
     /// When the whole request must be over.
     end: Option<Instant>,
-    /// Counts its repetitions, of which one is out at a time.
-    permit: Option<Permit>,
     /// It waits in line for a connection.
     pub(super) in_line: Cell<bool>,
-}
-
-/// A try more.
-#[derive(Debug)]
-pub(super) struct Repetition {
-    endpoint: Arc<Endpoint>,
-    wait: Duration,
-    permit: Option<Permit>,
 }
 
 /// What a try left behind.
@@ -45,41 +35,30 @@ pub(super) struct Left {
     pub(super) untouched: bool,
     /// Everything that was written can be written again.
     pub(super) whole: bool,
-    /// How long the endpoint asks to be left alone.
-    pub(super) retry_after: Option<Duration>,
+    /// What the endpoint asks of who would send the request again.
+    pub(super) asked: Option<Asked>,
 }
 
 impl<'a> Plan<'a> {
     pub(super) fn new(decision: &'a Decision, idempotent: bool, attempt: u32) -> Self {
-        let end = decision.timeouts().request.map(|limit| Instant::now() + limit);
+        let timeouts = decision.timeouts();
+        let limited = timeouts.request.is_some() || timeouts.backend_request.is_some();
+        let began = limited.then(Instant::now);
+        let end = began.zip(timeouts.request).map(|(began, limit)| began + limit);
         let tries = Tries::of_kind(retry_of(decision), idempotent, attempt);
-        Self { decision, tries, end, permit: None, in_line: Cell::new(false) }
+        let admission = Admission::new(decision, tries);
+        Self { decision, admission, began: Cell::new(began), end, in_line: Cell::new(false) }
     }
 
-    /// Carries out a repetition: where, and after which wait.
-    pub(super) fn begin(&mut self, repetition: Repetition) -> (Arc<Endpoint>, Duration) {
-        if repetition.permit.is_some() {
-            self.permit = repetition.permit;
-        }
-        (repetition.endpoint, repetition.wait)
-    }
-
-    /// What the request holds for as long as it lasts.
-    ///
-    /// # Errors
-    /// The reason of the refusal.
-    pub(super) fn admit(&self) -> Result<Option<Permit>, Reason> {
-        let Some(circuit) = self.decision.pool.circuit() else { return Ok(None) };
-        let permit = circuit.request()?;
-        if self.tries.retry().budget.is_some() {
-            circuit.counted();
-        }
-        Ok(permit)
+    /// What was tried.
+    pub(super) fn tries(&self) -> &Tries<'a> {
+        &self.admission.tries
     }
 
     /// When a try that begins now must be over, and the reason where it is not.
     pub(super) fn limit(&self) -> Option<(Instant, Reason)> {
-        let own = self.decision.timeouts().backend_request.map(|limit| Instant::now() + limit);
+        let now = || self.began.take().unwrap_or_else(Instant::now);
+        let own = self.decision.timeouts().backend_request.map(|limit| now() + limit);
         match (own, self.end) {
             (Some(own), end) if end.is_none_or(|end| own < end) => Some((own, Reason::TryTimeout)),
             (_, end) => end.map(|end| (end, Reason::RequestTimeout)),
@@ -95,63 +74,23 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The repetition that follows the try that began last, where one does.
-    pub(super) fn after(&self, verdict: Verdict, left: Left) -> Option<Repetition> {
-        let mut ended = Ended {
-            verdict,
-            passed_on: false,
+    /// What follows the try that began last.
+    pub(super) fn after(&mut self, verdict: Verdict, left: Left) -> Sequel {
+        self.admission.after(Ended {
             unseen: left.untouched,
             whole: left.whole,
-            elsewhere: true,
-            retry_after: left.retry_after,
+            asked: left.asked,
             left: self.end.map(|end| end.saturating_duration_since(Instant::now())),
-        };
-        let random = fastrand::u64(..);
-        // A choice that nobody follows would be missed by the others: first whether it is needed.
-        if self.tries.after(&ended, random) == Next::Stand {
-            return None;
-        }
-        let endpoint = self.decision.pick(self.tries.tried())?;
-        ended.elsewhere = !self.tries.tried().contains(&endpoint.id);
-        match self.tries.after(&ended, random) {
-            Next::Stand => None,
-            Next::Again(again) => self.repetition(endpoint, again),
-        }
-    }
-
-    /// The second try beside the first, where there may be one.
-    pub(super) fn beside(&self) -> Option<Repetition> {
-        let endpoint = self.decision.pick(self.tries.tried())?;
-        let elsewhere = !self.tries.tried().contains(&endpoint.id);
-        let again = Again { wait: Duration::ZERO, budgeted: true };
-        if elsewhere { self.repetition(endpoint, again) } else { None }
-    }
-
-    /// Asks the circuit and the budget.
-    fn repetition(&self, endpoint: Arc<Endpoint>, again: Again) -> Option<Repetition> {
-        let circuit = self.decision.pool.circuit().filter(|_| again.budgeted);
-        let permit = match circuit {
-            None => None,
-            Some(circuit) => {
-                let permit = match self.permit {
-                    Some(_) => None,
-                    None => circuit.retry().ok()?,
-                };
-                let budget = self.tries.retry().budget;
-                if !budget.is_none_or(|budget| circuit.may_repeat(&budget)) {
-                    return None;
-                }
-                permit
-            }
-        };
-        Some(Repetition { endpoint, wait: again.wait, permit })
+            ..Ended::new(verdict)
+        })
     }
 }
 
-/// How long an answer asks to wait; `bytes` is what its head was parsed from.
-pub(super) fn asked_wait(head: &ResponseHead, bytes: &[u8]) -> Option<Duration> {
+/// What an answer asks of who would send the request again; `bytes` is what its head was parsed
+/// from.
+pub(super) fn asked(head: &ResponseHead, bytes: &[u8]) -> Option<Asked> {
     if spent::forbids(head.header(bytes, spent::RETRY_HEADER)) {
-        return Some(Duration::MAX);
+        return Some(Asked::Never);
     }
-    retry_after(head.header(bytes, "retry-after")?, SystemTime::now())
+    retry_after(head.header(bytes, "retry-after")?, SystemTime::now()).map(Asked::AtLeast)
 }

@@ -10,6 +10,9 @@ use crate::resource::{Retry, RetryBackoff, RetryBudget, RetryOn, Timeouts};
 use rig::{Reply, Rig, Rules, answer, get, ok};
 
 mod circuit;
+mod ends;
+mod events;
+mod latency;
 mod rig;
 
 /// Twice more, on everything, with hardly any wait.

@@ -11,17 +11,17 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::client::ResponseFuture;
 use h2::server::SendResponse;
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use tokio::time::Sleep;
 
 use super::body::{Copy, CopyError, Source as _};
 use super::intake::Intake;
 use super::pool::Seat;
 use super::{MAX_INTERIM, seat};
-use crate::proxy::circuit::Permit;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::decide::Decision;
 use crate::proxy::flight::{Flight, Verdict};
+use crate::proxy::trace::Events;
 use crate::proxy::tries::ATTEMPT_HEADER;
 use crate::proxy::worker::Worker;
 use crate::telemetry::reason::Reason;
@@ -39,6 +39,8 @@ pub(super) enum Failure {
     Reset(h2::Reason),
     /// The client has gone.
     Gone(h2::Reason),
+    /// The client does not take what there is for it.
+    Stalled,
 }
 
 /// What all tries of a request have in common.
@@ -77,7 +79,6 @@ pub(super) struct Attempt<'a> {
     limit: Option<Pin<Box<Sleep>>>,
     reseats: u32,
     interims: u32,
-    _permit: Option<Permit>,
 }
 
 /// How far it has come.
@@ -103,13 +104,12 @@ impl<'a> Attempt<'a> {
             limit: limit.map(|limit| Box::pin(tokio::time::sleep(limit))),
             reseats: 0,
             interims: 0,
-            _permit: None,
         }
     }
 
-    /// The endpoint is told that this is the try with this number; `permit` ends with it.
-    pub(super) fn repeated(self, number: Option<u32>, permit: Option<Permit>) -> Self {
-        Self { number, _permit: permit, ..self }
+    /// The endpoint is told that this is the try with this number.
+    pub(super) fn numbered(self, number: Option<u32>) -> Self {
+        Self { number, ..self }
     }
 
     /// The endpoint.
@@ -128,6 +128,11 @@ impl<'a> Attempt<'a> {
             return Poll::Ready(done);
         }
         self.poll_limit(cx).map(Err)
+    }
+
+    /// Whether the endpoint does not take what there is for it.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.upload.as_ref().is_some_and(Copy::is_stalled)
     }
 
     /// Ready when it has taken too long.
@@ -242,44 +247,33 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Its answer has begun.
-    pub(super) fn answered(&mut self) {
-        self.flight.answered();
+    /// Its answer has begun, with this status, and stands.
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        self.flight.answered(status.as_u16());
     }
 
     /// Ends with an answer.
-    pub(super) fn end(self, verdict: Verdict) {
-        self.flight.end(verdict);
+    pub(super) fn end(self, verdict: Verdict, events: &mut Events) {
+        events.end(self.flight, verdict);
     }
 
     /// Ends without one. An endpoint whose client has gone hears why; everything else it learns as
     /// CANCEL, when the stream is dropped.
-    pub(super) fn fail(mut self, failure: Failure) {
+    pub(super) fn fail(mut self, failure: Failure, events: &mut Events) {
         let verdict = self.verdict(failure);
         if let (Failure::Gone(reason), Some(upload)) = (failure, &mut self.upload) {
             upload.reset(reason);
         }
-        self.flight.end(verdict);
+        events.end(self.flight, verdict);
     }
 
     /// What a failure says of the endpoint.
     pub(super) fn verdict(&self, failure: Failure) -> Verdict {
-        use Reason::{
-            ConnectFailure, ConnectTimeout, ProtocolMismatch, RefusedStream, RequestTimeout,
-            TlsFailure, TryTimeout, UpstreamProtocol, UpstreamReset,
-        };
-        let waits_for_client = self.upload.as_ref().is_some_and(Copy::is_starved);
+        let waits = self.upload.as_ref().is_some_and(Copy::is_starved);
         match failure {
-            Failure::Gone(_) => Verdict::Abandoned,
-            Failure::Reset(_) => Verdict::Failed(UpstreamReset),
-            Failure::Own(RequestTimeout | TryTimeout) if waits_for_client => Verdict::Abandoned,
-            Failure::Own(
-                reason @ (ConnectFailure | ConnectTimeout | ProtocolMismatch | RefusedStream
-                | RequestTimeout | TlsFailure | TryTimeout | UpstreamProtocol
-                | UpstreamReset),
-            ) => Verdict::Failed(reason),
-            // This proxy's own limits and faults.
-            Failure::Own(_) => Verdict::Abandoned,
+            Failure::Gone(_) | Failure::Stalled => Verdict::Abandoned,
+            Failure::Reset(_) => Verdict::Failed(Reason::UpstreamReset),
+            Failure::Own(reason) => Verdict::of_failure(reason, waits),
         }
     }
 }

@@ -116,6 +116,11 @@ impl Copy {
         !self.done && self.pending.is_empty()
     }
 
+    /// Whether the side that receives has no room for what there is.
+    pub(super) fn is_stalled(&self) -> bool {
+        !self.done && !self.pending.is_empty()
+    }
+
     /// The status of gRPC that the trailers said.
     pub(super) fn grpc_code(&self) -> Option<u32> {
         self.grpc_code

@@ -21,13 +21,15 @@ use super::body::{Copy, CopyError};
 use super::grpc;
 use super::head::edit_response;
 use super::intake::Intake;
+use crate::proxy::admission::Admission;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::flight::Verdict;
 use crate::proxy::slots::Slot;
-use crate::proxy::tries::Tries;
+use crate::proxy::trace::Events;
 use crate::telemetry::reason::Reason;
 
-/// How long a request may go without a byte in either direction, as in HTTP/1.1.
+/// How long nothing may move while there is something to move: as long as a request of HTTP/1.1 may
+/// go without a byte. A stream on which there is nothing to say lives as long as its connections.
 const SILENCE: Duration = Duration::from_secs(300);
 
 /// One request on its way, and what is known of it whenever it is given up.
@@ -38,10 +40,10 @@ pub(super) struct Exchange {
     download: Option<Copy>,
     /// When all of it has taken too long.
     deadline: Option<Pin<Box<Sleep>>>,
-    /// When nothing has moved for too long.
+    /// When somebody has not taken for too long what there is for them.
     slot: Slot,
-    /// What had moved when that was looked at last.
-    seen: (u64, u64),
+    /// What had moved when that was looked at last, and whether there was somebody.
+    seen: (u64, u64, bool),
     /// The status that the client saw; 0 before the answer.
     pub(super) status: u16,
     /// The code of gRPC that the client saw.
@@ -52,6 +54,8 @@ pub(super) struct Exchange {
     pub(super) tried: Option<Arc<Endpoint>>,
     /// How many tries there were.
     pub(super) attempts: u32,
+    /// What happened on the way.
+    pub(super) events: Events,
 }
 
 impl Exchange {
@@ -62,12 +66,13 @@ impl Exchange {
             download: None,
             deadline: None,
             slot,
-            seen: (0, 0),
+            seen: (0, 0, false),
             status: 0,
             grpc_code: None,
             supplied: false,
             tried: None,
             attempts: 0,
+            events: Events::default(),
         }
     }
 
@@ -109,35 +114,29 @@ impl Exchange {
     pub(super) async fn run<'a>(
         &mut self,
         call: Call<'a>,
-        tries: &mut Tries<'a>,
+        mut admission: Admission<'a>,
     ) -> Result<(), Failure> {
-        let _permit = match call.decision.pool.circuit() {
-            None => None,
-            Some(circuit) => {
-                let permit = circuit.request().map_err(Failure::Own)?;
-                if tries.retry().budget.is_some() {
-                    circuit.counted();
-                }
-                permit
-            }
-        };
+        admission.enter().map_err(|reason| {
+            self.events.failed(0, reason);
+            Failure::Own(reason)
+        })?;
         let limit = call.decision.timeouts().request;
         self.deadline = limit.map(|limit| Box::pin(tokio::time::sleep(limit)));
-        self.slot.arm(SILENCE, false);
-        let room = tries.keeps(true);
+        let room = admission.tries.keeps(true);
         if length(call.request) <= room as u64 {
             self.near.intake.keep(room);
         }
-        let (mut attempt, response) = self.answered(call, tries).await?;
-        attempt.answered();
+        let (mut attempt, response) = self.answered(call, &mut admission).await?;
+        attempt.answered(response.status());
         self.tried = Some(Arc::clone(attempt.endpoint()));
         match self.pass_on(call, &mut attempt, response).await {
             Ok(()) => {
-                attempt.end(Verdict::Answered(self.status, self.grpc_code));
+                let verdict = Verdict::Answered(self.status, self.grpc_code);
+                attempt.end(verdict, &mut self.events);
                 Ok(())
             }
             Err(failure) => {
-                attempt.fail(failure);
+                attempt.fail(failure, &mut self.events);
                 Err(failure)
             }
         }
@@ -213,7 +212,7 @@ impl Exchange {
             }
             match attempt.poll_limit(cx) {
                 Poll::Ready(failure) => Poll::Ready(Err(failure)),
-                Poll::Pending => self.poll_late(cx).map(Err),
+                Poll::Pending => self.poll_late(cx, attempt.is_stalled()).map(Err),
             }
         })
         .await
@@ -224,21 +223,27 @@ impl Exchange {
         self.near.respond.poll_reset(cx).map(|reset| reset.unwrap_or(h2::Reason::CANCEL))
     }
 
-    /// Ready when all of it has taken too long, or nothing has moved for too long.
-    pub(super) fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
+    /// Ready when all of it has taken too long, or the client, or an endpoint that is `stalled`, has
+    /// not taken for too long what there is for them.
+    pub(super) fn poll_late(&mut self, cx: &mut Context<'_>, stalled: bool) -> Poll<Failure> {
         let late = Failure::Own(Reason::RequestTimeout);
         if let Some(deadline) = &mut self.deadline
             && deadline.as_mut().poll(cx).is_ready()
         {
             return Poll::Ready(late);
         }
-        let down = self.download.as_ref().map_or(0, Copy::moved);
-        let moved = (self.near.intake.taken(), down);
-        if moved != self.seen {
-            self.seen = moved;
-            self.slot.arm(SILENCE, false);
+        let down = self.download.as_ref();
+        let by_client = down.is_some_and(Copy::is_stalled);
+        let now = (self.near.intake.taken(), down.map_or(0, Copy::moved), stalled || by_client);
+        if now != self.seen {
+            self.seen = now;
+            match now.2 {
+                true => self.slot.arm(SILENCE, false),
+                false => self.slot.disarm(),
+            }
         }
-        self.slot.poll_fired(cx).map(|_| late)
+        let stalled = if by_client { Failure::Stalled } else { late };
+        self.slot.poll_fired(cx).map(|_| stalled)
     }
 
     /// What is left of all of its time.

@@ -9,6 +9,9 @@ use crate::proxy::head::Head;
 use crate::resource::AbortHow;
 use crate::telemetry::reason::{REASON_HEADER, Reason};
 
+/// What a server says of repetitions (proposal A6).
+pub(super) const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
 /// `UNKNOWN`: what clients make of an answer that ends without a code.
 const UNKNOWN: u32 = 2;
 
@@ -64,7 +67,7 @@ pub(super) fn code_of_status(status: StatusCode) -> u32 {
 
 /// The code of an answer that the proxy makes itself: as for its status, but for what gRPC has a
 /// word of its own for, and for a fault that names one.
-pub(super) fn code_of(refusal: &Refusal) -> u32 {
+pub fn code_of(refusal: &Refusal) -> u32 {
     match (refusal.reason, refusal.abort, refusal.status()) {
         (_, Some(AbortHow::Grpc(code)), _) => code,
         (Reason::RequestTimeout | Reason::TryTimeout, ..) => 4,

@@ -25,8 +25,12 @@ pub(super) struct Io {
 }
 
 impl Io {
-    /// Takes over a connection; its read buffer goes back to the worker.
+    /// Takes over a connection; its read buffer goes back to the worker. Streams on it may be silent
+    /// for as long as they like: where no pings are sent, the kernel sees to the other side.
     pub(super) fn new(worker: &Worker, side: Side) -> Self {
+        if matches!(side.stream, Stream::Plain(_)) {
+            side.stream.keep_alive();
+        }
         let before = Bytes::copy_from_slice(side.buffer.filled());
         worker.give_block(side.buffer);
         Self { before, stream: side.stream, arrivals: Rc::default(), meter: None }

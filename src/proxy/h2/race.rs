@@ -16,12 +16,11 @@ use tokio::time::Sleep;
 use super::attempt::{Attempt, Call, Failure};
 use super::exchange::Exchange;
 use super::{grpc, seat};
-use crate::proxy::circuit::Permit;
+use crate::proxy::admission::{Admission, Repetition, Sequel};
 use crate::proxy::cluster::Endpoint;
-use crate::proxy::decide::Endpoints;
 use crate::proxy::flight::Verdict;
 use crate::proxy::spent;
-use crate::proxy::tries::{Ended, Next, Tries, retry_after};
+use crate::proxy::tries::{Asked, Ended, pushback, retry_after};
 use crate::telemetry::reason::Reason;
 
 type Answered = Result<Response<RecvStream>, Failure>;
@@ -43,7 +42,7 @@ enum Judged {
     /// Another try is still out, which may do better.
     Another,
     /// The request is sent again.
-    Again(Arc<Endpoint>, Duration, Option<Permit>),
+    Again(Repetition),
 }
 
 impl Exchange {
@@ -54,44 +53,48 @@ impl Exchange {
     pub(super) async fn answered<'a>(
         &mut self,
         call: Call<'a>,
-        tries: &mut Tries<'a>,
+        admission: &mut Admission<'a>,
     ) -> Result<(Attempt<'a>, Response<RecvStream>), Failure> {
         let first = call.decision.pick(&[]).ok_or(Failure::Own(Reason::NoEndpoints))?;
-        let mut out: SmallVec<[Attempt<'a>; 1]> = smallvec![self.launch(call, tries, first, None)];
-        let after = tries.hedge_after(self.near.intake.may_be_whole());
+        let mut out: SmallVec<[Attempt<'a>; 1]> = smallvec![self.launch(call, admission, first)];
+        let after = admission.tries.hedge_after(self.near.intake.may_be_whole());
         let mut hedge = after.map(|after| Box::pin(tokio::time::sleep(after)));
         loop {
             let event = std::future::poll_fn(|cx| self.poll_race(cx, &mut out, hedge.as_mut()));
             match event.await {
                 Event::Over(failure) => {
-                    out.into_iter().for_each(|attempt| attempt.fail(failure));
+                    out.into_iter().for_each(|attempt| attempt.fail(failure, &mut self.events));
                     return Err(failure);
                 }
                 Event::Hedge => {
                     hedge = None;
-                    if let Some((endpoint, permit)) = self.hedge(call, tries) {
-                        out.push(self.launch(call, tries, endpoint, permit));
+                    if let Some(endpoint) = self.hedge(admission) {
+                        let attempt = self.launch(call, admission, endpoint);
+                        self.events.hedge(self.attempts, attempt.endpoint());
+                        out.push(attempt);
                     }
                 }
                 Event::Ended(index, result) => {
                     let attempt = out.remove(index);
                     let verdict = verdict(call, &attempt, &result);
-                    let judged = self.judge(call, tries, (verdict, &result), !out.is_empty());
+                    let judged = self.judge(call, admission, (verdict, &result), !out.is_empty());
                     if let Judged::Stands = judged {
                         // Tries that are still out end here; nothing is known of them.
                         return match result {
                             Ok(response) => Ok((attempt, response)),
                             Err(failure) => {
-                                attempt.fail(failure);
+                                attempt.fail(failure, &mut self.events);
                                 Err(failure)
                             }
                         };
                     }
-                    attempt.end(verdict);
+                    attempt.end(verdict, &mut self.events);
                     drop(result);
-                    if let Judged::Again(endpoint, wait, permit) = judged {
+                    if let Judged::Again(Repetition { endpoint, wait }) = judged {
                         self.pause(wait).await?;
-                        out.push(self.launch(call, tries, endpoint, permit));
+                        let attempt = self.launch(call, admission, endpoint);
+                        self.events.retry(self.attempts, attempt.endpoint(), verdict);
+                        out.push(attempt);
                     }
                 }
             }
@@ -101,15 +104,14 @@ impl Exchange {
     fn launch<'a>(
         &mut self,
         call: Call<'a>,
-        tries: &mut Tries<'a>,
+        Admission { tries, .. }: &mut Admission<'a>,
         endpoint: Arc<Endpoint>,
-        permit: Option<Permit>,
     ) -> Attempt<'a> {
         let endpoint = seat::within_limit(call.worker, call.decision, endpoint, tries.tried());
         tries.begin(endpoint.id);
         self.attempts = tries.count();
         self.tried = Some(Arc::clone(&endpoint));
-        Attempt::new(call, endpoint).repeated(tries.number(), permit)
+        Attempt::new(call, endpoint).numbered(tries.number())
     }
 
     fn poll_race(
@@ -130,7 +132,7 @@ impl Exchange {
                 });
             }
         }
-        if let Poll::Ready(failure) = self.poll_late(cx) {
+        if let Poll::Ready(failure) = self.poll_late(cx, out.iter().any(Attempt::is_stalled)) {
             return Poll::Ready(Event::Over(failure));
         }
         match hedge {
@@ -155,7 +157,7 @@ impl Exchange {
             if let Poll::Ready(reason) = self.poll_given_up(cx) {
                 return Poll::Ready(Err(Failure::Gone(reason)));
             }
-            if let Poll::Ready(failure) = self.poll_late(cx) {
+            if let Poll::Ready(failure) = self.poll_late(cx, false) {
                 return Poll::Ready(Err(failure));
             }
             sleep.as_mut().poll(cx).map(Ok)
@@ -164,69 +166,63 @@ impl Exchange {
     }
 
     fn judge(
-        &self,
+        &mut self,
         call: Call<'_>,
-        tries: &Tries<'_>,
+        admission: &mut Admission<'_>,
         (verdict, result): (Verdict, &Answered),
         others: bool,
     ) -> Judged {
         if let Verdict::Answered(status, code) = verdict
-            && !tries.is_retriable(status, code)
+            && !admission.tries.is_retriable(status, code)
         {
             return Judged::Stands;
+        }
+        if let Err(Failure::Own(reason)) = result {
+            self.events.failed(self.attempts, *reason);
         }
         if others {
             return Judged::Another;
         }
-        // The application's own proxy leaves that to the caller's, which knows other endpoints.
-        if matches!(call.decision.pool, Endpoints::App(_)) {
-            return Judged::Stands;
-        }
-        let mut ended = Ended {
-            verdict,
+        let ended = Ended {
             passed_on: self.near.begun,
-            unseen: false,
             whole: self.near.intake.is_whole(),
-            elsewhere: true,
-            retry_after: result.as_ref().ok().and_then(|response| asked_wait(response.headers())),
+            asked: result.as_ref().ok().and_then(|response| asked(call, response.headers())),
             left: self.left(),
+            ..Ended::new(verdict)
         };
-        let random = fastrand::u64(..);
-        // A choice that nobody follows would be missed by the others: first whether it is needed.
-        if tries.after(&ended, random) != Next::Stand
-            && let Some(next) = call.decision.pick(tries.tried())
-        {
-            ended.elsewhere = !tries.tried().contains(&next.id);
-            if let Next::Again(again) = tries.after(&ended, random)
-                && let Some(permit) = permit(call, tries, again.budgeted)
-            {
-                return Judged::Again(next, again.wait, permit);
-            }
+        match admission.after(ended) {
+            Sequel::Again(repetition) => return Judged::Again(repetition),
+            Sequel::Refused(limit) => self.events.refused(self.attempts, limit.as_str()),
+            Sequel::Stands => {}
         }
-        if tries.retry().budget.is_some() {
+        if admission.tries.retry().budget.is_some() {
             call.worker.shared.directory.spent().mark();
         }
         Judged::Stands
     }
 
     /// Where a second try goes, if it may.
-    fn hedge(&self, call: Call<'_>, tries: &Tries<'_>) -> Option<(Arc<Endpoint>, Option<Permit>)> {
+    fn hedge(&self, admission: &mut Admission<'_>) -> Option<Arc<Endpoint>> {
         let intake = &self.near.intake;
-        if self.near.begun || !intake.is_complete() || !intake.is_whole() {
-            return None;
-        }
-        let next =
-            call.decision.pick(tries.tried()).filter(|next| !tries.tried().contains(&next.id))?;
-        Some((next, permit(call, tries, true)?))
+        let may = !self.near.begun && intake.is_complete() && intake.is_whole();
+        if may { admission.beside() } else { None }
     }
 }
 
-/// How long an answer asks to wait; for ever where it is not to be repeated.
-fn asked_wait(fields: &HeaderMap) -> Option<Duration> {
+/// What an answer asks of who would send the request again.
+fn asked(call: Call<'_>, fields: &HeaderMap) -> Option<Asked> {
     if spent::forbids(fields.get(spent::RETRY_HEADER).map(HeaderValue::as_bytes)) {
-        return Some(Duration::MAX);
+        return Some(Asked::Never);
     }
-    retry_after(fields.get(RETRY_AFTER)?.as_bytes(), SystemTime::now())
+    let mut pushed_back = fields.get_all(grpc::PUSHBACK).iter();
+    match (pushed_back.next().filter(|_| call.is_grpc), pushed_back.next()) {
+        (Some(value), None) => Some(pushback(value.as_bytes())),
+        // Two of them are no number.
+        (Some(_), Some(_)) => Some(Asked::Never),
+        (None, _) => {
+            retry_after(fields.get(RETRY_AFTER)?.as_bytes(), SystemTime::now()).map(Asked::AtLeast)
+        }
+    }
 }
 
 /// What a try came to, as far as the head of its answer says.
@@ -238,14 +234,4 @@ fn verdict(call: Call<'_>, attempt: &Attempt<'_>, result: &Answered) -> Verdict 
         }
         Err(failure) => attempt.verdict(*failure),
     }
-}
-
-/// What a repetition takes with it, as far as it is `budgeted`; `None`: there may be none.
-fn permit(call: Call<'_>, tries: &Tries<'_>, budgeted: bool) -> Option<Option<Permit>> {
-    let Some(circuit) = call.decision.pool.circuit().filter(|_| budgeted) else {
-        return Some(None);
-    };
-    let permit = circuit.retry().ok()?;
-    let budget = tries.retry().budget;
-    budget.is_none_or(|budget| circuit.may_repeat(&budget)).then_some(permit)
 }

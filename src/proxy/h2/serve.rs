@@ -11,6 +11,7 @@ use h2::server;
 use tokio::task::JoinSet;
 
 use super::io::Io;
+use super::keepalive::Keepalive;
 use super::meter::Meter;
 use super::tally::Tally;
 use super::{
@@ -79,13 +80,19 @@ impl Client {
 pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duration) {
     let meter = Rc::new(RefCell::new(Meter::new()));
     let io = Io::new(&worker, side).metered(&meter);
+    let arrivals = io.arrivals();
     let handshake = tokio::time::timeout(PREFACE, builder().handshake(io));
-    let connection = match handshake.await {
+    let mut connection = match handshake.await {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => {
             return tracing::debug!(%error, "a client does not speak HTTP/2");
         }
         Err(_) => return,
+    };
+    // Nobody else is a sidecar.
+    let pings = match &origin {
+        Origin::Inbound(caller) if caller.identity.is_some() => connection.ping_pong(),
+        _ => None,
     };
     let now = worker.slots.now();
     let client = Client {
@@ -98,6 +105,7 @@ pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duratio
     let serving = Serving {
         client: Rc::new(client),
         connection,
+        keepalive: Keepalive::new(&worker, pings, arrivals),
         slot: worker.slots.take(),
         streams: JoinSet::new(),
         began: now,
@@ -129,6 +137,7 @@ fn builder() -> server::Builder {
 struct Serving {
     client: Rc<Client>,
     connection: server::Connection<Io, Bytes>,
+    keepalive: Keepalive,
     slot: Slot,
     streams: JoinSet<()>,
     began: Duration,
@@ -164,7 +173,13 @@ impl Serving {
                 // What was just said is to be written.
                 cx.waker().wake_by_ref();
             }
-            accepted
+            if accepted.is_ready() {
+                return Poll::Ready(());
+            }
+            // Last: streams may just have begun.
+            let Self { keepalive, streams, .. } = &mut self;
+            let dead = keepalive.poll_dead(cx, || !streams.is_empty());
+            dead.map(|()| tracing::debug!("a caller left a ping unanswered"))
         })
         .await;
         let Self { connection, mut streams, .. } = self;

@@ -14,11 +14,12 @@ use super::exchange::Exchange;
 use super::head::RequestHead;
 use super::serve::Client;
 use crate::names::Protocol;
+use crate::proxy::admission::Admission;
 use crate::proxy::decide::{Decision, Endpoints, Refusal};
 use crate::proxy::head::Head;
 use crate::proxy::record::{self, Outcome};
 use crate::proxy::serve::Origin;
-use crate::proxy::trace::Trace;
+use crate::proxy::trace::{Events, Trace};
 use crate::proxy::tries::{ATTEMPT_HEADER, Tries, attempt_of};
 use crate::proxy::{inbound, outbound};
 use crate::telemetry::escape;
@@ -114,9 +115,10 @@ async fn forward(
     let form = Form::of(&head);
     let ppm = client.worker.sampling_ppm();
     let trace = Trace::begin(head.traceparent(), ppm, &head, caller.is_some());
+    exchange.events = Events::of(&trace, started);
     let client_cert = caller.and_then(|caller| caller.client_cert.as_deref());
     let attempt = attempt_of(head.header(ATTEMPT_HEADER));
-    let mut tries = Tries::of(&decision, head.method(), attempt);
+    let tries = Tries::of(&decision, head.method(), attempt);
     let put_in = match decision.fault {
         None => Ok(()),
         Some(_) => Box::pin(fault(&mut exchange, &decision)).await,
@@ -129,7 +131,7 @@ async fn forward(
         Ok(request) => {
             let (worker, decision) = (&client.worker, &decision);
             let call = Call { worker, decision, request: &request, is_grpc: form == Form::Grpc };
-            exchange.run(call, &mut tries).await
+            exchange.run(call, Admission::new(decision, tries)).await
         }
         Err(failure) => Err(failure),
     };
@@ -149,6 +151,7 @@ async fn forward(
 /// Puts in what a fault policy says; a failure where the request ends with that.
 async fn fault(exchange: &mut Exchange, decision: &Decision) -> Result<(), Failure> {
     let Some((wait, end)) = decision.course() else { return Ok(()) };
+    decision.fault.iter().for_each(|fault| exchange.events.fault(fault));
     exchange.while_wanted(tokio::time::sleep(wait)).await?;
     end.map_or(Ok(()), |reason| Err(Failure::Own(reason)))
 }
@@ -167,6 +170,7 @@ fn settle(
         is_grpc: form == Form::Grpc,
         reason: None,
         attempts: exchange.attempts,
+        events: std::mem::take(&mut exchange.events),
         request_bytes,
         response_bytes,
     };
@@ -195,6 +199,10 @@ fn settle(
         Err(Failure::Reset(code)) => {
             exchange.reset(code);
             outcome.reason = Some(Reason::UpstreamReset);
+        }
+        Err(Failure::Stalled) => {
+            exchange.reset(h2::Reason::CANCEL);
+            outcome.reason = Some(Reason::RequestTimeout);
         }
         Err(Failure::Gone(_)) => outcome.reason = Some(Reason::ClientGone),
     }

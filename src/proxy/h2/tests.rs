@@ -16,10 +16,12 @@ use crate::resource::{Field, HeaderEdit};
 use crate::telemetry::reason::Reason;
 
 mod calls;
+mod events;
 mod floods;
 mod limits;
 mod retries;
 mod rig;
+mod silence;
 mod verdicts;
 
 /// A request before it has a form.

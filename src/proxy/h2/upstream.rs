@@ -1,19 +1,18 @@
 //! One connection to an endpoint: opened, driven, and between sidecars asked now and then whether
-//! it lives. Applications are not asked: gRPC servers end a connection for pings they did not
-//! agree to (`too_many_pings`).
+//! it lives (`keepalive`).
 
-use std::cell::Cell;
 use std::future::Future as _;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::{Ping, PingPong, client};
+use h2::client;
 
 use super::io::Io;
+use super::keepalive::Keepalive;
 use super::pool::{Line, LineTerms};
 use super::{
     CONNECTION_WINDOW, DATA_FRAME_BUDGET, MAX_HEADER_LIST, RESET_MEMORY, SEND_BUFFER, STREAM_WINDOW,
@@ -22,14 +21,8 @@ use crate::names::ServiceName;
 use crate::proxy::circuit::Permit;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::connect::{self, Alpn};
-use crate::proxy::slots::Slot;
 use crate::proxy::worker::Worker;
 use crate::telemetry::reason::Reason;
-
-/// How long a connection in use may be silent until it is asked, and may then leave the question
-/// unanswered. Two of these and the clock's grain are less than the 15 s in which a dead peer is
-/// to be found, wherever in the first its death falls.
-const SILENCE: Duration = Duration::from_millis(4_500);
 
 /// How to connect.
 #[derive(Debug)]
@@ -79,11 +72,13 @@ pub(super) async fn connect(
         permit: terms.permit.clone(),
     };
     let line = Line::new(send, line_terms);
-    let slot = worker.slots.take();
-    slot.arm(SILENCE, false);
-    let keepalive =
-        Keepalive { pings, slot, line: Rc::downgrade(&line), arrivals, seen: 0, asked: false };
-    Ok((line, Driver { connection, keepalive, _permit: terms.permit.clone() }))
+    let driver = Driver {
+        connection,
+        keepalive: Keepalive::new(worker, pings, arrivals),
+        line: Rc::downgrade(&line),
+        _permit: terms.permit.clone(),
+    };
+    Ok((line, driver))
 }
 
 fn builder() -> client::Builder {
@@ -104,6 +99,7 @@ fn builder() -> client::Builder {
 pub(super) struct Driver {
     connection: client::Connection<Io, Bytes>,
     keepalive: Keepalive,
+    line: std::rc::Weak<Line>,
     /// It counts to its very end.
     _permit: Option<Rc<Permit>>,
 }
@@ -111,8 +107,11 @@ pub(super) struct Driver {
 impl Driver {
     /// Runs until the connection has ended: closed by the endpoint, dead, or not needed any more.
     pub(super) async fn run(mut self) {
+        // One that was forgotten by the pool has streams, or it would have ended.
+        let line = self.line;
+        let is_in_use = || line.upgrade().is_none_or(|line| line.seats() > 0);
         let ended = std::future::poll_fn(|cx| {
-            if self.keepalive.poll_dead(cx).is_ready() {
+            if self.keepalive.poll_dead(cx, is_in_use).is_ready() {
                 return Poll::Ready(Ok(false));
             }
             Pin::new(&mut self.connection).poll(cx).map(|ended| ended.map(|()| true))
@@ -122,40 +121,5 @@ impl Driver {
             Ok(false) => tracing::debug!("an endpoint left a ping unanswered"),
             Err(error) => tracing::debug!(%error, "a connection to an endpoint ended"),
         }
-    }
-}
-
-#[derive(Debug)]
-struct Keepalive {
-    /// `None` where nobody is asked.
-    pings: Option<PingPong>,
-    slot: Slot,
-    line: std::rc::Weak<Line>,
-    arrivals: Rc<Cell<u64>>,
-    /// Arrivals at the last look.
-    seen: u64,
-    /// A ping is on its way since the last look.
-    asked: bool,
-}
-
-impl Keepalive {
-    /// Ready when the other side must be held for dead.
-    fn poll_dead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(pings) = &mut self.pings else { return Poll::Pending };
-        let answered = pings.poll_pong(cx).is_ready();
-        self.asked &= !answered;
-        while self.slot.poll_fired(cx).is_ready() {
-            self.slot.arm(SILENCE, false);
-            let silent = std::mem::replace(&mut self.seen, self.arrivals.get()) == self.seen;
-            if silent && self.asked {
-                return Poll::Ready(());
-            }
-            // One that was forgotten by the pool has streams, or it would have ended.
-            let in_use = self.line.upgrade().is_none_or(|line| line.seats() > 0);
-            if silent && in_use && !self.asked {
-                self.asked = pings.send_ping(Ping::opaque()).is_ok();
-            }
-        }
-        Poll::Pending
     }
 }

@@ -23,7 +23,7 @@ pub struct Config {
     /// The home directory of this machine's mesh: `join.sock` of the control plane lies in it, and
     /// the proxy's own directory under `proxies/NAMESPACE/NAME/`.
     pub home: PathBuf,
-    /// In a pod: its token, and where the control plane is.
+    /// In a pod or on another machine: where the control plane is, and what to join by.
     pub token: Option<TokenProof>,
     /// The service that the workload registers under.
     pub service: ServiceName,
@@ -112,6 +112,16 @@ pub enum ConfigError {
         "`--inbound {0}` listens on all addresses; say with `--advertise` which one callers are to use"
     )]
     AdvertiseMissing(SocketAddr),
+    /// Callers on other machines would call themselves.
+    #[error(
+        "`--advertise {0}` is a loopback address, which no other machine reaches; say which address callers are to use"
+    )]
+    AdvertiseLoopback(IpAddr),
+    /// Callers on other machines would not get in.
+    #[error(
+        "`--inbound {0}` is a loopback address, which no other machine reaches; listen on another one, or leave it out"
+    )]
+    InboundLoopback(SocketAddr),
     /// The same service and port twice, or the same local port twice.
     #[error("`--upstream` names {0} twice")]
     UpstreamTwice(String),
@@ -137,6 +147,7 @@ impl Config {
         if self.app.is_some() && self.advertise.is_none() && self.inbound.ip().is_unspecified() {
             return Err(ConfigError::AdvertiseMissing(self.inbound));
         }
+        self.check_reach()?;
         if let Some(taken) = ["app", "version"].into_iter().find(|l| self.labels.contains_key(*l)) {
             return Err(ConfigError::LabelTaken(taken.into()));
         }
@@ -158,6 +169,28 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Whether the control plane is on another machine, and callers may be too.
+    fn is_elsewhere(&self) -> bool {
+        matches!(self.token, Some(TokenProof::Join(_)))
+    }
+
+    /// Whether this is the sidecar of a pod.
+    pub(super) fn is_pod(&self) -> bool {
+        matches!(self.token, Some(TokenProof::Pod(_)))
+    }
+
+    /// Refuses what callers on other machines could not reach.
+    fn check_reach(&self) -> Result<(), ConfigError> {
+        if !self.is_elsewhere() || self.app.is_none() {
+            return Ok(());
+        }
+        match self.advertise {
+            Some(ip) if ip.is_loopback() => Err(ConfigError::AdvertiseLoopback(ip)),
+            _ if self.inbound.ip().is_loopback() => Err(ConfigError::InboundLoopback(self.inbound)),
+            _ => Ok(()),
+        }
     }
 
     /// What proves who the workload is.

@@ -15,6 +15,7 @@ use super::place::{Place, Ports, recall};
 use super::{AdminAddress, Config, RunError};
 use crate::certs::Tls;
 use crate::names::Identity;
+use crate::net::holder;
 use crate::proxy::admin::Admin;
 use crate::proxy::control::{Control, Order, Parts, Registration, Serves};
 use crate::proxy::dataplane::{self, Addresses, DataPlane, Running, Shared};
@@ -149,7 +150,7 @@ async fn configured(
         return Ok(());
     }
     let refused = refused.borrow().clone();
-    match (config.token.is_some(), refused) {
+    match (config.is_pod(), refused) {
         (true, why) => {
             tracing::warn!(why, "no configuration yet; waiting for the control plane");
             let _ = configured.await;
@@ -213,7 +214,15 @@ async fn bind_admin(
         AdminAddress::Tcp(wanted) => AdminAddress::Tcp(recall(*wanted, before.admin)),
         unix @ AdminAddress::Unix(_) => unix.clone(),
     };
-    let failed = |error| RunError::Listen { what: format!("admin {wanted}"), error };
+    let failed = |error: std::io::Error| {
+        let error = match &wanted {
+            AdminAddress::Tcp(at) => {
+                std::io::Error::new(error.kind(), holder::why_not(*at, &error))
+            }
+            AdminAddress::Unix(_) => error,
+        };
+        RunError::Listen { what: format!("admin {wanted}"), error }
+    };
     let admin = Admin::bind(&wanted).await.map_err(failed)?;
     let address = admin.address().map_err(failed)?;
     let text = address.map_or_else(|| wanted.to_string(), |address| address.to_string());
@@ -258,7 +267,8 @@ async fn certificate(
     waiting: &watch::Sender<Option<String>>,
 ) -> Result<Joined, RunError> {
     match applicant.saved(SystemTime::now()) {
-        Ok(Some(joined)) => return Ok(joined),
+        Ok(Some(joined)) if applicant.is_of_its_mesh(&joined).await => return Ok(joined),
+        Ok(Some(_)) => tracing::warn!("the saved certificate is of another mesh than the token"),
         Ok(None) => {}
         Err(error) => tracing::warn!(%error, "the saved certificate is not used"),
     }

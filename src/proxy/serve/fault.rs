@@ -12,6 +12,7 @@ impl Connection {
     pub(super) async fn fault(&mut self, decision: &Decision) -> Option<Failure> {
         (self.client.tried, self.client.attempts) = (None, 0);
         let (wait, end) = decision.course()?;
+        decision.fault.iter().for_each(|fault| self.client.events.fault(fault));
         let mut wait = std::pin::pin!(tokio::time::sleep(wait));
         let client = &mut self.client;
         let gone = std::future::poll_fn(|cx| match wait.as_mut().poll(cx) {

@@ -13,6 +13,7 @@ use crate::proxy::decide::Refusal;
 use crate::proxy::h1::Malformed;
 use crate::proxy::record::{self, Outcome};
 use crate::proxy::reply;
+use crate::proxy::stream::Stream;
 use crate::proxy::trace::Trace;
 
 /// How long a client may take to receive an answer of the proxy's own.
@@ -27,7 +28,7 @@ const MAX_LINGER: usize = 16 * 1024 * 1024;
 
 impl Connection {
     /// Answers what is no request, and closes.
-    pub(super) async fn refuse_malformed(mut self, malformed: Malformed) {
+    pub(super) async fn refuse_malformed(mut self: Box<Self>, malformed: Malformed) {
         let Malformed { reason, detail } = malformed;
         tracing::debug!(reason = reason.as_str(), detail, "malformed request refused");
         match &self.origin {
@@ -68,8 +69,25 @@ impl Connection {
         written
     }
 
+    /// What follows an answer that was cut short.
+    pub(super) fn cut_short(&self, http11: bool) -> Next {
+        match self.client.side.stream {
+            Stream::Accepted(_) => Next::Drop,
+            _ if http11 => Next::Close,
+            _ => Next::Abort,
+        }
+    }
+
+    /// Ends a connection on which no request has begun. To another sidecar that is said, cleanly:
+    /// what it has just sent was not read, and can be sent elsewhere.
+    pub(super) async fn part(self: Box<Self>) {
+        if let Stream::Accepted(_) = self.client.side.stream {
+            self.linger().await;
+        }
+    }
+
     /// Closes in two steps (RFC 9112 §9.6): a reset could destroy the answer on its way.
-    pub(super) async fn linger(mut self) {
+    pub(super) async fn linger(mut self: Box<Self>) {
         self.client.slot.arm(LINGER, false);
         let mut left = MAX_LINGER;
         let mut closed = false;

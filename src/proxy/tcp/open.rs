@@ -3,18 +3,18 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::timeout;
 
 use crate::names::ServiceName;
-use crate::proxy::circuit::{Circuit, Permit};
+use crate::proxy::admission::{Admission, Sequel};
+use crate::proxy::circuit::Permit;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::connect::{self, Alpn};
 use crate::proxy::decide::{Decision, Endpoints};
 use crate::proxy::flight::{Flight, Verdict};
 use crate::proxy::pool::Upstream;
-use crate::proxy::tries::{Ended, Next, Tries, is_unseen};
+use crate::proxy::tries::{Ended, Tries};
 use crate::proxy::worker::Worker;
 use crate::telemetry::reason::Reason;
 
@@ -35,67 +35,27 @@ pub struct Opened {
 /// # Errors
 /// What the last try, or the circuit, says.
 pub(super) async fn open(worker: &Rc<Worker>, decision: &Decision) -> Result<Opened, Reason> {
-    let request = decision.pool.circuit().map_or(Ok(None), Circuit::request)?;
-    let mut tries = Tries::of(decision, "", 1);
-    if let (Some(circuit), Some(_)) = (decision.pool.circuit(), tries.retry().budget) {
-        circuit.counted();
-    }
-    let mut next = decision.pick(&[]);
-    let mut repetition = None;
+    let mut admission = Admission::new(decision, Tries::of(decision, "", 1));
+    admission.enter()?;
+    let mut endpoint = decision.pick(&[]).ok_or(Reason::NoEndpoints)?;
     loop {
-        let endpoint = next.take().ok_or(Reason::NoEndpoints)?;
-        tries.begin(endpoint.id);
+        admission.tries.begin(endpoint.id);
         let mut flight = Flight::begin(&decision.pool, endpoint);
         let reason = match connect(worker, &decision.pool, &flight, decision.target()).await {
             Ok((upstream, connection)) => {
                 flight.tell(CONNECTED);
-                return Ok(Opened { upstream, flight, _permits: [request, connection] });
+                return Ok(Opened { upstream, flight, _permits: [admission.take(), connection] });
             }
             Err(reason) => reason,
         };
-        let verdict = Verdict::Failed(reason);
-        // What this proxy's own limits do says nothing of the endpoint.
-        flight.end(if is_unseen(verdict) { verdict } else { Verdict::Abandoned });
-        drop(repetition.take());
-        let Some((endpoint, permit, wait)) = again(decision, &tries, verdict) else {
+        let verdict = Verdict::of_failure(reason, false);
+        flight.end(verdict);
+        let Sequel::Again(repetition) = admission.after(Ended::new(verdict)) else {
             return Err(reason);
         };
-        tokio::time::sleep(wait).await;
-        (next, repetition) = (Some(endpoint), permit);
+        tokio::time::sleep(repetition.wait).await;
+        endpoint = repetition.endpoint;
     }
-}
-
-/// Where a connection is tried again, and after which wait, if it may be.
-fn again(
-    decision: &Decision,
-    tries: &Tries<'_>,
-    verdict: Verdict,
-) -> Option<(Arc<Endpoint>, Option<Permit>, Duration)> {
-    let mut ended = Ended {
-        verdict,
-        passed_on: false,
-        unseen: false,
-        whole: true,
-        elsewhere: true,
-        retry_after: None,
-        left: None,
-    };
-    let random = fastrand::u64(..);
-    if tries.after(&ended, random) == Next::Stand {
-        return None;
-    }
-    let endpoint = decision.pick(tries.tried())?;
-    ended.elsewhere = !tries.tried().contains(&endpoint.id);
-    let Next::Again(again) = tries.after(&ended, random) else { return None };
-    let permit = match decision.pool.circuit().filter(|_| again.budgeted) {
-        None => None,
-        Some(circuit) => {
-            let permit = circuit.retry().ok()?;
-            let budget = tries.retry().budget;
-            budget.is_none_or(|budget| circuit.may_repeat(&budget)).then_some(permit)?
-        }
-    };
-    Some((endpoint, permit, again.wait))
 }
 
 /// Connects to the application itself.

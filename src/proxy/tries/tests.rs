@@ -1,13 +1,15 @@
 //! What follows a try: tables of what each condition asks for, and properties that always hold.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{Again, Ended, MAX_RETRY_AFTER, Next, Tries, attempt_of, is_unseen, retry_after};
+use super::{Again, Asked, Ended, MAX_ASKED, Next, Tries, attempt_of, is_unseen};
 use crate::proxy::flight::Verdict;
 use crate::resource::{Retry, RetryBackoff, RetryBudget, RetryOn};
 use crate::telemetry::reason::Reason;
+
+mod asked;
 
 const BACKOFF: RetryBackoff =
     RetryBackoff { base: Duration::from_millis(25), max: Duration::from_millis(250) };
@@ -29,15 +31,7 @@ fn everything() -> RetryOn {
 }
 
 fn ended(verdict: Verdict) -> Ended {
-    Ended {
-        verdict,
-        passed_on: false,
-        unseen: false,
-        whole: true,
-        elsewhere: true,
-        retry_after: None,
-        left: None,
-    }
+    Ended::new(verdict)
 }
 
 /// What follows the first try of a `method` request.
@@ -211,39 +205,6 @@ fn a_hedge_is_for_idempotent_requests_without_a_body_and_once() {
 }
 
 #[test]
-fn an_endpoint_that_asks_for_time_gets_it_up_to_a_bound() {
-    let retry = policy(everything());
-    let asked = |seconds, left| {
-        let retry_after = Some(Duration::from_secs(seconds));
-        let ended = Ended { retry_after, left, ..ended(Verdict::Answered(503, None)) };
-        first(&retry, "GET", &ended)
-    };
-    let wait = Duration::from_secs(1) + BACKOFF.base;
-    assert_eq!(asked(1, None), Next::Again(Again { wait, budgeted: true }));
-    assert_eq!(asked(MAX_RETRY_AFTER.as_secs() + 1, None), Next::Stand);
-    assert_eq!(asked(1, Some(Duration::from_secs(1))), Next::Stand, "the answer would be too late");
-    assert!(is_again(asked(1, Some(Duration::from_secs(2)))));
-}
-
-#[test]
-fn retry_after_is_seconds_or_a_date() {
-    let now = UNIX_EPOCH + Duration::from_secs(784_111_777 - 30);
-    let read = |value: &[u8]| retry_after(value, now);
-    assert_eq!(read(b"120"), Some(Duration::from_secs(120)));
-    assert_eq!(read(b" 0 "), Some(Duration::ZERO));
-    assert_eq!(read(b"99999999999999999999999"), Some(Duration::from_secs(u64::MAX)));
-    assert_eq!(read(b"Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(30)));
-    assert_eq!(read(b"Sun, 06 Nov 1994 08:49:00 GMT"), Some(Duration::ZERO));
-    for value in [b"soon".as_slice(), b"", b"-1", b"1.5", b"\xff"] {
-        assert_eq!(read(value), None, "{value:?}");
-    }
-    assert_eq!(
-        retry_after(b"Sun, 06 Nov 1994 08:49:37 GMT", SystemTime::now()),
-        Some(Duration::ZERO)
-    );
-}
-
-#[test]
 fn the_number_of_an_attempt_is_read_leniently() {
     let values = [(Some(b"2".as_slice()), 2), (Some(b" 3 "), 3), (Some(b"x"), 1), (None, 1)];
     for (value, expected) in values {
@@ -290,13 +251,18 @@ prop_compose! {
     fn ends()(
         verdict in verdicts(),
         flags in any::<[bool; 4]>(),
-        retry_after in proptest::option::of(0_u64..10_000),
+        asked in proptest::option::of(0_u64..10_000),
+        how in 0..3,
         left in proptest::option::of(0_u64..10_000),
     ) -> Ended {
         let [passed_on, unseen, whole, elsewhere] = flags;
-        let retry_after = retry_after.map(Duration::from_millis);
+        let asked = asked.map(Duration::from_millis).map(|asked| match how {
+            0 => Asked::AtLeast(asked),
+            1 => Asked::After(asked),
+            _ => Asked::Never,
+        });
         let left = left.map(Duration::from_millis);
-        Ended { verdict, passed_on, unseen, whole, elsewhere, retry_after, left }
+        Ended { verdict, passed_on, unseen, whole, elsewhere, asked, left }
     }
 }
 
@@ -320,8 +286,12 @@ proptest! {
             let unseen = ended.unseen || is_unseen(ended.verdict);
             prop_assert!(unseen || retry.any_method || !matches!(method, "POST" | "PATCH"));
             prop_assert!(ended.left.is_none_or(|left| again.wait < left || again.wait.is_zero()));
-            let asked = ended.retry_after.unwrap_or_default();
-            prop_assert!(asked <= MAX_RETRY_AFTER && again.wait >= asked);
+            prop_assert!(ended.asked != Some(Asked::Never));
+            let asked = match ended.asked {
+                Some(Asked::AtLeast(asked) | Asked::After(asked)) => asked,
+                _ => Duration::ZERO,
+            };
+            prop_assert!(asked <= MAX_ASKED && again.wait >= asked);
             let ceiling = retry.backoff.base.saturating_mul(1 << (tries.count() - 1));
             prop_assert!(again.wait <= asked + ceiling.min(retry.backoff.max));
             if !again.budgeted {
@@ -340,7 +310,7 @@ proptest! {
         tries.begin(1);
         let again = is_again(tries.after(&ended, random));
         prop_assert!(!again || tries.is_retriable(status, code));
-        let best = Ended { passed_on: false, whole: true, elsewhere: true, retry_after: None,
+        let best = Ended { passed_on: false, whole: true, elsewhere: true, asked: None,
             left: None, ..ended };
         if tries.is_retriable(status, code) && retry.attempts > 0 {
             prop_assert!(is_again(tries.after(&best, random)));

@@ -238,7 +238,7 @@ fn of_cluster(cluster: &Cluster) -> Value {
         "httpIdleMs": policy.http_idle.as_secs_f64() * 1e3,
         "tcpIdleMs": policy.tcp_idle.as_secs_f64() * 1e3,
         "policy": of_pool(policy),
-        "endpoints": list(&cluster.endpoints, of_endpoint),
+        "endpoints": list(&cluster.endpoints, |endpoint| of_endpoint(endpoint)),
     })
 }
 

@@ -21,7 +21,7 @@ fn resource(policy: ClusterPolicy, count: u8) -> resource::Cluster {
         name: "shop/w".parse().unwrap(),
         ports: vec![resource::ClusterPort { port: 80, protocol: Protocol::Http }],
         policy,
-        endpoints: (0..count).map(endpoint).collect(),
+        endpoints: (0..count).map(endpoint).map(Arc::new).collect(),
     }
 }
 

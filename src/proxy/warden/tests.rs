@@ -36,7 +36,7 @@ fn resource(check: Option<HealthCheck>, ports: &[u16]) -> resource::Cluster {
         name: "shop/w".parse().unwrap(),
         ports: vec![resource::ClusterPort { port: 80, protocol: Protocol::Tcp }],
         policy: ClusterPolicy { health_check: check, ..ClusterPolicy::default() },
-        endpoints: ports.iter().map(endpoint).collect(),
+        endpoints: ports.iter().map(endpoint).map(Arc::new).collect(),
     }
 }
 

@@ -4,7 +4,7 @@
 //! all; nobody may wait, or be repeated, is a wish that can be granted.
 
 use crate::resource::{AdaptiveConcurrency, CircuitBreaker};
-use crate::rules::at::{At, Shape};
+use crate::rules::at::{At, Fields, Shape};
 use crate::rules::codes;
 use crate::rules::policy::{number, ordered};
 use crate::rules::problems::Problems;
@@ -35,13 +35,41 @@ pub(super) fn read<'a>(at: &'a At<'a>, problems: &mut Problems<'_>) -> CircuitBr
         at.error_with(problems, codes::MISSING_FIELD, message, &help);
     }
     let mut limit = |key, least| number(&fields, problems, key, least, MOST);
-    CircuitBreaker {
+    let breaker = CircuitBreaker {
         max_connections: limit("maxConnections", 1),
         max_pending_requests: limit("maxPendingRequests", 0),
         max_requests: limit("maxRequests", 1),
         max_retries: limit("maxRetries", 0),
         max_requests_per_connection: limit("maxRequestsPerConnection", 1),
         adaptive: fields.get("adaptiveConcurrency").and_then(|at| adaptive(&at, problems)),
+    };
+    pointless(&fields, &breaker, problems);
+    breaker
+}
+
+/// Warns of limits that never take effect, because of another one or for want of it.
+fn pointless(fields: &Fields<'_>, breaker: &CircuitBreaker, problems: &mut Problems<'_>) {
+    if let (Some(at), None) = (fields.get("maxPendingRequests"), breaker.max_connections) {
+        let message = "without `maxConnections` no request ever waits for a connection";
+        at.warning(problems, codes::NO_EFFECT, message.to_owned());
+    }
+    let Some(requests) = breaker.max_requests else { return };
+    if let (Some(at), Some(retries)) = (fields.get("maxRetries"), breaker.max_retries)
+        && retries > requests
+    {
+        let message = format!(
+            "`maxRetries` ({retries}) is more than `maxRequests` ({requests}) lets through"
+        );
+        at.warning(problems, codes::OUT_OF_REACH, message);
+    }
+    if let (Some(at), Some(adaptive)) = (fields.get("adaptiveConcurrency"), &breaker.adaptive)
+        && adaptive.min >= requests
+    {
+        let message = format!(
+            "it never falls below {} (`minConcurrency`), and `maxRequests` ({requests}) lets no more through",
+            adaptive.min
+        );
+        at.warning(problems, codes::OUT_OF_REACH, message);
     }
 }
 

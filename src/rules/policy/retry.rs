@@ -7,7 +7,7 @@ use crate::resource::{Retry, RetryBackoff, RetryBudget, RetryOn};
 use crate::rules::at::{At, Fields, Shape};
 use crate::rules::codes;
 use crate::rules::policy::{LONGEST, SHORTEST, number, ordered, time};
-use crate::rules::problems::Problems;
+use crate::rules::problems::{Problems, alternatives};
 use crate::rules::values::{self, show};
 
 /// The most tries after the first.
@@ -97,6 +97,7 @@ pub(super) fn read<'a>(at: &'a At<'a>, problems: &mut Problems<'_>) -> Retries {
     let methods = &[("idempotent", false), ("all", true)];
     if let Some(at) = fields.get("methods") {
         retry.any_method = at.word(problems, methods, &[]).unwrap_or_default();
+        twice(&at, &retry, problems);
     }
     if let Some(at) = fields.get("backoff") {
         retry.backoff = backoff(&at, retry.backoff, problems);
@@ -172,6 +173,33 @@ fn on<'a>(at: &'a At<'a>, retry: &mut Retry, problems: &mut Problems<'_>) {
         _ => return,
     };
     at.error_with(problems, codes::CONTRADICTION, message.to_owned(), help);
+}
+
+/// Warns where `methods: all` repeats a call of which nobody knows whether it was carried out: after
+/// these conditions it may have been.
+fn twice(at: &At<'_>, retry: &Retry, problems: &mut Problems<'_>) {
+    const UNCERTAIN: &[Condition] = &[
+        Condition::ServerError,
+        Condition::Reset,
+        Condition::Grpc(1),
+        Condition::Grpc(4),
+        Condition::Grpc(13),
+    ];
+    if !retry.any_method || retry.attempts == 0 {
+        return;
+    }
+    let named = conditions(retry).into_iter().filter(|word| {
+        let known = CONDITIONS.iter().find(|(known, _)| known == word);
+        known.is_some_and(|(_, condition)| UNCERTAIN.contains(condition))
+    });
+    let named: Vec<&str> = named.collect();
+    if !named.is_empty() {
+        let message = format!(
+            "with `methods: all` a POST may be carried out twice: after {} nobody knows whether it was",
+            alternatives(named)
+        );
+        at.warning(problems, codes::UNSAFE_RETRY, message);
+    }
 }
 
 fn backoff<'a>(at: &'a At<'a>, usual: RetryBackoff, problems: &mut Problems<'_>) -> RetryBackoff {

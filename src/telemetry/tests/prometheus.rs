@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::counting::key;
 use crate::names::Protocol;
 use crate::telemetry::collector::Collector;
+use crate::telemetry::histogram::Histogram;
 use crate::telemetry::metrics::EdgeKey;
-use crate::telemetry::prometheus::{PoolCounts, render};
+use crate::telemetry::prometheus::{Families, PoolCounts, Refusal, render};
 use crate::telemetry::reason::Reason;
 
 /// The value of the one sample whose line begins with `name` and contains all of `labels`.
@@ -16,6 +17,12 @@ fn value<'a>(text: &'a str, name: &str, labels: &[&str]) -> Option<&'a str> {
         .filter(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)));
     let (line, None) = (found.next()?, found.next()) else { return None };
     line.rsplit(' ').next()
+}
+
+/// What a proxy with these counters and pools shows.
+fn rendered(collector: &Collector, pools: &[PoolCounts<'_>]) -> String {
+    let (edges, faults) = (collector.totals(), collector.faults.totals());
+    render(&Families { edges: &edges, pools, faults: &faults, ..Families::default() })
 }
 
 #[test]
@@ -30,7 +37,7 @@ fn edges_become_samples_under_the_known_names() {
     let tcp = worker.edge(&EdgeKey { protocol: Protocol::Tcp, mtls: false, ..key("db.example") });
     tcp.opened();
     tcp.add_bytes(11, 13);
-    let text = render(&collector.totals(), &[], &collector.faults.totals());
+    let text = rendered(&collector, &[]);
 
     let requests = "istio_requests_total{";
     let ok = ["response_code=\"200\"", "response_flags=\"-\"", "reporter=\"source\""];
@@ -68,7 +75,7 @@ fn a_call_of_grpc_tells_its_code() {
     grpc.record_call(200, Some(14), Some(Reason::NoEndpoints), Duration::ZERO);
     grpc.record_call(200, Some(4_000_000_000), None, Duration::ZERO);
     grpc.record_call(0, None, Some(Reason::ClientGone), Duration::ZERO);
-    let text = render(&collector.totals(), &[], &collector.faults.totals());
+    let text = rendered(&collector, &[]);
     let requests = |labels: &[&str]| {
         let all = [&["request_protocol=\"grpc\"", "response_code=\"200\""], labels].concat();
         value(&text, "istio_requests_total{", &all)
@@ -86,11 +93,11 @@ fn labels_are_escaped_and_the_text_ends() {
     let collector = Collector::new();
     let edge = collector.worker().edge(&key("a\"} 1\nevil_total{x=\"\\"));
     edge.record(200, None, Duration::ZERO);
-    let text = render(&collector.totals(), &[], &collector.faults.totals());
+    let text = rendered(&collector, &[]);
     assert!(!text.lines().any(|line| line.starts_with("evil")), "{text}");
     assert!(text.contains(r#"destination_service="a\"} 1\nevil_total{x=\"\\""#), "{text}");
     assert!(text.ends_with("\n# EOF\n"));
-    assert!(render(&[], &[], &[]).ends_with("# EOF\n"));
+    assert!(render(&Families::default()).ends_with("# EOF\n"));
 }
 
 fn pool<'a>(proxy: &'a str, destination: &'a str) -> PoolCounts<'a> {
@@ -112,7 +119,7 @@ fn pool<'a>(proxy: &'a str, destination: &'a str) -> PoolCounts<'a> {
 #[test]
 fn pools_become_samples_of_each_caller() {
     let pools = [pool("default/web-0", "default/reviews"), pool("default/web-1", "shop/cart")];
-    let text = render(&[], &pools, &[]);
+    let text = render(&Families { pools: &pools, ..Families::default() });
     let first = ["source_proxy=\"web-0\"", "destination_service_name=\"reviews\""];
     for (name, expected) in [
         ("meshctl_breaker_open{", "1"),
@@ -137,7 +144,7 @@ fn families_stay_together() {
     for name in ["default/a", "default/b"] {
         worker.edge(&key(name)).record(200, None, Duration::ZERO);
     }
-    let text = render(&collector.totals(), &[], &collector.faults.totals());
+    let text = rendered(&collector, &[]);
     let mut family = "";
     let mut seen = std::collections::HashSet::new();
     for line in text.lines() {
@@ -155,11 +162,33 @@ fn every_family_stands_in_the_page_of_metrics() {
     let page = include_str!("../../../docs/reference/metrics.md");
     let collector = Collector::new();
     collector.worker().edge(&key("default/a")).record(200, None, Duration::ZERO);
-    let text = render(&collector.totals(), &[pool("default/web-0", "default/a")], &[]);
+    let text = rendered(&collector, &[pool("default/web-0", "default/a")]);
     for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let (family, kind) = line.split_once(' ').expect("a name and a kind");
         let shown =
             if kind == "counter" { format!("`{family}_total`") } else { format!("`{family}`") };
         assert!(page.contains(&shown), "{shown} is not in docs/reference/metrics.md");
     }
+}
+
+#[test]
+fn a_histogram_without_labels_has_no_empty_braces() {
+    let mut took = Histogram::default();
+    took.record(Duration::from_millis(3));
+    let text = render(&Families { propagation: Some((&took, 3_000)), ..Families::default() });
+    const NAME: &str = "meshctl_propagation_milliseconds";
+    assert_eq!(value(&text, &format!("{NAME}_bucket{{le=\"2.048\"}}"), &[]), Some("0"));
+    assert_eq!(value(&text, &format!("{NAME}_bucket{{le=\"4.096\"}}"), &[]), Some("1"));
+    assert_eq!(value(&text, &format!("{NAME}_sum "), &[]), Some("3.000"));
+    assert_eq!(value(&text, &format!("{NAME}_count "), &[]), Some("1"));
+}
+
+#[test]
+fn what_a_control_plane_refused_is_counted_by_reason() {
+    let refused = [Refusal { what: "handshake", reason: "self_signed", count: 3 }];
+    let text = render(&Families { refused: &refused, ..Families::default() });
+    let wanted =
+        "meshctl_control_plane_refused_total{what=\"handshake\",reason=\"self_signed\"} 3\n";
+    assert!(text.contains(wanted), "{text}");
+    assert!(!render(&Families::default()).contains("refused"));
 }

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use prost::Message;
 
 use super::balance::{self, WireBalancing};
+use super::endpoints::{self, Seen};
 use super::pool::{self, WireBreaker, WireHealth, WireOutliers};
 use super::{DecodeError, field};
-use crate::names::Identity;
 use crate::resource::{
-    CircuitBreaker, Cluster, ClusterPolicy, ClusterPort, DEFAULT_PANIC_PPM, Endpoint, LoadBalancer,
-    PARTS_PER_MILLION, PortMapping,
+    CircuitBreaker, Cluster, ClusterPolicy, ClusterPort, DEFAULT_PANIC_PPM, LoadBalancer,
+    PARTS_PER_MILLION,
 };
 
 #[derive(Clone, PartialEq, Message)]
@@ -21,8 +22,9 @@ struct Wire {
     ports: Vec<WirePort>,
     #[prost(message, optional, tag = "3")]
     policy: Option<WirePolicy>,
-    #[prost(message, repeated, tag = "4")]
-    endpoints: Vec<WireEndpoint>,
+    /// Each a `WireEndpoint`, apart so that those known already need not be read.
+    #[prost(bytes = "bytes", repeated, tag = "4")]
+    endpoints: Vec<Bytes>,
     #[prost(uint32, tag = "15")]
     requires: u32,
 }
@@ -60,33 +62,6 @@ struct WirePolicy {
     shadow: bool,
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct WireEndpoint {
-    #[prost(string, tag = "1")]
-    workload: String,
-    #[prost(bytes = "vec", repeated, tag = "2")]
-    addresses: Vec<Vec<u8>>,
-    #[prost(message, repeated, tag = "3")]
-    ports: Vec<WireMapping>,
-    #[prost(string, tag = "4")]
-    identity: String,
-    #[prost(string, tag = "5")]
-    version: String,
-    /// Left out: 1.
-    #[prost(uint32, optional, tag = "6")]
-    weight: Option<u32>,
-    #[prost(string, tag = "7")]
-    zone: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct WireMapping {
-    #[prost(uint32, tag = "1")]
-    service_port: u32,
-    #[prost(uint32, tag = "2")]
-    target_port: u32,
-}
-
 pub(super) fn encode(cluster: &Cluster) -> Vec<u8> {
     let ports = cluster.ports.iter().map(|port| WirePort {
         port: port.port.into(),
@@ -96,7 +71,7 @@ pub(super) fn encode(cluster: &Cluster) -> Vec<u8> {
         name: cluster.name.to_string(),
         ports: ports.collect(),
         policy: Some(encode_policy(&cluster.policy)),
-        endpoints: cluster.endpoints.iter().map(encode_endpoint).collect(),
+        endpoints: endpoints::encode(&cluster.endpoints),
         requires: if is_resilient(&cluster.policy) { field::RESILIENCE } else { 0 },
     };
     wire.encode_to_vec()
@@ -128,23 +103,8 @@ fn is_resilient(policy: &ClusterPolicy) -> bool {
         || policy.health_check.is_some()
 }
 
-fn encode_endpoint(endpoint: &Endpoint) -> WireEndpoint {
-    let ports = endpoint.ports.iter().map(|mapping| WireMapping {
-        service_port: mapping.service_port.into(),
-        target_port: mapping.target_port.into(),
-    });
-    WireEndpoint {
-        workload: endpoint.workload.to_string(),
-        addresses: endpoint.addresses.iter().copied().map(field::address_bytes).collect(),
-        ports: ports.collect(),
-        identity: endpoint.identity.as_ref().map(ToString::to_string).unwrap_or_default(),
-        version: endpoint.version.clone(),
-        weight: (endpoint.weight != 1).then_some(endpoint.weight),
-        zone: endpoint.zone.clone(),
-    }
-}
-
-pub(super) fn decode(body: &[u8]) -> Result<Cluster, DecodeError> {
+/// Reads a body; endpoints are taken from `seen` where they are the same.
+pub(super) fn decode(body: Bytes, seen: &mut Seen) -> Result<Cluster, DecodeError> {
     let wire: Wire = field::message(body)?;
     field::understood(wire.requires)?;
     let ports = field::each("ports", wire.ports, |port| {
@@ -156,10 +116,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Cluster, DecodeError> {
     field::ascending("ports", &ports, |port| port.port)?;
     let policy = decode_policy(field::required("policy", wire.policy)?)
         .map_err(|error| error.inside("policy"))?;
-    let mut last = Last::default();
-    let endpoints =
-        field::each("endpoints", wire.endpoints, |endpoint| decode_endpoint(endpoint, &mut last))?;
-    field::ordered("endpoints", &endpoints, |one, next| one.workload < next.workload)?;
+    let endpoints = seen.decode(wire.endpoints)?;
     Ok(Cluster { name: field::parse("name", &wire.name)?, ports, policy, endpoints })
 }
 
@@ -177,43 +134,5 @@ fn decode_policy(wire: WirePolicy) -> Result<ClusterPolicy, DecodeError> {
             Some(ppm) => field::within("panic_ppm", ppm, 0, PARTS_PER_MILLION)?,
         },
         shadow: wire.shadow,
-    })
-}
-
-/// The identity that was read last: endpoints of one service mostly have the same.
-#[derive(Default)]
-struct Last {
-    text: String,
-    identity: Option<Identity>,
-}
-
-impl Last {
-    fn read(&mut self, text: String) -> Result<Option<Identity>, DecodeError> {
-        if text != self.text {
-            self.identity = field::optional("identity", &text)?;
-            self.text = text;
-        }
-        Ok(self.identity.clone())
-    }
-}
-
-fn decode_endpoint(wire: WireEndpoint, last: &mut Last) -> Result<Endpoint, DecodeError> {
-    let ports = field::each("ports", wire.ports, |mapping| {
-        Ok(PortMapping {
-            service_port: field::port("service_port", mapping.service_port)?,
-            target_port: field::port("target_port", mapping.target_port)?,
-        })
-    })?;
-    Ok(Endpoint {
-        workload: field::parse("workload", &wire.workload)?,
-        addresses: field::each("addresses", wire.addresses, |ip| field::address("", &ip))?,
-        ports,
-        identity: last.read(wire.identity)?,
-        version: field::text("version", wire.version)?,
-        weight: match wire.weight {
-            None => 1,
-            Some(weight) => field::within("weight", weight, 1, u32::MAX)?,
-        },
-        zone: field::text("zone", wire.zone)?,
     })
 }

@@ -7,6 +7,8 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use bytes::Buf;
+
 use super::DecodeError;
 use crate::names::Protocol;
 use crate::resource::MtlsMode;
@@ -56,7 +58,7 @@ pub(super) fn unknown(field: &str, number: u32) -> DecodeError {
 }
 
 /// A whole message.
-pub(super) fn message<M: prost::Message + Default>(body: &[u8]) -> Result<M, DecodeError> {
+pub(super) fn message<M: prost::Message + Default>(body: impl Buf) -> Result<M, DecodeError> {
     M::decode(body).map_err(|error| DecodeError::new("", error.to_string()))
 }
 
@@ -148,7 +150,12 @@ pub(super) fn ordered<T>(
     if items.is_sorted_by(before) {
         return Ok(());
     }
-    Err(DecodeError::new(field, "is out of order or has duplicates"))
+    Err(out_of_order(field))
+}
+
+/// Refuses a list that does not ascend.
+pub(super) fn out_of_order(field: &str) -> DecodeError {
+    DecodeError::new(field, "is out of order or has duplicates")
 }
 
 /// Limits on time are whole microseconds.

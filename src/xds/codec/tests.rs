@@ -1,6 +1,8 @@
 //! Round trips of arbitrary resources, arbitrary bytes, what is refused and in which words, and
 //! that the encoding stays what it is.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use prost::Message;
 
@@ -8,6 +10,7 @@ use super::*;
 use crate::resource::Address;
 
 mod arbitrary;
+mod endpoints;
 mod faults;
 mod resilience;
 

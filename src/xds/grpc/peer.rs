@@ -23,6 +23,8 @@ pub struct Peer {
     pub unix_uid: Option<u32>,
     /// Where it calls from, over TCP. No proof of anything.
     pub address: Option<IpAddr>,
+    /// Whether that is another machine, as far as its address tells.
+    pub elsewhere: bool,
 }
 
 /// An accepted stream and who is at its other end.

@@ -109,6 +109,7 @@ fn one_bad_body_does_not_hold_back_the_others() {
     bad.body = vec![0xff; 9].into();
     let received = subscription.on_response(response("a", &[&bad, &good], &[]));
     assert_eq!(received.updates.len(), 1);
+    assert_eq!(received.encoded, std::slice::from_ref(&good), "as it came");
     assert_eq!(received.refused[0].name, *key(2).name);
     let nack = subscription.settle(received.ticket, Vec::new()).unwrap();
     assert_eq!(nack.error.unwrap().refusals().count(), 1);
@@ -206,4 +207,43 @@ fn names_and_unsettled_responses_are_bounded() {
     assert!(unsettled.iter().all(|received| received.refused.is_empty()));
     let beyond = subscription.on_response(response("b", &[&one], &[]));
     assert_eq!((beyond.updates.len(), beyond.refused.len()), (0, 1));
+}
+
+/// A hundred that cannot be read of each kind, and a good one among them.
+#[test]
+fn a_hundred_bad_bodies_of_any_kind_hold_back_nothing() {
+    for kind in Kind::ALL {
+        let mut subscription = Subscription::new();
+        let bad = |which: usize| Key { kind, name: format!("default/bad-{which}").into() };
+        let good = Key::mesh();
+        subscription.subscribe(&good).unwrap();
+        let mut offered = DeltaResponse { type_url: kind.type_url().into(), ..Default::default() };
+        for which in 0..100 {
+            subscription.subscribe(&bad(which)).unwrap();
+            let body: Vec<u8> = match which % 4 {
+                0 => vec![0xff; 40],
+                1 => vec![0x0a, 0x7f],
+                2 => vec![0x08],
+                _ => (0..=255).collect(),
+            };
+            offered.resources.push(WireResource {
+                name: bad(which).name.to_string(),
+                version: format!("{which}"),
+                resource: Some(super::super::discovery::Any {
+                    type_url: kind.type_url().into(),
+                    value: body.into(),
+                }),
+            });
+        }
+        let _ = subscription.start(Node::default());
+        let received = subscription.on_response(offered);
+        assert_eq!((received.updates.len(), received.refused.len()), (0, 100), "{kind:?}");
+        let nack = subscription.settle(received.ticket, Vec::new()).unwrap().error.unwrap();
+        let named: Vec<_> = nack.refusals().map(|refusal| refusal.name).collect();
+        assert_eq!(named, (0..100).map(|it| bad(it).name.to_string()).collect::<Vec<_>>());
+        assert!(nack.refusals().all(|refusal| !refusal.reason.is_empty()), "{kind:?}");
+        assert_eq!(subscription.held(&bad(0)), Some(&Held::Unknown), "{kind:?}");
+        // What came before stays, and what comes after is taken.
+        assert_eq!(subscription.held(&good), Some(&Held::Unknown));
+    }
 }

@@ -73,6 +73,24 @@ fn an_endpoint_that_drains_costs_no_request() {
     assert!(!one.requests().is_empty() && !other.requests().is_empty());
 }
 
+/// What crossed with the end of a connection could not be repeated, and was answered with 502.
+#[test]
+fn who_is_never_told_that_an_endpoint_leaves_loses_no_request() {
+    let (one, other) = (Origin::saying("one"), Origin::saying("other"));
+    let mut mesh = two(&one, &other);
+    let traffic: Vec<_> = (0..4).map(|_| Traffic::start(&mesh)).collect();
+    mesh.take_control_plane().kill();
+    for _ in 0..2 {
+        let leaving = mesh.take("app-0");
+        let config = leaving.config().clone();
+        assert_eq!(leaving.end(), 0);
+        traffic.iter().for_each(|one| one.goes_on(20));
+        mesh.start_again("app-0", config);
+        traffic.iter().for_each(|one| one.goes_on(20));
+    }
+    traffic.into_iter().for_each(Traffic::none_failed);
+}
+
 #[test]
 fn a_proxy_that_drains_ends_what_it_has_begun() {
     let (told, asked) = std::sync::mpsc::channel();

@@ -14,7 +14,7 @@ fn quantile(times: &mut [Duration], percent: usize) -> Duration {
 #[ignore = "takes a minute"]
 #[expect(clippy::print_stderr, reason = "figures are what these tests are for")]
 fn endpoints_come_and_go_for_a_minute() {
-    let mut times = churn::run(Duration::from_secs(60), 0);
+    let mut times = churn::run(Duration::from_secs(60));
     let changes = times.len();
     let (p50, p99) = (quantile(&mut times, 50), quantile(&mut times, 99));
     eprintln!("{changes} changes reached the caller in {p50:?} at the median, {p99:?} at p99");

@@ -19,6 +19,7 @@ fn span(id: &str, parent: &str, side: &str, offset_ms: f64, duration_ms: f64) ->
         attempts: 1,
         rule: String::new(),
         endpoint: String::new(),
+        events: Vec::new(),
     }
 }
 
@@ -48,6 +49,41 @@ fn children_stand_below_parents_with_their_part_of_the_time() {
     assert!(lines[3].starts_with("  default/reviews  GET /reviews/1"), "{}", lines[3]);
     assert!(lines[3].ends_with(&format!("{:21}{}", "", "█".repeat(21))), "{}", lines[3]);
     assert_eq!(lines[4], "    by HTTPRoute/default/reviews/0, endpoint reviews-1, try 2");
+}
+
+#[test]
+fn what_happened_on_the_way_stands_below() {
+    let event = |what: &str, attempt, endpoint: &str, why: &str| TraceEvent {
+        offset_ms: 4.0,
+        what: what.into(),
+        attempt,
+        endpoint: endpoint.into(),
+        why: why.into(),
+    };
+    let mut call = span("a", "", "client", 0.0, 10.0);
+    call.events = vec![
+        event("fault", 0, "", "FaultPolicy/default/slow: delay 3ms"),
+        event("ejected", 0, "reviews-0", "5 errors in a row, the last was 503"),
+        event("retry", 2, "reviews-1", "503"),
+        event("hedge", 3, "reviews-2", ""),
+        event("refused", 3, "", "retry_budget"),
+        event("refused", 0, "", "max_requests"),
+        event("moved", 0, "reviews-3", "later"),
+    ];
+    let lines = plain(&trace(vec![call]), 100);
+    let told: Vec<_> = lines[3..].iter().map(|line| line.trim_start()).collect();
+    assert_eq!(
+        told,
+        [
+            "4.0ms  fault put in by FaultPolicy/default/slow: delay 3ms",
+            "4.0ms  reviews-0 ejected: 5 errors in a row, the last was 503",
+            "4.0ms  try 2 at reviews-1, after 503",
+            "4.0ms  try 3 at reviews-2, beside the one before",
+            "4.0ms  refused after try 3: retry_budget",
+            "4.0ms  refused: max_requests",
+            "4.0ms  moved reviews-3 later",
+        ]
+    );
 }
 
 #[test]

@@ -18,6 +18,30 @@ pub struct ApplyRequest {
     /// Who applies, for the log.
     #[serde(default)]
     pub actor: String,
+    /// The set that the documents belong to, written on each as a label; empty for none.
+    #[serde(default)]
+    pub apply_set: String,
+    /// What goes together with it; one that is gone already is no error.
+    #[serde(default)]
+    pub prune: Vec<ObjectId>,
+}
+
+/// Documents to hold against the mesh as it is, as if they were applied.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ValidateRequest {
+    /// In the order given. Documents of other products, and those with errors, are left out.
+    pub sources: Vec<Source>,
+    /// The namespace of documents that name none.
+    pub namespace: String,
+}
+
+/// What only shows against the mesh, and of the documents together; not what is wrong with each.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ValidateResult {
+    /// By file and place.
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 /// One file.

@@ -84,4 +84,23 @@ pub struct TraceSpan {
     pub rule: String,
     /// The endpoint that was chosen.
     pub endpoint: String,
+    /// What happened on the way, in order.
+    #[serde(default)]
+    pub events: Vec<TraceEvent>,
+}
+
+/// Something that happened to a request on its way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TraceEvent {
+    /// Milliseconds after the trace's start.
+    pub offset_ms: f64,
+    /// `retry`, `hedge`, `refused`, `ejected` or `fault`.
+    pub what: String,
+    /// The number of the try that it is about; 0 where it is about none.
+    pub attempt: u32,
+    /// The endpoint that it is about; empty where it is about none.
+    pub endpoint: String,
+    /// Why, for people; of what was refused the reason.
+    pub why: String,
 }

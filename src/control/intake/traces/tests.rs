@@ -66,6 +66,36 @@ fn memory_is_bounded_and_the_oldest_go_first() {
 }
 
 #[test]
+fn events_stand_on_the_axis_of_the_trace_and_count_into_its_bounds() {
+    let event = |offset_ns, why: &str| SpanEvent {
+        offset_ns,
+        what: "retry".to_owned(),
+        attempt: 2,
+        endpoint: "reviews-1".to_owned(),
+        why: why.to_owned(),
+    };
+    let mut traces = Traces::default();
+    traces.add(span(1, 1, 0, 1_000_000), "default/a");
+    let events = vec![event(500_000, "503"); 1_000];
+    traces.add(Span { events, ..span(1, 2, 1, 3_000_000) }, "default/b");
+    let trace = traces.get(&1_u128.to_be_bytes()).expect("there");
+    let told = &trace.spans[1].events;
+    assert_eq!(told.len(), MAX_EVENTS, "whatever a proxy sends");
+    let TraceEvent { offset_ms, what, attempt, endpoint, why } = &told[0];
+    assert_eq!((*offset_ms, what.as_str(), *attempt), (2.5, "retry", 2));
+    assert_eq!((endpoint.as_str(), why.as_str()), ("reviews-1", "503"));
+    // Their text is counted: what is too much drives out the oldest.
+    let mut traces = Traces::default();
+    for trace in 1..=100 {
+        let events = vec![event(0, &"x".repeat(100_000)); MAX_EVENTS];
+        traces.add(Span { events, ..span(trace, 1, 0, 0) }, "default/a");
+    }
+    assert!(traces.bytes <= BYTES_MAX && traces.traces.len() < 20, "{}", traces.bytes);
+    let whole = traces.traces.values().flatten().map(size).sum::<usize>();
+    assert_eq!(traces.bytes, whole);
+}
+
+#[test]
 fn what_is_no_trace_id_is_left_out() {
     let mut traces = Traces::default();
     traces.add(Span { trace_id: vec![1; 15], ..span(1, 1, 0, 0) }, "default/a");

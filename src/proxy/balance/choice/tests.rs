@@ -36,7 +36,7 @@ impl Rig {
     fn parts(&self) -> (bool, Vec<f64>) {
         let mut wire = wire(0..self.standing.len());
         for (endpoint, zone) in wire.endpoints.iter_mut().zip(&self.zones) {
-            endpoint.zone = (*zone).into();
+            Arc::make_mut(endpoint).zone = (*zone).into();
         }
         let cluster = cell(&wire).load().unwrap();
         let endpoints = &cluster.port(80).unwrap().endpoints;
@@ -56,7 +56,11 @@ impl Rig {
             }
         }
         let parts = counts.iter().map(|count| f64::from(*count) / f64::from(PICKS));
-        (choice.panics(), parts.collect())
+        let parts: Vec<f64> = parts.collect();
+        for (told, found) in choice.parts(endpoints.len()).iter().zip(&parts) {
+            assert!((told - found).abs() < 0.02, "told {told}, found {found}");
+        }
+        (choice.panics(), parts)
     }
 
     #[track_caller]
@@ -147,7 +151,7 @@ fn a_retry_leaves_the_zone_where_nobody_else_is_in_it() {
     let mut wire = wire(0..2);
     wire.policy.load_balancer.locality = Locality::Prefer;
     for (endpoint, zone) in wire.endpoints.iter_mut().zip(["here", "there"]) {
-        endpoint.zone = zone.into();
+        Arc::make_mut(endpoint).zone = zone.into();
     }
     let cell = cell(&wire);
     cell.relocate("here", 0);

@@ -45,7 +45,7 @@ fn resources(apps: &[SocketAddr], protocol: Protocol) -> Vec<Resource> {
         weight: 1,
         zone: String::new(),
     });
-    cluster.endpoints = endpoints.collect();
+    cluster.endpoints = endpoints.map(Arc::new).collect();
     let rule = Rule {
         id: RuleId("default/default/w".into()),
         backends: vec![Backend {

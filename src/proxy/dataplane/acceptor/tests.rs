@@ -18,7 +18,7 @@ fn a_worker_that_has_ended_gets_no_connections() {
     run(async {
         let ((dead, gone), (alive, mut arrivals)) = (seat(), seat());
         drop(gone);
-        let seats = Seats { seats: vec![dead, alive], most: 8 };
+        let seats = Seats { seats: vec![dead, alive], calls: Arc::default(), most: 8 };
         for _ in 0..2 {
             hand_over(pair().await.0, Role::Inbound, &seats).await;
             assert!(arrivals.try_recv().is_ok());
@@ -30,7 +30,7 @@ fn a_worker_that_has_ended_gets_no_connections() {
 fn what_is_over_the_limit_is_closed() {
     run(async {
         let (only, mut arrivals) = seat();
-        let seats = Seats { seats: vec![only], most: 1 };
+        let seats = Seats { seats: vec![only], calls: Arc::default(), most: 1 };
         hand_over(pair().await.0, Role::Inbound, &seats).await;
         hand_over(pair().await.0, Role::Inbound, &seats).await;
         assert!(arrivals.try_recv().is_ok() && arrivals.try_recv().is_err());

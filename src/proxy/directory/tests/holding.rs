@@ -22,7 +22,7 @@ fn full(name: &str) -> Resource {
         name: named(name),
         ports: vec![ClusterPort { port: 80, protocol: Protocol::Http }],
         policy: ClusterPolicy::default(),
-        endpoints: endpoints.collect(),
+        endpoints: endpoints.map(Arc::new).collect(),
     })
 }
 
@@ -69,7 +69,7 @@ fn the_zone_of_this_proxy_decides_who_is_near_also_when_it_comes_late() {
     let Resource::Cluster(mut cluster) = full("a") else { panic!("a cluster") };
     cluster.policy.load_balancer.locality = crate::resource::Locality::Prefer;
     for (number, endpoint) in cluster.endpoints.iter_mut().enumerate() {
-        endpoint.zone = if number % 2 == 0 { "here" } else { "there" }.into();
+        Arc::make_mut(endpoint).zone = if number % 2 == 0 { "here" } else { "there" }.into();
     }
     rig.offer(Resource::Cluster(cluster), 2);
     let zones = |rig: &Rig| -> Vec<String> {

@@ -5,21 +5,28 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
 
+use crate::certs::tls::ClientAuth;
 use crate::names::{Protocol, RuleId, ServiceName};
+use crate::proxy::connect::Alpn;
 use crate::proxy::directory::{Loader, Ticket};
 use crate::proxy::serve::tests::rig::{pair, soon, worker};
 use crate::proxy::serve::{Origin, serve};
 use crate::proxy::stream::{Side, Stream};
 use crate::proxy::worker::Worker;
 use crate::resource::{
-    Algorithm, Backend, Cluster, ClusterPolicy, ClusterPort, Endpoint, HeaderEdit, LoadBalancer,
-    Mesh, OutboundMode, PathMatch, PortMapping, Resource, Retry, Rewrite, RouteMatch, Rule,
-    Service, ServicePort, Timeouts,
+    Algorithm, Backend, Cluster, ClusterPolicy, ClusterPort, Endpoint, Fault, HeaderEdit, Mesh,
+    OutboundMode, PathMatch, PortMapping, Resource, Retry, Rewrite, RouteMatch, Rule, Service,
+    ServicePort, Timeouts,
 };
+
+mod client;
+
+pub(super) use client::Client;
 
 /// What an endpoint does with a request.
 pub(super) enum Reply {
@@ -27,8 +34,14 @@ pub(super) enum Reply {
     Text(String),
     /// It says nothing until the test says so, and then this.
     Later(Rc<Notify>, String),
-    /// It closes the connection.
+    /// It begins to answer with the first text, and ends with the second when the test says so.
+    Begun(Rc<Notify>, &'static str, &'static str),
+    /// It closes the connection; as a sidecar, without a word.
     Close,
+    /// It closes the connection, as a sidecar that leaves and has read nothing.
+    Leave,
+    /// It says this, and closes the connection as one that leaves.
+    Parting(&'static str),
     /// It never says anything.
     Silence,
 }
@@ -70,6 +83,10 @@ pub(super) struct Rules {
     pub(super) policy: ClusterPolicy,
     /// Endpoints at which nobody listens, before the others.
     pub(super) dead: usize,
+    /// Endpoints have a sidecar, and speak mutual TLS.
+    pub(super) sidecars: bool,
+    /// What is put in on purpose.
+    pub(super) faults: Vec<Fault>,
 }
 
 pub(super) struct Rig {
@@ -84,6 +101,10 @@ impl Rig {
         rules: Rules,
         answer: impl Fn(usize, &Seen) -> Reply + 'static,
     ) -> Self {
+        let worker = worker(None, Vec::new());
+        let alpn = [Alpn::Http1.as_bytes()];
+        let config = worker.shared.tls.server_config(&alpn, ClientAuth::Required);
+        let tls = rules.sidecars.then(|| TlsAcceptor::from(config));
         let notes = Rc::new(RefCell::new(Notes::default()));
         let answer: Answer = Rc::new(answer);
         let mut ports = Vec::new();
@@ -95,9 +116,9 @@ impl Rig {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             ports.push(listener.local_addr().expect("bound").port());
             notes.borrow_mut().connections.push(0);
-            tokio::task::spawn_local(listen(listener, app, Rc::clone(&notes), Rc::clone(&answer)));
+            let (notes, answer) = (Rc::clone(&notes), Rc::clone(&answer));
+            tokio::task::spawn_local(listen(listener, tls.clone(), app, notes, answer));
         }
-        let worker = worker(None, Vec::new());
         load(&worker, rules, &ports);
         tokio::task::spawn_local(Rc::clone(&worker).housekeep());
         Self { worker, notes }
@@ -110,7 +131,7 @@ impl Rig {
         let life = Duration::from_secs(3_600);
         let serve = serve(Rc::clone(&self.worker), side, Origin::Outbound, life);
         tokio::task::spawn_local(serve);
-        Client { stream, ahead: Vec::new() }
+        Client::new(stream)
     }
 
     /// Status and the rest of the answer to `request` on a connection of its own.
@@ -131,6 +152,15 @@ impl Rig {
     /// What the endpoints have seen.
     pub(super) fn seen(&self) -> Vec<Seen> {
         self.notes.borrow().seen.clone()
+    }
+
+    /// What is known of how fast the first endpoint is, milliseconds; 0 where nothing is.
+    pub(super) fn latency(&self) -> f64 {
+        let cluster = self.worker.shared.directory.cluster(&"shop/app".parse().expect("valid"));
+        let cluster = cluster.load().expect("loaded");
+        let endpoints = cluster.port(80).map(|port| port.endpoints.as_slice()).unwrap_or_default();
+        // At a time before it was observed, so that it has not faded.
+        endpoints.first().map_or(0.0, |endpoint| endpoint.latency.cost(0.0, 0))
     }
 
     /// How many connections endpoint `app` has had.
@@ -158,37 +188,6 @@ impl Rig {
     }
 }
 
-pub(super) struct Client {
-    stream: TcpStream,
-    ahead: Vec<u8>,
-}
-
-impl Client {
-    pub(super) async fn send(&mut self, bytes: &str) {
-        self.stream.write_all(bytes.as_bytes()).await.expect("sent");
-    }
-
-    pub(super) async fn ask(&mut self, request: &str) -> (u16, String) {
-        self.send(request).await;
-        self.answer().await
-    }
-
-    /// Everything until the end.
-    pub(super) async fn rest(&mut self) -> String {
-        let mut read = std::mem::take(&mut self.ahead);
-        soon(async { while self.stream.read_buf(&mut read).await.unwrap_or(0) > 0 {} }).await;
-        String::from_utf8(read).expect("text")
-    }
-
-    /// Status, and head with body.
-    pub(super) async fn answer(&mut self) -> (u16, String) {
-        let answer = soon(message(&mut self.stream, &mut self.ahead)).await;
-        let (head, body) = answer.expect("an answer before the end");
-        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-        (status.expect("a status"), head + &body)
-    }
-}
-
 pub(super) fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: app\r\n\r\n")
 }
@@ -202,12 +201,28 @@ pub(super) fn ok() -> Reply {
     answer(200, "", "ok")
 }
 
-async fn listen(listener: TcpListener, app: usize, notes: Rc<RefCell<Notes>>, answer: Answer) {
+/// A connection, plain or of TLS.
+trait Wire: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Wire for T {}
+
+async fn listen(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    app: usize,
+    notes: Rc<RefCell<Notes>>,
+    answer: Answer,
+) {
     while let Ok((stream, _)) = listener.accept().await {
         let connection = notes.borrow().connections[app];
         notes.borrow_mut().connections[app] += 1;
         let (notes, answer) = (Rc::clone(&notes), Rc::clone(&answer));
+        let tls = tls.clone();
         tokio::task::spawn_local(async move {
+            let stream: Box<dyn Wire> = match tls {
+                Some(tls) => Box::new(tls.accept(stream).await.expect("mutual TLS")),
+                None => Box::new(stream),
+            };
             talk(stream, (app, connection), &notes, answer).await;
             notes.borrow_mut().closed.push(app);
         });
@@ -215,7 +230,7 @@ async fn listen(listener: TcpListener, app: usize, notes: Rc<RefCell<Notes>>, an
 }
 
 async fn talk(
-    mut stream: TcpStream,
+    mut stream: Box<dyn Wire>,
     (app, connection): (usize, usize),
     notes: &RefCell<Notes>,
     answer: Answer,
@@ -231,17 +246,32 @@ async fn talk(
                 told.notified().await;
                 text
             }
+            Reply::Begun(told, first, rest) => {
+                if stream.write_all(first.as_bytes()).await.is_err() {
+                    return;
+                }
+                told.notified().await;
+                rest.to_owned()
+            }
             Reply::Close => return,
+            Reply::Leave => return stream.shutdown().await.expect("said"),
+            Reply::Parting(text) => {
+                stream.write_all(text.as_bytes()).await.expect("written");
+                return stream.shutdown().await.expect("said");
+            }
             Reply::Silence => continue,
         };
-        if stream.write_all(text.as_bytes()).await.is_err() {
+        if stream.write_all(text.as_bytes()).await.is_err() || stream.flush().await.is_err() {
             return;
         }
     }
 }
 
 /// Head and body of the next message; `None` at the end.
-async fn message(stream: &mut TcpStream, ahead: &mut Vec<u8>) -> Option<(String, String)> {
+async fn message(
+    stream: &mut (impl AsyncRead + Unpin),
+    ahead: &mut Vec<u8>,
+) -> Option<(String, String)> {
     let end = loop {
         if let Some(at) = ahead.windows(4).position(|four| four == b"\r\n\r\n") {
             break at + 4;
@@ -272,7 +302,7 @@ async fn message(stream: &mut TcpStream, ahead: &mut Vec<u8>) -> Option<(String,
     Some((head, String::from_utf8(body).expect("text")))
 }
 
-/// The service `app` with endpoints at `ports`, each in turn.
+/// The service `app` with endpoints at `ports`, each in turn where no policy says how.
 fn load(worker: &Worker, rules: Rules, ports: &[u16]) {
     let name: ServiceName = "shop/app".parse().expect("valid");
     let now = Instant::now();
@@ -288,18 +318,20 @@ fn load(worker: &Worker, rules: Rules, ports: &[u16]) {
         workload: format!("app-{index}").parse().expect("valid"),
         addresses: vec!["127.0.0.1".parse().expect("valid")],
         ports: vec![PortMapping { service_port: 80, target_port: port }],
-        identity: None,
+        identity: rules.sidecars.then(|| worker.shared.directory.workload().identity.clone()),
         version: String::new(),
         weight: 1,
         zone: String::new(),
     };
-    let load_balancer =
-        LoadBalancer { algorithm: Algorithm::RoundRobin, ..LoadBalancer::default() };
+    let mut policy = rules.policy.clone();
+    if policy.load_balancer.algorithm != Algorithm::Ewma {
+        policy.load_balancer.algorithm = Algorithm::RoundRobin;
+    }
     let cluster = Cluster {
         name: name.clone(),
         ports: vec![ClusterPort { port: 80, protocol: Protocol::Http }],
-        policy: ClusterPolicy { load_balancer, ..rules.policy.clone() },
-        endpoints: ports.iter().enumerate().map(endpoint).collect(),
+        policy,
+        endpoints: ports.iter().enumerate().map(endpoint).map(Arc::new).collect(),
     };
     let resources =
         [Resource::Mesh(mesh), Resource::Service(service(name, rules)), Resource::Cluster(cluster)];
@@ -342,7 +374,7 @@ fn service(name: ServiceName, rules: Rules) -> Service {
         protocol: Protocol::Http,
         matches: vec![all],
         rules: vec![rule],
-        faults: Vec::new(),
+        faults: rules.faults,
     };
     Service { name, consumer: None, overridden_in: Vec::new(), ports: vec![port] }
 }

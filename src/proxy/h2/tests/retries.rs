@@ -1,10 +1,10 @@
 //! What is tried again, and what never is.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::rig::{Answer, App, Does, Net, everything, get, grpc, post};
 use crate::proxy::serve::tests::rig::{run, soon};
-use crate::resource::{ClusterPolicy, Retry, RetryBudget, Timeouts};
+use crate::resource::{ClusterPolicy, Retry, RetryBackoff, RetryBudget, Timeouts};
 
 fn net(apps: &[&App], retry: Retry) -> Net {
     Net::new(apps, (retry, Timeouts::default()), ClusterPolicy::default())
@@ -254,23 +254,29 @@ fn who_asks_to_be_left_alone_for_long_is() {
 }
 
 #[test]
-fn nothing_is_silent_for_ever() {
+fn a_server_of_grpc_says_when_to_come_back_or_not_to() {
     run(async {
-        let app = App::new(Does::Hang).await;
-        let net = net(&[&app], Retry::DEFAULT);
-        let begun = net.client().await.begin(get(), true).await;
-        soon(async {
-            while app.count() == 0 {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
-        let now = net.worker.slots.now();
-        net.worker.slots.advance(now + Duration::from_secs(299));
-        tokio::task::yield_now().await;
-        assert_eq!(net.counted(), [], "it may go on");
-        net.worker.slots.advance(now + Duration::from_secs(301));
-        let answer = begun.end().await.unwrap();
-        assert_eq!((answer.status, answer.reason.as_deref()), (504, Some("request_timeout")));
+        let long = Duration::from_secs(3_600);
+        let backoff = RetryBackoff { base: long, max: long };
+        // With this back-off alone there would be no time for a repetition.
+        let limit = Some(Duration::from_secs(20));
+        let timeouts = Timeouts { request: limit, ..Timeouts::default() };
+        for (says, tries) in [("0", 3), ("30", 3), ("5001", 1), ("-1", 1), ("soon", 1)] {
+            let does = Does::PushBack(says);
+            let (one, two) = (App::new(does).await, App::new(does).await);
+            let retry = Retry { backoff, any_method: true, ..everything() };
+            let net = Net::new(&[&one, &two], (retry, timeouts), ClusterPolicy::default());
+            let began = Instant::now();
+            let answer = net.client().await.ask(grpc(), &[b"x"]).await.unwrap();
+            assert_eq!((answer.code, answer.reason), (Some(14), None), "{says}");
+            assert_eq!(one.count() + two.count(), tries, "{says}");
+            assert!(says != "30" || began.elapsed() >= Duration::from_millis(60), "it is waited");
+        }
+        // What is no call of gRPC has no such field.
+        let (one, two) = (App::new(Does::PushBack("-1")).await, App::new(Does::Answer(200)).await);
+        let retry = Retry { status_codes: vec![200], ..everything() };
+        let net = net(&[&one, &two], retry);
+        net.client().await.ask(get(), &[]).await.unwrap();
+        assert_eq!(one.count() + two.count(), 3);
     });
 }

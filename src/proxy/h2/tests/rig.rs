@@ -14,7 +14,6 @@ use http::{HeaderMap, HeaderValue, Response};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::names::{Protocol, RuleId};
-use crate::proxy::clock;
 use crate::proxy::directory::{Loader, Lookup};
 use crate::proxy::h2::serve;
 use crate::proxy::outbound::Called;
@@ -23,6 +22,7 @@ use crate::proxy::serve::tests::rig::{pair, worker};
 use crate::proxy::stream::{Side, Stream};
 use crate::proxy::vitals::Standing;
 use crate::proxy::worker::Worker;
+use crate::proxy::{clock, cluster};
 use crate::resource::{
     Algorithm, Backend, Cluster, ClusterPolicy, ClusterPort, Endpoint, HeaderEdit, Mesh,
     OutboundMode, PathMatch, PortMapping, Resource, Retry, RetryBackoff, RetryBudget, RetryOn,
@@ -36,6 +36,9 @@ pub(super) use client::{Answer, Begun, Client, get, grpc, post};
 /// More than any connection lives.
 const LONG: Duration = Duration::from_secs(100_000);
 
+/// What a flood is made of.
+static FLOOD: [u8; 16 * 1024] = [7; 16 * 1024];
+
 /// The number of a try, and the body as far as it was read.
 type Came = (Option<String>, Vec<u8>);
 
@@ -48,6 +51,8 @@ pub(super) enum Does {
     Busy(u64),
     /// Reads all of it and ends with this code of gRPC and nothing else.
     TrailersOnly(u32),
+    /// Ends with the code of gRPC for unavailable and nothing else but what is said of repetitions.
+    PushBack(&'static str),
     /// A message, then trailers with this code.
     Message(u32),
     /// A message, and an end without a code.
@@ -60,6 +65,8 @@ pub(super) enum Does {
     HalfMessage,
     /// Sends back what it reads, as it comes.
     Echo,
+    /// Sends on and on.
+    Flood,
     /// RST_STREAM with REFUSED_STREAM.
     Refuse,
     /// RST_STREAM with INTERNAL_ERROR, after it has read all.
@@ -148,12 +155,8 @@ async fn answer(
     seen: impl Fn(&[u8]),
 ) -> Result<(), h2::Error> {
     let mut response = Response::new(());
-    let grpc = |code: u32| {
-        let mut fields = HeaderMap::new();
-        fields.insert("grpc-status", HeaderValue::from(code));
-        fields
-    };
-    let reads = !matches!(does, Does::Refuse | Does::Echo | Does::Hang | Does::TooMuch);
+    let reads =
+        !matches!(does, Does::Refuse | Does::Echo | Does::Flood | Does::Hang | Does::TooMuch);
     while reads && let Some(data) = body.data().await {
         let data = data?;
         seen(&data);
@@ -165,8 +168,8 @@ async fn answer(
             *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
             response.headers_mut().insert("retry-after", HeaderValue::from(seconds));
         }
-        Does::TrailersOnly(code) => response.headers_mut().extend(grpc(code)),
-        Does::TooMuch => response.headers_mut().extend(grpc(8)),
+        Does::TrailersOnly(code) => response.headers_mut().extend(code_field(code)),
+        Does::TooMuch => response.headers_mut().extend(code_field(8)),
         Does::Codeless | Does::Page(_) => {
             if let Does::Page(status) = does {
                 *response.status_mut() = status.try_into().unwrap();
@@ -176,6 +179,11 @@ async fn answer(
             }
             let mut to = respond.send_response(response, false)?;
             return to.send_data(Bytes::from_static(b"message"), true);
+        }
+        Does::PushBack(ms) => {
+            response.headers_mut().extend(code_field(14));
+            let ms = HeaderValue::from_static(ms);
+            response.headers_mut().insert("grpc-retry-pushback-ms", ms);
         }
         Does::Interim => {
             let mut interim = Response::new(());
@@ -202,8 +210,9 @@ async fn answer(
                 return Ok(());
             }
             let code = if let Does::Message(code) = does { code } else { 0 };
-            return to.send_trailers(grpc(code));
+            return to.send_trailers(code_field(code));
         }
+        Does::Flood => return flood(respond.send_response(response, false)?).await,
         Does::Refuse | Does::Reset => {
             respond.send_reset(match does {
                 Does::Refuse => h2::Reason::REFUSED_STREAM,
@@ -217,6 +226,21 @@ async fn answer(
         }
     }
     respond.send_response(response, true).map(drop)
+}
+
+fn code_field(code: u32) -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    fields.insert("grpc-status", HeaderValue::from(code));
+    fields
+}
+
+async fn flood(mut to: h2::SendStream<Bytes>) -> Result<(), h2::Error> {
+    loop {
+        to.reserve_capacity(FLOOD.len());
+        let room = std::future::poll_fn(|cx| to.poll_capacity(cx)).await;
+        let room = room.ok_or(h2::Reason::CANCEL)??;
+        to.send_data(Bytes::from_static(&FLOOD[..room.min(FLOOD.len())]), false)?;
+    }
 }
 
 /// The longest wait before a repetition.
@@ -245,18 +269,22 @@ pub(super) struct Net {
     pub(super) worker: Rc<Worker>,
     called: Called,
     _loader: Loader,
+    clock: tokio::task::JoinHandle<()>,
 }
 
 impl Net {
-    /// The service `shop/app`, port 80, in front of `apps`; endpoints are chosen in turn.
+    /// The service `shop/app`, port 80, in front of `apps`; endpoints are chosen in turn where
+    /// no policy says how.
     pub(super) fn new(
         apps: &[&App],
         (retry, timeouts): (Retry, Timeouts),
         mut policy: ClusterPolicy,
     ) -> Self {
         let worker = worker(None, Vec::new());
-        tokio::task::spawn_local(Rc::clone(&worker).housekeep());
-        policy.load_balancer.algorithm = Algorithm::RoundRobin;
+        let clock = tokio::task::spawn_local(Rc::clone(&worker).housekeep());
+        if policy.load_balancer.algorithm != Algorithm::Ewma {
+            policy.load_balancer.algorithm = Algorithm::RoundRobin;
+        }
         let now = Instant::now();
         let mut loader = Loader::new(Arc::clone(&worker.shared.directory), now);
         let mesh = Mesh {
@@ -282,22 +310,30 @@ impl Net {
             name: "shop/app".parse().unwrap(),
             ports: vec![ClusterPort { port: 80, protocol: Protocol::Http2 }],
             policy,
-            endpoints: apps.iter().enumerate().map(endpoint).collect(),
+            endpoints: apps.iter().enumerate().map(endpoint).map(Arc::new).collect(),
         };
         loader.offer(Resource::Cluster(cluster), None, now);
         loader.take_effects();
         let Lookup::Ready(cell) = worker.shared.directory.service(&name) else {
             panic!("the service is there");
         };
-        Self { worker, called: Called::Service(cell, 80), _loader: loader }
+        Self { worker, called: Called::Service(cell, 80), _loader: loader, clock }
+    }
+
+    /// From now on time passes only where a test says so.
+    pub(super) fn stop_clock(&self) {
+        self.clock.abort();
     }
 
     /// Whether the first application takes part.
     pub(super) fn is_in(&self) -> bool {
+        self.first().vitals.standing(clock::now_ms()) != Standing::Out
+    }
+
+    /// The first application, as the proxy sees it.
+    pub(super) fn first(&self) -> Arc<cluster::Endpoint> {
         let cluster = self.worker.shared.directory.cluster(&"shop/app".parse().unwrap());
-        let port = cluster.load().unwrap();
-        let endpoint = port.port(80).unwrap().endpoints.first().unwrap();
-        endpoint.vitals.standing(clock::now_ms()) != Standing::Out
+        Arc::clone(cluster.load().unwrap().port(80).unwrap().endpoints.first().unwrap())
     }
 
     /// A connection of the application on which nothing was said.

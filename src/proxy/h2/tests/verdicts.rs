@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::rig::{App, Does, Net, get, grpc};
 use crate::proxy::serve::tests::rig::{run, soon};
-use crate::resource::{ClusterPolicy, OutlierDetection, PARTS_PER_MILLION, Retry, Timeouts};
+use crate::resource::{
+    Algorithm, ClusterPolicy, OutlierDetection, PARTS_PER_MILLION, Retry, Timeouts,
+};
 
 /// In front of an application that is out with its first error.
-fn net(app: &App, request: Option<Duration>) -> Net {
+pub(super) fn net(app: &App, request: Option<Duration>) -> Net {
     let outliers = OutlierDetection {
         consecutive_errors: Some(1),
         consecutive_gateway_errors: None,
@@ -80,5 +82,29 @@ fn a_client_that_gives_up_says_nothing_and_a_timeout_does() {
         assert!(net.is_in(), "it may have waited for the client");
         assert_eq!(client.ask(get(), &[]).await.unwrap().status, 504);
         assert!(!net.is_in());
+    });
+}
+
+#[test]
+fn how_fast_an_endpoint_is_is_known_when_it_answers_however_long_the_stream() {
+    run(async {
+        let mut policy = ClusterPolicy::default();
+        policy.load_balancer.algorithm = Algorithm::Ewma;
+        let app = App::new(Does::Echo).await;
+        let net = Net::new(&[&app], (Retry::DEFAULT, Timeouts::default()), policy);
+        // At a time before it was observed, so that it has not faded.
+        let latency = || net.first().latency.cost(0.0, 0);
+        let mut begun = net.client().await.begin(grpc(), false).await;
+        soon(&mut begun.answer).await.unwrap();
+        let answered = latency();
+        assert!(answered > 0.0);
+        begun.send(b"more", true).await;
+        soon(async {
+            while net.counted().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        assert_eq!(latency(), answered, "what it sent then does not count");
     });
 }

@@ -101,8 +101,8 @@ fn what_nobody_asked_for_is_not_sent() {
     let policy =
         b"\x1a\x12\x08\xc0\x84\x3d\x10\x80\xc6\x86\x8f\x01\x18\x80\xc8\xce\xb4\x0d\x20\x01";
     assert_eq!(plain, [b"\x0a\x08shop/web".as_slice(), policy].concat());
-    let with = |endpoint| {
-        let endpoints = vec![endpoint];
+    let with = |endpoint: Endpoint| {
+        let endpoints = vec![endpoint.into()];
         Resource::Cluster(Cluster { endpoints, ..cluster(ClusterPolicy::default()) })
     };
     let one = encode(&with(endpoint(1, "")));
@@ -159,7 +159,7 @@ fn a_time_or_number_that_means_nothing_is_refused() {
     assert_eq!(error, "policy.health_check.interval: is no time at all");
     let all = ClusterPolicy { panic_ppm: 1_000_001, ..usual() };
     assert_eq!(of(all), "policy.panic_ppm: 1000001 is not within 0 to 1000000");
-    let nothing = Cluster { endpoints: vec![endpoint(0, "")], ..cluster(usual()) };
+    let nothing = Cluster { endpoints: vec![endpoint(0, "").into()], ..cluster(usual()) };
     let error = refused(&Resource::Cluster(nothing));
     assert_eq!(error, "endpoints[0].weight: 0 is not within 1 to 4294967295");
     let twice = Retry { status_codes: vec![503, 503], ..Retry::default() };

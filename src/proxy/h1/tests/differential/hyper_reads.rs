@@ -86,7 +86,6 @@ pub(super) fn requests(bytes: &[u8]) -> Vec<Reading> {
         // What it refuses ends it, and so does the end of what came.
         let _ = builder.half_close(true).serve_connection(TokioIo::new(server), &service).await;
     });
-    drop(service);
     Rc::into_inner(seen).expect("nobody else has it").into_inner()
 }
 

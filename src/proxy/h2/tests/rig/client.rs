@@ -9,7 +9,7 @@ use crate::proxy::serve::tests::rig::soon;
 
 /// The application's connection to its proxy.
 #[derive(Clone)]
-pub(in crate::proxy::h2::tests) struct Client(pub(super) SendRequest<Bytes>);
+pub(in crate::proxy::h2::tests) struct Client(pub(in crate::proxy::h2::tests) SendRequest<Bytes>);
 
 /// A request that was begun, and what it is answered with.
 pub(in crate::proxy::h2::tests) struct Begun {

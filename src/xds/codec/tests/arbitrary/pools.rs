@@ -1,6 +1,7 @@
 //! Clusters and retries at random: every limit, check and way to balance that a policy may have.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::collection::{btree_map, btree_set, vec};
@@ -135,7 +136,7 @@ pub(super) fn cluster() -> impl Strategy<Value = Cluster> {
         ports.into_iter().map(|(port, protocol)| ClusterPort { port, protocol }).collect()
     });
     let endpoints = btree_map(object_name(), endpoint(), 0..4).prop_map(|endpoints| {
-        let named = |(workload, endpoint)| Endpoint { workload, ..endpoint };
+        let named = |(workload, endpoint)| Arc::new(Endpoint { workload, ..endpoint });
         endpoints.into_iter().map(named).collect()
     });
     (service_name(), ports, cluster_policy(), endpoints)

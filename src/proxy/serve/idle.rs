@@ -1,0 +1,99 @@
+//! A connection between two requests: for a moment it is ready for the next one, then it keeps
+//! nothing that can be made again.
+//!
+//! A client that sends one request after the other never gets to the second part, so that what is
+//! made again there costs it nothing.
+
+use std::task::Poll;
+use std::time::Duration;
+
+use super::Connection;
+use crate::proxy::alarm::Alarm;
+use crate::proxy::h1::{RequestHead, ResponseHead};
+use crate::proxy::slots::{Fired, SWEEP};
+
+/// How long a connection may be idle between requests.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// How much longer than its life an idle connection stays: whoever dialed it counts the same time,
+/// and is to close it first.
+const AFTER_LIFE: Duration = Duration::from_secs(5);
+
+/// After so long a connection is idle: one sweep at least, two at most.
+const MOMENT: Duration = SWEEP.saturating_mul(2);
+
+/// What came of waiting for a request.
+pub(super) enum Waited {
+    /// It has begun.
+    Request,
+    /// Nothing so far.
+    InVain,
+    /// The connection is over.
+    Over,
+}
+
+impl Connection {
+    /// Waits a moment for the first byte of a request, without holding a buffer or a room.
+    pub(super) async fn wait(&mut self) -> Waited {
+        if !self.client.side.buffer.is_empty() {
+            return Waited::Request;
+        }
+        self.give_rooms();
+        let patience = self.patience();
+        self.idle_until = self.worker.slots.now().saturating_add(patience);
+        match self.readable(MOMENT.min(patience)).await {
+            None => {
+                self.take_rooms();
+                Waited::Request
+            }
+            Some(Fired::Deadline) => Waited::InVain,
+            Some(Fired::Drain) => Waited::Over,
+        }
+    }
+
+    /// Waits on, with nothing but the connection; `false`: it is over.
+    pub(super) async fn sleep(&mut self) -> bool {
+        let left = self.idle_until.saturating_sub(self.worker.slots.now());
+        if left.is_zero() {
+            return false;
+        }
+        self.head = RequestHead::default();
+        self.client.head = ResponseHead::default();
+        self.client.alarm = Alarm::default();
+        self.client.begin();
+        self.readable(left).await.is_none()
+    }
+
+    /// Waits until there is something to read; why it was ended, where nothing has come.
+    async fn readable(&self, limit: Duration) -> Option<Fired> {
+        let (slot, side) = (&self.client.slot, &self.client.side);
+        slot.arm(limit, true);
+        std::future::poll_fn(|cx| {
+            // What has come already is answered, also when the time is over.
+            if side.stream.poll_readable(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            slot.poll_fired(cx).map(Some)
+        })
+        .await
+    }
+
+    /// An idle connection holds no memory that another one could use.
+    fn give_rooms(&mut self) {
+        self.worker.give_block(std::mem::take(&mut self.client.side.buffer));
+        self.worker.give_room(std::mem::take(&mut self.client.out));
+        self.worker.give_room(std::mem::take(&mut self.upload_room));
+    }
+
+    fn take_rooms(&mut self) {
+        self.client.side.buffer = self.worker.take_block();
+        self.client.out = self.worker.take_room();
+        self.upload_room = self.worker.take_room();
+    }
+
+    /// How long to wait for a request: not beyond the life of the connection.
+    fn patience(&self) -> Duration {
+        let life = self.expires.saturating_sub(self.worker.slots.now());
+        IDLE.min(life.saturating_add(AFTER_LIFE))
+    }
+}
