@@ -12,6 +12,7 @@ use crate::names::{Identity, Protocol, RuleId, ServiceName};
 use crate::proxy::cluster::{ClusterCell, next_id};
 use crate::proxy::fault::Faults;
 use crate::proxy::head::Head;
+use crate::proxy::path;
 use crate::resource::{
     self, FieldMatch, HeaderEdit, PathMatch, Redirect, Retry, Rewrite, Timeouts, ValueMatch,
 };
@@ -43,7 +44,7 @@ pub struct PortTable {
     /// What is spoken on it.
     pub protocol: Protocol,
     /// Which rule a request falls under depends on its path.
-    pub judges_paths: bool,
+    judges_paths: bool,
     matches: Vec<Match>,
     rules: Vec<Arc<Rule>>,
     /// What is put in at requests of our application.
@@ -141,6 +142,11 @@ impl ServiceTable {
 }
 
 impl PortTable {
+    /// Whether rules look at paths, and the request's can be read in two ways.
+    pub fn is_in_doubt(&self, head: &impl Head) -> bool {
+        self.judges_paths && path::is_ambiguous(head.path())
+    }
+
     /// The rule that `head` falls under; `None` is 404 `no_route`.
     pub fn route(&self, head: &impl Head) -> Option<&Arc<Rule>> {
         let found = self.matches.iter().find(|candidate| candidate.matches(head))?;

@@ -7,8 +7,8 @@ use crate::names::ProxyId;
 use crate::proxy::balance::{Affinity, Bond};
 use crate::proxy::decide::{Decision, Endpoints, Refusal};
 use crate::proxy::head::Head;
+use crate::proxy::redirect;
 use crate::proxy::service::{Backend, Rule, ServiceTable};
-use crate::proxy::{path, redirect};
 use crate::resource::{LoadBalancer, OutboundMode};
 use crate::telemetry::faults::FaultCounts;
 use crate::telemetry::reason::Reason;
@@ -24,7 +24,7 @@ pub fn decide(
     (source, counts): (&ProxyId, &FaultCounts),
 ) -> Result<Decision, Refusal> {
     let found = table.port(port).ok_or(Reason::NoRoute)?;
-    if found.judges_paths && path::is_ambiguous(head.path()) {
+    if found.is_in_doubt(head) {
         return Err(Reason::BadRequest.into());
     }
     let rule = found.route(head).ok_or(Reason::NoRoute)?;

@@ -155,8 +155,8 @@ async fn answer(
     seen: impl Fn(&[u8]),
 ) -> Result<(), h2::Error> {
     let mut response = Response::new(());
-    let reads =
-        !matches!(does, Does::Refuse | Does::Echo | Does::Flood | Does::Hang | Does::TooMuch);
+    use Does::{Echo, Flood, Hang, Refuse, TooMuch};
+    let reads = !matches!(does, Refuse | Echo | Flood | Hang | TooMuch);
     while reads && let Some(data) = body.data().await {
         let data = data?;
         seen(&data);
@@ -173,17 +173,15 @@ async fn answer(
         Does::Codeless | Does::Page(_) => {
             if let Does::Page(status) = does {
                 *response.status_mut() = status.try_into().unwrap();
-                response
-                    .headers_mut()
-                    .insert("content-type", HeaderValue::from_static("text/html"));
+                let html = HeaderValue::from_static("text/html");
+                response.headers_mut().insert("content-type", html);
             }
             let mut to = respond.send_response(response, false)?;
             return to.send_data(Bytes::from_static(b"message"), true);
         }
         Does::PushBack(ms) => {
             response.headers_mut().extend(code_field(14));
-            let ms = HeaderValue::from_static(ms);
-            response.headers_mut().insert("grpc-retry-pushback-ms", ms);
+            response.headers_mut().insert("grpc-retry-pushback-ms", HeaderValue::from_static(ms));
         }
         Does::Interim => {
             let mut interim = Response::new(());
