@@ -59,8 +59,10 @@ fn our_request(bytes: &[u8]) -> Option<(Reading, Vec<u8>, usize, bool)> {
     Some((reading, out, start + head.length + end, goes_on))
 }
 
+type Fields = Vec<(String, Vec<u8>)>;
+
 /// Body, trailers, and where they end.
-fn our_body(framing: Framing, bytes: &[u8]) -> Option<(Vec<u8>, Vec<(String, Vec<u8>)>, usize)> {
+fn our_body(framing: Framing, bytes: &[u8]) -> Option<(Vec<u8>, Fields, usize)> {
     let mut decoder = BodyDecoder::new(framing);
     let (mut body, mut at) = (Vec::new(), 0);
     loop {

@@ -111,7 +111,8 @@ pub(super) fn answer(method: &str, bytes: &[u8]) -> Option<Reading> {
         let told = async {
             // An answer before the request would be taken for a stray one.
             let mut room = [0; 256];
-            server.read(&mut room).await.ok()?;
+            let came = server.read(&mut room).await.ok()?;
+            (came > 0).then_some(())?;
             server.write_all(bytes).await.ok()?;
             server.shutdown().await.ok()
         };
