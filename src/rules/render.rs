@@ -1,9 +1,9 @@
 //! Diagnostics as people read them: message, place, the line of the source, help.
 //!
-//! Only the line itself is handed to the renderer, found through an index of each file that is made
-//! once, so that a thousand problems of a large file cost no more than their lines.
+//! Only the line itself is handed to the renderer. Each file is walked once, and of its lines those
+//! alone are kept that a problem is about: a large file costs no more than its problems.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use annotate_snippets::renderer::DecorStyle;
@@ -21,21 +21,34 @@ const MAX_MARKED: usize = 60;
 
 /// Draws diagnostics, one paragraph each, an empty line between them.
 pub fn render(diagnostics: &[Diagnostic], documents: &[Document], color: bool) -> String {
-    let mut lines: HashMap<&str, Vec<&str>> = HashMap::new();
-    let texts: HashMap<&str, &str> =
-        documents.iter().map(|d| (d.source.as_str(), d.text.as_str())).collect();
+    let lines = lines(diagnostics, documents);
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii);
     let mut paragraphs = Vec::with_capacity(diagnostics.len());
     for diagnostic in diagnostics {
-        let lines = lines.entry(&diagnostic.file).or_insert_with(|| {
-            let text = texts.get(diagnostic.file.as_str()).copied().unwrap_or_default();
-            text.strip_prefix('\u{feff}').unwrap_or(text).lines().collect()
-        });
-        let line = diagnostic.line.checked_sub(1).and_then(|index| lines.get(index));
+        let line = lines.get(&(diagnostic.file.as_str(), diagnostic.line));
         paragraphs.push(one(diagnostic, line.copied(), &renderer));
     }
     paragraphs.join("\n\n")
+}
+
+/// The lines that problems are about, by file and number.
+fn lines<'d>(
+    diagnostics: &'d [Diagnostic],
+    documents: &'d [Document],
+) -> HashMap<(&'d str, usize), &'d str> {
+    let mut wanted: HashMap<&str, HashSet<usize>> = HashMap::new();
+    for diagnostic in diagnostics {
+        wanted.entry(&diagnostic.file).or_default().insert(diagnostic.line);
+    }
+    let mut lines = HashMap::new();
+    for document in documents {
+        let Some(wanted) = wanted.get(document.source.as_str()) else { continue };
+        let text = document.text.strip_prefix('\u{feff}').unwrap_or(&document.text);
+        let numbered = (1..).zip(text.lines()).filter(|(number, _)| wanted.contains(number));
+        lines.extend(numbered.map(|(number, line)| ((document.source.as_str(), number), line)));
+    }
+    lines
 }
 
 fn one(diagnostic: &Diagnostic, line: Option<&str>, renderer: &Renderer) -> String {
