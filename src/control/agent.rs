@@ -22,7 +22,7 @@ use crate::control::proxies::{AgentLink, Ask, PROXIES_MAX};
 use crate::control::refusals::What;
 use crate::control::registration::Registration;
 use crate::control::{status, stream};
-use crate::names::{Identity, ProxyId};
+use crate::names::{Identity, ProxyId, skew};
 use crate::telemetry::limits::Limit;
 use crate::xds::agent::{
     Command, Counters, Down, Hello, Noted, Pools, State, Up, Welcome, command, down, up,
@@ -64,6 +64,10 @@ async fn drive(
     let Some(Up { message: Some(up::Message::Hello(hello)) }) = first.map_err(silent)?? else {
         return Err(Status::invalid_argument("the first message must be a hello"));
     };
+    if let Err(skew) = skew::check(skew::OWN, &hello.product_version) {
+        tracing::warn!(identity = %from.0, %skew, "a proxy was refused");
+        return Err(Status::failed_precondition(format!("the proxy's {skew}")));
+    }
     let (asks_in, asks) = mpsc::channel(ASKS);
     let link = AgentLink {
         stream: plane.next_stream(),
@@ -73,7 +77,7 @@ async fn drive(
     };
     let registration = register(plane, from, &hello, &link).await?;
     let connected = Connected { plane, registration, stream: link.stream };
-    let welcome = Welcome { product_version: env!("CARGO_PKG_VERSION").to_owned() };
+    let welcome = Welcome { product_version: skew::OWN.to_owned() };
     send(out, down::Message::Welcome(welcome)).await?;
     let mut stream = Stream { connected, asked: HashMap::new(), next: 1 };
     tokio::select! {
