@@ -43,13 +43,7 @@ pub(crate) fn run(args: &BackupArgs, context: &Context) -> Outcome {
     }
     let now = Timestamp::now();
     let file = args.file.clone().unwrap_or_else(|| named(now));
-    let taken = || {
-        Failure::new(format!("`{}` is there already", file.display()))
-            .help("name another file, or remove that one first")
-    };
-    if std::fs::symlink_metadata(&file).is_ok() {
-        return Err(taken());
-    }
+    writable(&file)?;
     let passphrase = args.passphrase.new_one()?;
     let progress = context.printer.progress("making the backup");
     let (sealed, manifest) = backup::make(&home, &passphrase, now)?;
@@ -66,6 +60,24 @@ pub(crate) fn run(args: &BackupArgs, context: &Context) -> Outcome {
     ));
     context.printer.note("without the passphrase nobody can read it, nor can you");
     Ok(Exit::Done)
+}
+
+/// Refuses a file that is there already, or in no directory, before anybody waits for its content.
+pub(crate) fn writable(file: &Path) -> Result<(), Failure> {
+    let name = file.display();
+    if std::fs::symlink_metadata(file).is_ok() {
+        return Err(Failure::new(format!("`{name}` is there already"))
+            .help("name another file, or remove that one first"));
+    }
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
+    match dir.filter(|dir| !dir.is_dir()) {
+        None => Ok(()),
+        Some(dir) => Err(Failure::new(format!(
+            "cannot write `{name}`, there is no directory `{}`",
+            dir.display()
+        ))
+        .help("make the directory first, or name another file")),
+    }
 }
 
 /// Refuses a mesh on a cluster, which keeps everything as its own objects.

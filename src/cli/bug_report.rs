@@ -12,6 +12,7 @@ use flate2::write::GzEncoder;
 use jiff::Timestamp;
 
 use super::args::Context;
+use super::backup::writable;
 use super::client::Client;
 use super::diagnostics::plural;
 use super::exit::{Exit, Failure, Outcome};
@@ -103,10 +104,7 @@ impl Report {
 pub(crate) fn run(args: &BugReportArgs, context: &Context) -> Outcome {
     let now = Timestamp::now();
     let file = args.file.clone().unwrap_or_else(|| named(now));
-    if std::fs::symlink_metadata(&file).is_ok() {
-        return Err(Failure::new(format!("`{}` is there already", file.display()))
-            .help("name another file, or remove that one first"));
-    }
+    writable(&file)?;
     let progress = context.printer.progress("collecting what there is");
     let mut report = Report::default();
     machine::collect(&mut report);

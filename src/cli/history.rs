@@ -10,6 +10,7 @@ use similar::{ChangeTag, TextDiff};
 use super::args::Context;
 use super::client::Client;
 use super::exit::{Exit, Failure, Outcome};
+use super::installation::Installation;
 use super::output::{Cell, FormatArgs, Table, View, age, yaml};
 use super::{complete, kind};
 use crate::control::api::NO_HISTORY;
@@ -36,18 +37,28 @@ Examples:
   meshctl rollback 6            back to what the rules were before it")]
 pub(crate) struct HistoryArgs {
     /// Show what this one changed.
-    #[arg(value_name = "REVISION", add = ArgValueCandidates::new(complete::revisions))]
+    #[arg(
+        value_name = "REVISION",
+        value_parser = number,
+        add = ArgValueCandidates::new(complete::revisions)
+    )]
     revision: Option<u64>,
     /// How many revisions are listed.
-    #[arg(long, value_name = "N", default_value_t = 20, conflicts_with = "revision")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 20,
+        value_parser = clap::value_parser!(u64).range(1..),
+        conflicts_with = "revision"
+    )]
     limit: u64,
     #[command(flatten)]
     format: FormatArgs,
 }
 
 pub(crate) fn run(args: &HistoryArgs, context: &Context) -> Outcome {
+    local(context)?;
     let client = Client::of(context)?;
-    local(&client)?;
     let view = match args.revision {
         Some(number) => one(&client.get(&format!("/v1/history/{number}"), &[])?)?,
         None => {
@@ -59,11 +70,16 @@ pub(crate) fn run(args: &HistoryArgs, context: &Context) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Refuses a mesh on a cluster, whose API server keeps no revisions.
-pub(crate) fn local(client: &Client) -> Result<(), Failure> {
-    match client.cluster() {
-        None => Ok(()),
-        Some(_) => Err(Failure::new(
+/// The number of a revision.
+pub(crate) fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "not the number of a revision".to_owned())
+}
+
+/// Refuses a mesh on a cluster, whose API server keeps no revisions; whether it can be reached or not.
+pub(crate) fn local(context: &Context) -> Result<(), Failure> {
+    match context.installation()? {
+        Installation::Local => Ok(()),
+        Installation::Kubernetes(_) => Err(Failure::new(
             "the rules of this mesh are objects of its cluster, which keeps no revisions of them",
         )
         .help(NO_HISTORY)),

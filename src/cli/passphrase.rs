@@ -74,6 +74,7 @@ fn read(path: &Path) -> Result<String, Failure> {
     done.map_err(|error| {
         Failure::from(error)
             .context(format!("cannot read the passphrase from `{}`", path.display()))
+            .help("name a file whose first line it is, or `-` for standard input")
     })?;
     first_line(&text).ok_or_else(|| {
         Failure::new(format!("the first line of `{}` is empty", path.display()))

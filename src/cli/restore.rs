@@ -17,6 +17,9 @@ use crate::platform::local::Holder;
 /// Longer files are no backups.
 const LONGEST: u64 = (1 << 30) + 4096;
 
+/// What to do where the file is none.
+const WANTED: &str = "nothing was changed; name a file that `meshctl backup` has written";
+
 /// Bring a backup back: rules, their history and the certificate authority.
 ///
 /// The control plane must not be running. Everything is checked before anything is touched; what is
@@ -56,6 +59,7 @@ pub(crate) fn run(args: &RestoreArgs, context: &Context) -> Outcome {
         let help = match &error {
             BackupError::Seal(SealError::Passphrase) => "nothing was changed; try again",
             BackupError::Seal(SealError::Newer) => "use the version that made it, or a later one",
+            BackupError::Seal(SealError::Foreign) => WANTED,
             _ => "nothing was changed; take another backup",
         };
         Failure::from(error).context(format!("cannot open `{file}`")).help(help)
@@ -82,8 +86,9 @@ pub(crate) fn run(args: &RestoreArgs, context: &Context) -> Outcome {
 
 fn read(args: &RestoreArgs) -> Result<Vec<u8>, Failure> {
     use std::io::Read as _;
-    let failed =
-        |error| Failure::from(error).context(format!("cannot read `{}`", args.file.display()));
+    let failed = |error| {
+        Failure::from(error).context(format!("cannot read `{}`", args.file.display())).help(WANTED)
+    };
     let mut bytes = Vec::new();
     let file = std::fs::File::open(&args.file).map_err(failed)?;
     file.take(LONGEST).read_to_end(&mut bytes).map_err(failed)?;

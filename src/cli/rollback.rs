@@ -11,7 +11,7 @@ use super::changes::{ChangeArgs, Changes};
 use super::client::Client;
 use super::confirm::{self, ConfirmArgs};
 use super::exit::{Exit, Outcome};
-use super::history::{counts, local};
+use super::history::{counts, local, number};
 use super::wait::{self, TimeoutArgs};
 use super::{apply, complete, kind};
 use crate::control::api::shapes::{ApplyResult, RollbackRequest};
@@ -28,7 +28,11 @@ Examples:
   meshctl rollback 6 --yes --wait      do it, return when every proxy has acknowledged")]
 pub(crate) struct RollbackArgs {
     /// The revision after which the rules were as they are to be.
-    #[arg(value_name = "REVISION", add = ArgValueCandidates::new(complete::revisions))]
+    #[arg(
+        value_name = "REVISION",
+        value_parser = number,
+        add = ArgValueCandidates::new(complete::revisions)
+    )]
     revision: u64,
     /// Only say what would change.
     #[arg(long)]
@@ -45,8 +49,8 @@ pub(crate) struct RollbackArgs {
 }
 
 pub(crate) fn run(args: &RollbackArgs, context: &Context) -> Outcome {
+    local(context)?;
     let client = Client::of(context)?;
-    local(&client)?;
     let ask = |dry_run, expected| RollbackRequest {
         revision: args.revision,
         expected,

@@ -2,9 +2,11 @@
 //!
 //! The plan is worked out first and is all that `--plan` shows. The store is copied before anything
 //! is stopped; what its tables need is done by the control plane as it starts, in one transaction.
-//! Proxies go on serving on what they have. There is no way back by this command: an earlier version
+//! Proxies go on serving on what they have. Where this version does not get ready, the one before is
+//! started again (`way_back`). Once it did there is no way back by this command: an earlier version
 //! is refused, here and by the store.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,13 +25,16 @@ use super::uninstall;
 use super::version::CLIENT;
 use super::wait::{self, TimeoutArgs};
 use crate::certs::Authority;
-use crate::control::api::shapes::{API_VERSION, MeshStatus, ProxyState};
+use crate::control::api::shapes::{API_VERSION, MeshStatus, ProxyState, ProxyStatus};
 use crate::control::home::Home;
 use crate::control::store;
 use crate::names::skew;
 
 #[cfg(test)]
 mod tests;
+mod way_back;
+
+use way_back::WayBack;
 
 /// The longest that a control plane which does not hang takes to answer.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -37,8 +42,9 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// Upgrade the control plane of this machine to the version of this program.
 ///
 /// The rules are copied, the control plane is stopped and started again by this program, and waited
-/// for. Proxies serve on meanwhile, and work with a control plane of the next minor version; start
-/// them again by this program when it suits.
+/// for; where it does not get ready, the version before is started again. Proxies serve on
+/// meanwhile, and work with a control plane of the next minor version; start them again by this
+/// program when it suits.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -62,8 +68,8 @@ struct Plan {
     running: Option<String>,
     /// The version of the store's tables; `None` where there is no store.
     schema: Option<i64>,
-    /// Proxies that are connected.
-    proxies: usize,
+    /// Proxies that are connected, each with the version that it told.
+    proxies: Vec<(String, String)>,
 }
 
 pub(crate) fn run(args: &UpgradeArgs, context: &Context) -> Outcome {
@@ -90,13 +96,17 @@ pub(crate) fn run(args: &UpgradeArgs, context: &Context) -> Outcome {
         store::copy(&home.store(), authority.trust_domain(), &copy)?;
         context.printer.note(&format!("store copied to `{}`", copy.display()));
     }
+    let way_back = WayBack::keep(&plan, &launch)?;
     if plan.running.is_some() {
         uninstall::local::stop(&client, &home, args.timeout.timeout, context)?;
     }
     let progress = context.printer.progress("starting the control plane");
     let started = install::local::start(&launch, &client, args.timeout.timeout);
     drop(progress);
-    let status = started.map_err(|failure| plan.stuck(failure))?;
+    let status = started.map_err(|failure| match &way_back {
+        Some(way_back) => way_back.take(&plan, &client, context, failure),
+        None => plan.stuck(failure),
+    })?;
     Installation::Local.record(&launch.home)?;
     wait::returned(&client, context, args.timeout)?;
     let from = plan.running.as_deref().unwrap_or("a stopped one");
@@ -120,8 +130,11 @@ impl Plan {
             Err(fault) => return Err(client.failure(fault)),
         };
         let connected = |status: &MeshStatus| {
-            let away = ProxyState::Disconnected;
-            status.proxies.iter().filter(|proxy| proxy.state != away).count()
+            let all = status.proxies.iter().filter(|it| it.state != ProxyState::Disconnected);
+            let told = |it: &ProxyStatus| {
+                (format!("{}/{}", it.namespace, it.name), it.product_version.clone())
+            };
+            all.map(told).collect()
         };
         let schema = match home.store().exists() {
             true => Some(store::schema(&home.store())?.0),
@@ -129,7 +142,7 @@ impl Plan {
         };
         Ok(Self {
             home: home.dir().to_owned(),
-            proxies: status.as_ref().map_or(0, connected),
+            proxies: status.as_ref().map(connected).unwrap_or_default(),
             running: status.map(|status| status.control_plane.version),
             schema,
         })
@@ -162,7 +175,23 @@ impl Plan {
             ))
             .help("upgrade to the versions between first, one after the other"));
         }
-        Ok(())
+        let far = |(_, version): &&(String, String)| skew::check(CLIENT, version).is_err();
+        match self.proxies.iter().find(far) {
+            None => Ok(()),
+            Some((proxy, version)) => Err(Failure::new(format!(
+                "proxy `{proxy}` is of version {version}, and {CLIENT} would refuse it: more than one minor version lies between"
+            ))
+            .help(format!("start it again by version {running} first"))),
+        }
+    }
+
+    /// How many proxies have which version.
+    fn versions(&self) -> BTreeMap<&str, usize> {
+        let mut versions = BTreeMap::new();
+        for (_, version) in &self.proxies {
+            *versions.entry(version.as_str()).or_default() += 1;
+        }
+        versions
     }
 
     fn migrates(&self) -> bool {
@@ -193,11 +222,15 @@ impl Plan {
             lead.push(format!("copied before   {}", copy.display()));
         }
         lead.push(match due {
-            true => "starts again    the control plane".to_owned(),
+            true => match &self.running {
+                Some(running) => format!(
+                    "starts again    the control plane; version {running} where this one does not get ready"
+                ),
+                None => "starts again    the control plane".to_owned(),
+            },
             false => "starts again    nothing".to_owned(),
         });
-        let proxies = plural(self.proxies, "proxy");
-        lead.push(format!("goes on         {proxies} connected, with the version that they have"));
+        lead.push(format!("goes on         {}", self.going_on()));
         let value = json!({
             "apiVersion": API_VERSION,
             "kind": "UpgradePlan",
@@ -206,9 +239,24 @@ impl Plan {
             "due": due,
             "schema": {"from": self.schema, "to": store::SCHEMA},
             "copy": self.copy().filter(|_| due),
-            "proxies": self.proxies,
+            "proxies": self.proxies.len(),
+            "proxyVersions": self.versions(),
         });
         View { value, lead, names: vec![CLIENT.to_owned()], ..View::default() }
+    }
+
+    /// `3 proxies with the versions that they have: 2 of 0.1.0, 1 of 0.2.0`.
+    fn going_on(&self) -> String {
+        if self.proxies.is_empty() {
+            return "no proxy is connected".to_owned();
+        }
+        let each = self.versions().into_iter().map(|(version, count)| match version {
+            "" => format!("{count} that did not tell"),
+            version => format!("{count} of {version}"),
+        });
+        let each: Vec<_> = each.collect();
+        let proxies = plural(self.proxies.len(), "proxy");
+        format!("{proxies}, with the version that they have: {}", each.join(", "))
     }
 
     /// That the new one did not start, and how to have the old one back.

@@ -178,6 +178,24 @@ pub fn restore(home: &Home, backup: &Backup) -> Result<Option<std::path::PathBuf
     staged::finish(home).map_err(failed)
 }
 
+/// Puts a copy of the store in place of the store, as [`restore`] does it with a whole backup.
+///
+/// # Errors
+/// [`BackupError`]; `home` is as it was, or is finished by the next start.
+pub fn put_back(home: &Home, copy: &Path) -> Result<Option<std::path::PathBuf>, BackupError> {
+    let _lock = home.lock()?;
+    let failed = |error| BackupError::Io(home.dir().to_owned(), error);
+    staged::finish(home).map_err(failed)?;
+    let mut builder = tempfile::Builder::new();
+    let dir = builder.prefix(".restore-").tempdir_in(home.dir()).map_err(failed)?;
+    let content = std::fs::read(copy).map_err(|error| BackupError::Io(copy.to_owned(), error))?;
+    write_atomic(&dir.path().join(STORE), &content, 0o600).map_err(failed)?;
+    let authority = Authority::load(&home.ca())?;
+    store::verify(&dir.path().join(STORE), authority.trust_domain())?;
+    staged::commit(home, dir).map_err(failed)?;
+    staged::finish(home).map_err(failed)
+}
+
 /// Whether something lies in `home` that a backup would replace.
 pub fn would_replace(home: &Home) -> bool {
     home.store().exists() || Authority::exists(&home.ca())

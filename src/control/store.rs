@@ -285,6 +285,11 @@ pub fn schema(path: &Path) -> Result<(i64, i64), StoreError> {
     Ok((opening::version(path)?, SCHEMA))
 }
 
+/// Where the store at `path` was copied to before its tables were changed from `version`.
+pub fn before(path: &Path, version: i64) -> PathBuf {
+    migration::copy_path(path, version)
+}
+
 /// The kind that users write as `text`.
 pub(in crate::control) fn kind(text: &str) -> Option<ObjectKind> {
     ObjectKind::ALL.into_iter().find(|kind| kind.as_str() == text)

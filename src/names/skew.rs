@@ -29,11 +29,13 @@ pub fn check(ours: &str, theirs: &str) -> Result<(), Skew> {
     };
     match one.0 == other.0 && one.1.abs_diff(other.1) <= APART {
         true => Ok(()),
-        false => {
-            let theirs: String = theirs.chars().take(40).flat_map(char::escape_debug).collect();
-            Err(Skew { ours: ours.to_owned(), theirs })
-        }
+        false => Err(Skew { ours: ours.to_owned(), theirs: shown(theirs) }),
     }
+}
+
+/// A version that somebody else says of itself, short enough and fit to be shown.
+pub fn shown(theirs: &str) -> String {
+    theirs.chars().take(40).flat_map(char::escape_debug).collect()
 }
 
 /// Whether `one` is a later version than `other`; never where either cannot be read.

@@ -38,6 +38,11 @@ fn a_backup_brings_rules_and_authority_back_where_they_were_lost() {
         "never overwritten"
     );
 
+    let nowhere = mesh.feed("backup none/mesh.backup --passphrase-file -", WORDS);
+    assert!(nowhere.stderr.contains("there is no directory `none`"), "{nowhere:?}");
+    let none = mesh.feed("restore other.backup --passphrase-file -", WORDS);
+    assert!(none.stderr.contains("help: nothing was changed; name a file that"), "{none:?}");
+
     let running = mesh.feed("restore mesh.backup --yes --passphrase-file -", WORDS);
     assert_eq!(running.code, 1, "{running:?}");
     assert!(running.stderr.contains("a control plane runs in `DIR/home`"), "{running:?}");

@@ -63,6 +63,12 @@ fn who_changed_what_is_listed_and_shown() {
         "",
         "error: there is no revision 9, the last is 3\nhelp: see which there are with `meshctl history`\n",
     );
+    let before = mesh.run("history 0");
+    assert!(before.stderr.contains("revision 0 is before the first change"), "{before:?}");
+    let word = mesh.run("rollback yesterday");
+    assert_eq!(word.code, 2, "{word:?}");
+    assert!(word.stderr.contains("`yesterday`: not the number of a revision"), "{word:?}");
+    assert_eq!(mesh.run("history --limit 0").code, 2, "which is not the same as an empty history");
     assert_eq!(super::generated::offered_in(&mesh.home(), &["rollback", ""])[..3], ["3", "2", "1"]);
 }
 

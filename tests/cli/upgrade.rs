@@ -2,9 +2,10 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
-use super::binary::meshctl_in;
+use super::binary::{command, meshctl_in};
 use super::installed::{Mesh, eventually};
 use super::workload::{Proxy, application, request};
 
@@ -15,6 +16,7 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4738";
 fn this_very_version_is_not_upgraded() {
     let mesh = Mesh::install();
     let pid = mesh.pid();
+    let _web = Proxy::start(&mesh, "web", &[]);
     mesh.run("upgrade").is(
         0,
         &format!("control plane runs version {OWN} already, nothing changed\n"),
@@ -23,6 +25,8 @@ fn this_very_version_is_not_upgraded() {
     let plan = mesh.run("upgrade --plan");
     assert!(plan.stdout.starts_with(&format!("control plane   {OWN} → {OWN}\n")), "{plan:?}");
     assert!(plan.stdout.contains("starts again    nothing\n"), "{plan:?}");
+    let proxies = format!("1 proxy, with the version that they have: 1 of {OWN}\n");
+    assert!(plan.stdout.contains(&format!("goes on         {proxies}")), "{plan:?}");
     assert_eq!(mesh.pid(), pid);
 }
 
@@ -71,6 +75,69 @@ fn a_store_of_the_first_version_is_upgraded_while_proxies_serve() {
     call();
     let history = mesh.json("history -o json");
     assert_eq!(history["revisions"][0]["state"], "Forgotten", "{history:#}");
+}
+
+/// This program with words in it replaced by others of their length: one of another version, or one
+/// that does not get ready.
+fn changed(mesh: &Mesh, words: &[(&str, &str)]) -> PathBuf {
+    let mut program = std::fs::read(env!("CARGO_BIN_EXE_meshctl")).expect("it was built");
+    for (from, to) in words {
+        assert_eq!(from.len(), to.len());
+        let found = regex::bytes::Regex::new(&regex::escape(from)).expect("it is escaped");
+        assert!(found.is_match(&program), "`{from}` is not in the program");
+        program = found.replace_all(&program, regex::bytes::NoExpand(to.as_bytes())).into_owned();
+    }
+    let path = mesh.home().with_file_name(format!("meshctl-{}", words.len()));
+    std::fs::write(&path, program).expect("it is ours");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(&path, mode).expect("it is ours");
+    path
+}
+
+fn upgrade_by(program: &Path, mesh: &Mesh) -> (Output, String) {
+    let mut upgrade = Command::new(program);
+    upgrade.env_clear();
+    for (name, value) in command(&mesh.home()).get_envs() {
+        upgrade.env(name, value.unwrap_or_default());
+    }
+    let output = upgrade.arg("upgrade").output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output, said)
+}
+
+#[test]
+fn where_the_new_version_does_not_start_the_one_before_runs_again() {
+    let mesh = Mesh::install();
+    let app = application().to_string();
+    let _shop = Proxy::start(&mesh, "shop", &["--app", &app]);
+    let web = Proxy::start(&mesh, "web", &[]);
+    let call = || assert_eq!(request(web.address("outbound"), "shop", TRACE), "HTTP/1.1 200 OK");
+    call();
+    let (all, patch) = OWN.rsplit_once('.').expect("three numbers");
+    let later = format!("{all}.{}", patch.parse::<u32>().expect("a number") + 1);
+    let version = || mesh.json("version -o json")["controlPlane"].clone();
+
+    // It wants its socket in a directory that nobody has made.
+    let broken = changed(&mesh, &[(OWN, &later), ("join.sock", "join/sock")]);
+    let (failed, said) = upgrade_by(&broken, &mesh);
+    assert_eq!(failed.status.code(), Some(1), "{said}");
+    let error = format!("error: version {later} did not start; version {OWN} runs again\n");
+    assert!(said.contains(&error), "{said}");
+    assert!(said.contains("help: the whole log is `"), "{said}");
+    assert!(said.contains("/before-upgrade.meshctl` now\n"), "{said}");
+    assert_eq!(version(), OWN);
+    call();
+
+    let (done, said) = upgrade_by(&changed(&mesh, &[(OWN, &later)]), &mesh);
+    assert_eq!(done.status.code(), Some(0), "{said}");
+    let stdout = String::from_utf8_lossy(&done.stdout).into_owned();
+    let line = format!("control plane upgraded from {OWN} to {later}, at ");
+    assert!(stdout.starts_with(&line), "{stdout}");
+    assert_eq!(version(), later.as_str());
+    call();
+    let back = mesh.run("upgrade");
+    assert_eq!(back.code, 1, "{back:?}");
+    assert!(back.stderr.contains(&format!("runs version {later}, which is later than {OWN}")));
 }
 
 /// A control plane that says it is of some version, and nothing else.

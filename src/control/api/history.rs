@@ -50,6 +50,9 @@ pub(super) async fn show(
     Path(number): Path<String>,
 ) -> Result<Json<Revision>, Refusal> {
     let number = parse(&number)?;
+    if number == 0 {
+        return Err(Refusal::wrong("revision 0 is before the first change, and changed nothing"));
+    }
     let Past { entry, objects, now } = plane.store.past(number).await?;
     let missing = || Refusal::from(StoreError::NoRevision { revision: number, last: now });
     Ok(Json(revision(entry.ok_or_else(missing)?, Some(&objects))))

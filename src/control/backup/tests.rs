@@ -197,3 +197,21 @@ async fn one_that_was_cut_off_anywhere_is_finished() {
         assert_eq!(finish(&home).expect("nothing to do"), None);
     }
 }
+
+#[tokio::test]
+async fn a_copy_of_the_store_takes_its_place_whole_and_the_store_is_put_aside() {
+    let bed = Bed::with(&["a", "b"]).await;
+    let home = bed.home();
+    let copy = store::before(&home.store(), 1);
+    let first = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/store/schema-1.db");
+    let content = std::fs::read(first).expect("it is in the repository");
+    write_atomic(&copy, &content[..content.len() / 2], 0o600).expect("ours");
+    put_back(&home, &copy).expect_err("half of a store");
+    assert_eq!(bed.names(), ["a", "b"], "nothing was touched");
+    write_atomic(&copy, &content, 0o600).expect("ours");
+    let aside = put_back(&home, &copy).expect("it is whole").expect("there was a store");
+    assert_eq!(store::schema(&home.store()).expect("it is whole").0, 1);
+    assert_eq!(store::schema(&aside.join(STORE)).expect("it is whole").0, store::SCHEMA);
+    let _working = home.lock().expect("nobody is at work");
+    assert!(matches!(put_back(&home, &copy), Err(BackupError::Home(HomeError::Locked { .. }))));
+}
