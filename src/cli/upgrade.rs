@@ -75,7 +75,7 @@ struct Plan {
 pub(crate) fn run(args: &UpgradeArgs, context: &Context) -> Outcome {
     if let Installation::Kubernetes(_) = context.installation()? {
         return Err(Failure::later("`meshctl upgrade` of a mesh on a cluster")
-            .help("until then `meshctl uninstall`, then `meshctl install`; rules stay"));
+            .help("until then `meshctl uninstall`, then `meshctl install`: rules stay, the authority is another one, and sidecars have to be started anew"));
     }
     let launch = control_plane::launch(context, None, None)?;
     let home = Home::new(&launch.home);

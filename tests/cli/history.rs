@@ -1,5 +1,6 @@
 //! Revisions of the rules by the binary: listed, looked at, gone back to.
 
+use super::binary::meshctl;
 use super::installed::Mesh;
 
 fn route(name: &str, weight: u32) -> String {
@@ -99,4 +100,21 @@ fn a_rollback_is_a_revision_of_its_own_and_can_be_taken_back() {
     mesh.run("get all -o name").is(0, "httproute/a\n", "");
     assert_eq!(mesh.run("rollback 0 --yes").code, 0);
     mesh.run("get all -o name").is(0, "", "");
+}
+
+#[test]
+fn on_a_cluster_it_is_said_whose_the_rules_are_and_what_to_do_there() {
+    // Nothing of the cluster is looked at for that.
+    for (words, code, what, help) in [
+        ("history", 1, "its cluster, which keeps no revisions", "keep them in Git"),
+        ("rollback 1 --yes", 1, "its cluster, which keeps no revisions", "keep them in Git"),
+        ("backup", 1, "is on a cluster, which keeps all of it", "the Secret `meshctl-ca`"),
+        ("restore x", 1, "is on a cluster, which keeps all of it", "back up the cluster"),
+        ("upgrade", 2, "of a mesh on a cluster is not supported", "the authority is another one"),
+    ] {
+        let words = format!("{words} --context nowhere");
+        let run = meshctl(&words.split(' ').collect::<Vec<_>>());
+        assert_eq!((run.code, run.stdout.as_str()), (code, ""), "{run:?}");
+        assert!(run.stderr.contains(what) && run.stderr.contains(help), "{run:?}");
+    }
 }

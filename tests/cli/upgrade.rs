@@ -123,7 +123,7 @@ fn where_the_new_version_does_not_start_the_one_before_runs_again() {
     assert_eq!(failed.status.code(), Some(1), "{said}");
     let error = format!("error: version {later} did not start; version {OWN} runs again\n");
     assert!(said.contains(&error), "{said}");
-    assert!(said.contains("help: the whole log is `"), "{said}");
+    assert!(said.contains("help: see the log, `"), "{said}");
     assert!(said.contains("/before-upgrade.meshctl` now\n"), "{said}");
     assert_eq!(version(), OWN);
     call();

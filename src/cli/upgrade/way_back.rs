@@ -67,12 +67,13 @@ impl WayBack {
         let (version, kept) = (&self.version, self.launch.program.display());
         match self.start_again(plan, client, context) {
             Ok(()) => {
-                let help = format!("{}\nversion {version} runs as `{kept}` now", failure.remedy());
+                let log = self.launch.log.display();
+                let help = format!("see the log, `{log}`\nversion {version} runs as `{kept}` now");
                 failure
                     .context(format!(
                         "version {CLIENT} did not start; version {version} runs again"
                     ))
-                    .help(help.trim_start())
+                    .help(help)
             }
             Err(again) => plan
                 .stuck(failure)
