@@ -135,6 +135,8 @@ fn where_the_new_version_does_not_start_the_one_before_runs_again() {
     assert!(stdout.starts_with(&line), "{stdout}");
     assert_eq!(version(), later.as_str());
     call();
+    let install = mesh.run("install");
+    assert!(install.stderr.ends_with("help: use that version of meshctl, or a later one\n"));
     let back = mesh.run("upgrade");
     assert_eq!(back.code, 1, "{back:?}");
     assert!(back.stderr.contains(&format!("runs version {later}, which is later than {OWN}")));

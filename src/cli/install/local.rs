@@ -19,7 +19,7 @@ use crate::cli::upgrade;
 use crate::cli::version::CLIENT;
 use crate::control::api::shapes::MeshStatus;
 use crate::control::home::Home;
-use crate::names::TrustDomain;
+use crate::names::{TrustDomain, skew};
 use crate::platform::local::{self, Holder, Launch};
 
 /// Between two looks at a control plane that starts.
@@ -30,6 +30,8 @@ const PROBE: Duration = Duration::from_secs(3);
 const STARTING: u16 = 503;
 /// What an older installation is pointed to.
 const UPGRADE: &str = "see what changes with `meshctl upgrade --plan`, then `meshctl upgrade`";
+/// What a later installation is pointed to.
+const LATER: &str = "use that version of meshctl, or a later one";
 /// How much of the log is shown when it does not start.
 const TAIL: u64 = 2048;
 
@@ -76,6 +78,9 @@ fn already(args: &InstallArgs, status: &MeshStatus, home: &Path, context: &Conte
     let running = &status.control_plane;
     let differs =
         |what: &str, is: &str| Failure::new(format!("a control plane runs already, {what} `{is}`"));
+    if skew::is_later(&running.version, CLIENT) {
+        return Err(differs("of version", &running.version).help(LATER));
+    }
     if running.version != CLIENT {
         return Err(differs("of version", &running.version).help(UPGRADE));
     }
