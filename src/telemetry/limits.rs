@@ -83,7 +83,7 @@ limits! {
     Http2Head, "http2_head", 16 * 1024, "bytes", Proxy, WAITS, "431, by the protocol library";
     HeadTime, "head_time", 10, "seconds from the first byte of a head", Proxy, COUNTED, "408 `head_timeout`, and the connection is closed";
     Http2Resets, "http2_resets", 500, "streams given up by the client, and 50 more each second", Proxy, COUNTED, "the connection ends with ENHANCE_YOUR_CALM";
-    Http2Floods, "http2_floods", 0, "budgets of the protocol library for frames that carry nothing, and for streams that it reset", Proxy, COUNTED, "the connection ends with ENHANCE_YOUR_CALM";
+    Http2Floods, "http2_floods", 10_000, "frames that bring nothing, 1,000 more each second, and one for every 4 bytes sent; and the budgets of the protocol library", Proxy, COUNTED, "the connection ends with ENHANCE_YOUR_CALM";
     Http2Streams, "http2_streams", 100, "streams of a connection", Proxy, WAITS, "a further stream is refused unread (REFUSED_STREAM)";
     Http2StreamWindow, "http2_stream_window", 256 * 1024, "bytes of a stream that nobody has taken", Proxy, WAITS, "the sender waits";
     Http2Window, "http2_window", 1024 * 1024, "bytes of a connection that nobody has taken", Proxy, WAITS, "the sender waits";

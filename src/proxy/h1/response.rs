@@ -33,6 +33,10 @@ impl ResponseHead {
     /// # Errors
     /// A head that breaks RFC 9112, or whose framing is ambiguous.
     pub fn parse(&mut self, bytes: &[u8], method: &str) -> Result<(), Malformed> {
+        // The parser skips empty lines, which may stand before requests only (RFC 9112 §2.2).
+        if !bytes.starts_with(b"HTTP/") {
+            return Err(Malformed::bad("no status line"));
+        }
         let mut room = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let mut parsed = httparse::Response::new(&mut []);
         let status = httparse::ParserConfig::default()
@@ -75,6 +79,11 @@ impl ResponseHead {
                 Known::Upgrade if options.upgrade => self.upgrade = Some(field.value),
                 _ => {}
             }
+        }
+        let never = matches!(self.status, 100..=199 | 204);
+        if never && (self.declared_chunked || self.declared_length.is_some_and(|it| it > 0)) {
+            // As Envoy: other readers believe the framing rather than the status.
+            return Err(Malformed::bad("a body where the status allows none"));
         }
         if self.declared_chunked && (self.declared_length.is_some() || !http11) {
             return Err(Malformed::bad("ambiguous framing"));

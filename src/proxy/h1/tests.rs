@@ -4,6 +4,7 @@ use super::*;
 use crate::proxy::head::Head;
 
 mod bodies;
+mod differential;
 mod heads;
 
 pub(super) fn parse(text: &[u8]) -> Result<(RequestHead, Vec<u8>), Malformed> {

@@ -15,7 +15,9 @@ use crate::proxy::head::Head;
 use crate::resource::{Field, HeaderEdit};
 use crate::telemetry::reason::Reason;
 
+mod calls;
 mod events;
+mod floods;
 mod limits;
 mod retries;
 mod rig;
@@ -238,6 +240,7 @@ fn grpc_is_answered_in_its_own_words() {
         (Reason::TryTimeout, 4),
         (Reason::MaxRequests, 14),
         (Reason::BadRequest, 13),
+        (Reason::UpstreamProtocol, 13),
         (Reason::MissingBackend, 2),
     ] {
         assert_eq!(code_of(&reason.into()), status, "{reason:?}");

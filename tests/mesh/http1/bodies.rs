@@ -151,21 +151,3 @@ fn an_answer_that_is_cut_off_is_not_passed_on_as_whole() {
         assert!(rest.contains("half") && !rest.contains("0\r\n\r\n"), "{rest:?}");
     }
 }
-
-#[test]
-fn an_answer_that_is_no_http_is_502() {
-    for answer in [
-        "SSH-2.0-OpenSSH_9\r\n\r\n",
-        "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
-        "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nxx",
-        "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
-    ] {
-        let app = Origin::scripted(move |conn, _| {
-            assert!(conn.request().is_some());
-            conn.send(answer);
-        });
-        let mesh = with(&app);
-        let found = mesh.call("web").get("app", "/");
-        assert_eq!((found.status, found.reason().as_str()), (502, "upstream_protocol"), "{answer}");
-    }
-}

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{HeaderMap, HeaderValue, Response};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::names::{Protocol, RuleId};
 use crate::proxy::directory::{Loader, Lookup};
@@ -55,6 +55,12 @@ pub(super) enum Does {
     PushBack(&'static str),
     /// A message, then trailers with this code.
     Message(u32),
+    /// A message, and an end without a code.
+    Codeless,
+    /// A page with this status.
+    Page(u16),
+    /// Reads nothing and ends with RESOURCE_EXHAUSTED.
+    TooMuch,
     /// A message, then a reset.
     HalfMessage,
     /// Sends back what it reads, as it comes.
@@ -149,7 +155,8 @@ async fn answer(
     seen: impl Fn(&[u8]),
 ) -> Result<(), h2::Error> {
     let mut response = Response::new(());
-    let reads = !matches!(does, Does::Refuse | Does::Echo | Does::Flood | Does::Hang);
+    use Does::{Echo, Flood, Hang, Refuse, TooMuch};
+    let reads = !matches!(does, Refuse | Echo | Flood | Hang | TooMuch);
     while reads && let Some(data) = body.data().await {
         let data = data?;
         seen(&data);
@@ -162,10 +169,19 @@ async fn answer(
             response.headers_mut().insert("retry-after", HeaderValue::from(seconds));
         }
         Does::TrailersOnly(code) => response.headers_mut().extend(code_field(code)),
+        Does::TooMuch => response.headers_mut().extend(code_field(8)),
+        Does::Codeless | Does::Page(_) => {
+            if let Does::Page(status) = does {
+                *response.status_mut() = status.try_into().unwrap();
+                let html = HeaderValue::from_static("text/html");
+                response.headers_mut().insert("content-type", html);
+            }
+            let mut to = respond.send_response(response, false)?;
+            return to.send_data(Bytes::from_static(b"message"), true);
+        }
         Does::PushBack(ms) => {
             response.headers_mut().extend(code_field(14));
-            let ms = HeaderValue::from_static(ms);
-            response.headers_mut().insert("grpc-retry-pushback-ms", ms);
+            response.headers_mut().insert("grpc-retry-pushback-ms", HeaderValue::from_static(ms));
         }
         Does::Interim => {
             let mut interim = Response::new(());
@@ -318,13 +334,18 @@ impl Net {
         Arc::clone(cluster.load().unwrap().port(80).unwrap().endpoints.first().unwrap())
     }
 
-    /// A connection of the application.
-    pub(super) async fn client(&self) -> Client {
+    /// A connection of the application on which nothing was said.
+    pub(super) async fn connect(&self) -> TcpStream {
         let (client, accepted) = pair().await;
         let side = Side::new(Stream::Plain(accepted));
         let origin = Origin::Upstream(self.called.clone());
         tokio::task::spawn_local(serve(Rc::clone(&self.worker), side, origin, LONG));
-        let (send, connection) = h2::client::handshake(client).await.unwrap();
+        client
+    }
+
+    /// A connection of the application.
+    pub(super) async fn client(&self) -> Client {
+        let (send, connection) = h2::client::handshake(self.connect().await).await.unwrap();
         tokio::task::spawn_local(async move {
             // Its end is what a test ends with.
             let _ = connection.await;
