@@ -4,13 +4,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use meshctl::proxy::h1::{RequestHead, head_end, write};
+use meshctl::proxy::h1::{Headroom, RequestHead, head_end, write};
 use meshctl::proxy::head::Head;
 use meshctl::proxy::path;
 
 fuzz_target!(|bytes: &[u8]| {
     let mut head = RequestHead::default();
-    if !matches!(head_end(bytes, &mut 0), Ok(Some(_))) || head.parse(bytes).is_err() {
+    if !matches!(head_end(bytes, &mut 0), Ok(Some(_))) || head.parse(bytes, Headroom::NONE).is_err() {
         return;
     }
     let once = head.view(bytes);
@@ -25,7 +25,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let mut again = RequestHead::default();
     assert_eq!(head_end(&written, &mut 0), Ok(Some(written.len())));
-    again.parse(&written).expect("what is written is accepted");
+    again.parse(&written, Headroom::SIDECAR).expect("what is written is accepted");
     let twice = again.view(&written);
     assert_eq!(once.method(), twice.method());
     assert_eq!(once.path(), twice.path());

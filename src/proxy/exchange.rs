@@ -18,13 +18,14 @@ use crate::proxy::spent::Spent;
 use crate::proxy::stream::{Side, Stream};
 use crate::proxy::tries::is_retriable;
 use crate::resource::Retry;
+use crate::telemetry::limits::{Limit, LimitCounts};
 use crate::telemetry::reason::Reason;
 
 /// How long a request may go without a byte in either direction.
 pub const SILENCE: Duration = Duration::from_secs(300);
 
 /// Interim answers to one request; applications send one or two.
-const MAX_INTERIM: u32 = 32;
+const MAX_INTERIM: usize = Limit::InterimAnswers.most();
 
 /// What the answer's head must look like for this client.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +42,8 @@ pub struct Terms<'a> {
     pub decision: &'a Decision,
     /// Whether to warn the caller of repeating a failure.
     pub spent: &'a Spent,
+    /// Counts what was over a limit.
+    pub limits: &'a LimitCounts,
     /// Answers that could be repeated by this are held back.
     pub held: Option<&'a Retry>,
 }
@@ -104,7 +107,7 @@ pub struct Exchange<'a> {
     scanned: usize,
     relay: Option<Pump>,
     interim: bool,
-    interims: u32,
+    interims: usize,
     /// The client was told that its connection is kept.
     kept: bool,
 }
@@ -221,7 +224,8 @@ impl<'a> Exchange<'a> {
             let bytes = self.upstream.side.buffer.filled();
             match head_end(bytes, &mut self.scanned) {
                 Ok(Some(_)) => {
-                    let parsed = self.client.head.parse(bytes, self.terms.method);
+                    let headroom = self.upstream.side.stream.headroom();
+                    let parsed = self.client.head.parse(bytes, self.terms.method, headroom);
                     return Poll::Ready(match parsed {
                         Ok(()) => self.check_switch(cx),
                         Err(malformed) => Err(broken(malformed)),
@@ -327,10 +331,11 @@ impl<'a> Exchange<'a> {
                 self.client.head.status = 0;
                 self.client.out = self.relay.take().map(Pump::into_room).unwrap_or_default();
                 self.interims += 1;
-                match self.interims {
-                    ..=MAX_INTERIM => Poll::Ready(Ok(None)),
-                    _ => Poll::Ready(Err(broken(Malformed::bad("interim answers without end")))),
+                if self.interims <= MAX_INTERIM {
+                    return Poll::Ready(Ok(None));
                 }
+                self.terms.limits.hit(Limit::InterimAnswers);
+                Poll::Ready(Err(broken(Malformed::bad("interim answers without end"))))
             }
             Ok(()) => Poll::Ready(Ok(Some(self.finish()))),
             Err(PumpError::Write(_)) => Poll::Ready(Err(Failure::Client(Reason::ClientGone))),

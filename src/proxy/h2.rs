@@ -56,7 +56,7 @@ const SEND_BUFFER: usize = Limit::Http2SendBuffer.most();
 const DATA_FRAME_BUDGET: usize = 16 * 1024 * 1024;
 
 /// Interim answers to one request, as in HTTP/1.1.
-const MAX_INTERIM: u32 = 32;
+const MAX_INTERIM: usize = Limit::InterimAnswers.most();
 
 /// How long a stream that was reset here is remembered for what is still on its way.
 const RESET_MEMORY: Duration = Duration::from_secs(5);

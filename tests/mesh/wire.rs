@@ -2,7 +2,7 @@
 //! by byte, and what the client and the application must see of it.
 //!
 //! `requests/` is what clients send, each case played at the outbound and at the inbound listener;
-//! `answers/` is what applications send, each played behind two sidecars and behind the caller's
+//! `paths/` is that, too, where a rule lets nothing through but `/public`; `answers/` is what applications send, each played behind two sidecars and behind the caller's
 //! alone. Adding a case is adding a file (`testdata/http/README.md` says how);
 //! `UPDATE_GOLDEN=1` writes the expectations anew.
 
@@ -36,6 +36,25 @@ fn what_clients_send() {
         }
         seen
     });
+}
+
+/// Nothing but what is below `/public` gets through, and the probe.
+const PUBLIC: &str = r#"
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: app}
+spec:
+  parentRefs: [{group: "", kind: Service, name: app, port: 80}]
+  rules:
+  - matches: [{path: {value: /public}}, {path: {type: Exact, value: /probe}}]
+    backendRefs: [{name: app, port: 80}]
+"#;
+
+#[test]
+fn what_clients_ask_for_where_rules_look_at_paths() {
+    let app = App::start();
+    let mesh = Mesh::new().caller("web").service("app", app.origin()).rules(PUBLIC).start();
+    walk("paths", |case| vec![request(mesh.call("web"), case, &app)]);
 }
 
 #[test]

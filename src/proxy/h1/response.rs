@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use super::fields::{classify, connection_options};
 use super::request::content_length;
-use super::{FieldRange, Framing, Known, MAX_FIELDS, Malformed, Range, malformed};
+use super::{FieldRange, Framing, Headroom, Known, Malformed, ROOM, Range, malformed};
 
 /// A parsed head. Reused from response to response.
 #[derive(Debug, Default)]
@@ -32,12 +32,17 @@ impl ResponseHead {
     ///
     /// # Errors
     /// A head that breaks RFC 9112, or whose framing is ambiguous.
-    pub fn parse(&mut self, bytes: &[u8], method: &str) -> Result<(), Malformed> {
+    pub fn parse(
+        &mut self,
+        bytes: &[u8],
+        method: &str,
+        headroom: Headroom,
+    ) -> Result<(), Malformed> {
         // The parser skips empty lines, which may stand before requests only (RFC 9112 §2.2).
         if !bytes.starts_with(b"HTTP/") {
             return Err(Malformed::bad("no status line"));
         }
-        let mut room = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+        let mut room = [const { MaybeUninit::uninit() }; ROOM];
         let mut parsed = httparse::Response::new(&mut []);
         let status = httparse::ParserConfig::default()
             .parse_response_with_uninit_headers(&mut parsed, bytes, &mut room)
@@ -45,6 +50,7 @@ impl ResponseHead {
         let httparse::Status::Complete(length) = status else {
             return Err(Malformed::bad("an incomplete head"));
         };
+        headroom.check(bytes, length, parsed.headers.len())?;
         let http11 = parsed.version == Some(1);
         let mut fields = std::mem::take(&mut self.fields);
         fields.clear();

@@ -11,7 +11,7 @@ pub(super) fn parse(text: &[u8]) -> Result<(RequestHead, Vec<u8>), Malformed> {
     let mut scanned = 0;
     head_end(text, &mut scanned)?.ok_or(Malformed::bad("incomplete"))?;
     let mut head = RequestHead::default();
-    head.parse(text)?;
+    head.parse(text, Headroom::NONE)?;
     Ok((head, text.to_vec()))
 }
 

@@ -24,6 +24,7 @@ use crate::proxy::flight::{Flight, Verdict};
 use crate::proxy::trace::Events;
 use crate::proxy::tries::ATTEMPT_HEADER;
 use crate::proxy::worker::Worker;
+use crate::telemetry::limits::Limit;
 use crate::telemetry::reason::Reason;
 
 /// How often a connection that was about to end is replaced by another one to the same endpoint:
@@ -78,7 +79,7 @@ pub(super) struct Attempt<'a> {
     /// When it has taken too long.
     limit: Option<Pin<Box<Sleep>>>,
     reseats: u32,
-    interims: u32,
+    interims: usize,
 }
 
 /// How far it has come.
@@ -173,6 +174,7 @@ impl<'a> Attempt<'a> {
             while let Poll::Ready(Some(Ok(interim))) = response.poll_informational(cx) {
                 self.interims += 1;
                 if self.interims > MAX_INTERIM {
+                    self.call.worker.hit(Limit::InterimAnswers);
                     return Poll::Ready(Err(Failure::Own(Reason::UpstreamProtocol)));
                 }
                 if alone {

@@ -19,6 +19,7 @@ use super::{
     STREAM_WINDOW, stream,
 };
 use crate::names::Protocol;
+use crate::proxy::h1::Headroom;
 use crate::proxy::inbound;
 use crate::proxy::overload::Level;
 use crate::proxy::record::{self, Outcome};
@@ -48,6 +49,8 @@ pub(super) struct Client {
     pub(super) origin: Origin,
     /// How short memory was when it came.
     pub(super) came: Level,
+    /// How far its heads may go over the limits.
+    pub(super) headroom: Headroom,
     tally: RefCell<Tally>,
     abused: Cell<bool>,
     meter: Rc<RefCell<Meter>>,
@@ -90,9 +93,10 @@ impl Client {
 /// Serves a client that speaks HTTP/2, for `life` at most (and to the end of its streams).
 pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duration) {
     let meter = Rc::new(RefCell::new(Meter::new()));
+    let headroom = side.stream.headroom();
     let io = Io::new(&worker, side).metered(&meter);
     let arrivals = io.arrivals();
-    let handshake = tokio::time::timeout(PREFACE, builder().handshake(io));
+    let handshake = tokio::time::timeout(PREFACE, builder(headroom).handshake(io));
     let mut connection = match handshake.await {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => {
@@ -109,6 +113,7 @@ pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duratio
     let client = Client {
         origin,
         came: worker.shared.overload.level(),
+        headroom,
         tally: RefCell::new(Tally::new(now)),
         abused: Cell::new(false),
         meter,
@@ -131,13 +136,13 @@ pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duratio
     serving.run().await;
 }
 
-fn builder() -> server::Builder {
+fn builder(headroom: Headroom) -> server::Builder {
     let mut builder = server::Builder::new();
     builder
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEADER_LIST)
+        .max_header_list_size(MAX_HEADER_LIST + headroom.bytes as u32)
         .max_send_buffer_size(SEND_BUFFER)
         .max_concurrent_reset_streams(MAX_STREAMS as usize)
         .max_pending_accept_reset_streams(MAX_STREAMS as usize)

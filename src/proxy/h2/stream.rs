@@ -37,7 +37,7 @@ pub(super) async fn serve(
 ) {
     let started = Instant::now();
     let (parts, body) = request.into_parts();
-    let head = match RequestHead::parse(parts) {
+    let head = match RequestHead::parse(parts, client.headroom) {
         Ok(head) => head,
         Err(malformed) => {
             tracing::debug!(detail = malformed.detail, "request refused");

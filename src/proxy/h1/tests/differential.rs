@@ -29,7 +29,7 @@ fn our_request(bytes: &[u8]) -> Option<(Reading, Vec<u8>, usize, bool)> {
     let bytes = bytes.get(start..)?;
     head_end(bytes, &mut 0).ok()??;
     let mut head = RequestHead::default();
-    head.parse(bytes).ok()?;
+    head.parse(bytes, Headroom::NONE).ok()?;
     let (body, trailers, end) = our_body(head.framing, bytes.get(head.length..)?)?;
     let view = head.view(bytes);
     let fields = fields_of(&head.fields, view.bytes);
@@ -171,7 +171,7 @@ fn answers_are_read_as_hyper_reads_them() {
     let result = runner().run(&spoilt_answer(), |(method, bytes)| {
         let mut head = ResponseHead::default();
         let whole = matches!(head_end(&bytes, &mut 0), Ok(Some(_)));
-        if !whole || head.parse(&bytes, method).is_err() || head.status < 200 {
+        if !whole || head.parse(&bytes, method, Headroom::NONE).is_err() || head.status < 200 {
             return Ok(());
         }
         let behind = bytes.get(head.length..).unwrap_or_default();
