@@ -1,6 +1,8 @@
 //! What is said first to a port that takes nothing but mutual TLS 1.3, and is not that: the
 //! connection ends, the application hears nothing, and it is counted.
 
+use std::collections::BTreeMap;
+
 use super::with;
 use crate::support::{Conn, Mesh, Origin, eventually};
 
@@ -24,15 +26,21 @@ fn huge() -> Vec<u8> {
     message.chunks(16 * 1024).flat_map(record).collect()
 }
 
-fn refused(mesh: &Mesh) -> u64 {
+/// How many connections were refused, by reason.
+fn refused(mesh: &Mesh) -> BTreeMap<String, u64> {
     let text = mesh.proxy("app").ask("/metrics").text();
     let ours = |line: &&str| {
         line.starts_with("istio_requests_total{reporter=\"destination\"")
             && line.contains("response_code=\"0\"")
-            && line.contains("response_flags=\"tls_failure\"")
     };
-    let counts = text.lines().filter(ours).filter_map(|line| line.rsplit(' ').next());
-    counts.map(|count| count.parse::<u64>().expect("a number")).sum()
+    let mut found = BTreeMap::new();
+    for line in text.lines().filter(ours) {
+        let (_, rest) = line.split_once("response_flags=\"").expect("a reason");
+        let (reason, _) = rest.split_once('"').expect("its end");
+        let count = line.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok());
+        *found.entry(reason.to_owned()).or_default() += count.expect("a number");
+    }
+    found
 }
 
 /// Says it to `app`, which must close without a word of HTTP.
@@ -50,17 +58,19 @@ fn say(mesh: &Mesh, bytes: &[u8]) {
 fn what_is_no_tls_of_today_is_closed_and_counted() {
     let app = Origin::saying("secret");
     let mesh = with(&app);
-    let words: [&[u8]; 5] = [
+    let words: [&[u8]; 4] = [
         b"GET / HTTP/1.1\r\nhost: app\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
         &tls_1_1(),
         &[0x5a; 4_000],
-        &huge(),
     ];
     for bytes in words {
         say(&mesh, bytes);
     }
-    eventually("all are counted", || (refused(&mesh) == 5).then_some(()));
+    let wanted = BTreeMap::from([("not_tls".to_owned(), 3), ("tls_version".to_owned(), 1)]);
+    eventually("all are counted", || (refused(&mesh) == wanted).then_some(()));
+    say(&mesh, &huge());
+    eventually("so is the last", || (refused(&mesh).values().sum::<u64>() == 5).then_some(()));
     assert_eq!(app.connections(), 0);
 }
 
@@ -72,6 +82,7 @@ fn half_a_hello_is_not_waited_for_for_ever() {
     let (half, _) = hello.split_at(hello.len() / 2);
     say(&mesh, half);
     say(&mesh, b"");
-    eventually("both are counted", || (refused(&mesh) == 2).then_some(()));
+    let wanted = BTreeMap::from([("tls_failure".to_owned(), 2)]);
+    eventually("both are counted", || (refused(&mesh) == wanted).then_some(()));
     assert_eq!(app.connections(), 0);
 }
