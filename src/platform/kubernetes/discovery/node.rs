@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
 use super::meta;
+use crate::platform::kubernetes::partial::partial;
 use crate::names::sidecar::ZONE_LABEL;
 
 /// A node as it is parsed: its metadata alone.
@@ -15,7 +16,7 @@ pub(super) struct Node {
     metadata: ObjectMeta,
 }
 
-meta::partial!(Node, "", "v1", "Node", "nodes");
+partial!(Node, "", "v1", "Node", "nodes");
 
 impl Node {
     /// The node's name and its zone; without one where no label says it.

@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
 use super::meta;
+use crate::platform::kubernetes::partial::partial;
 use crate::mesh::{Workload, WorkloadPort};
 use crate::names::{Identity, Protocol, ProxyId, ServiceLabel, TrustDomain, sidecar};
 use crate::platform::kubernetes::inject::annotations::protocols;
@@ -31,7 +32,7 @@ pub(super) struct Pod {
     status: Option<Status>,
 }
 
-meta::partial!(Pod, "", "v1", "Pod", "pods");
+partial!(Pod, "", "v1", "Pod", "pods");
 
 #[derive(Debug, Clone, Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]

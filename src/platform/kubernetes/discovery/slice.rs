@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
 use super::meta;
+use crate::platform::kubernetes::partial::partial;
 use crate::mesh::{Readiness, Slice, SliceEndpoint, SlicePort};
 use crate::names::{ProxyId, ServiceName, SliceName};
 
@@ -23,7 +24,7 @@ pub(super) struct EndpointSlice {
     endpoints: Option<Vec<Endpoint>>,
 }
 
-meta::partial!(EndpointSlice, "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
+partial!(EndpointSlice, "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
 
 #[derive(Debug, Clone, Deserialize)]
 struct Port {
