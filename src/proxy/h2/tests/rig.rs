@@ -7,10 +7,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use h2::RecvStream;
-use h2::server::SendResponse;
-use http::{HeaderMap, HeaderValue, Response};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::names::{Protocol, RuleId};
@@ -29,15 +25,14 @@ use crate::resource::{
     Rewrite, RouteMatch, Rule, Service, ServicePort, Timeouts,
 };
 
+mod answers;
 mod client;
 
+use answers::answer;
 pub(super) use client::{Answer, Begun, Client, get, grpc, post};
 
 /// More than any connection lives.
 const LONG: Duration = Duration::from_secs(100_000);
-
-/// What a flood is made of.
-static FLOOD: [u8; 16 * 1024] = [7; 16 * 1024];
 
 /// The number of a try, and the body as far as it was read.
 type Came = (Option<String>, Vec<u8>);
@@ -145,99 +140,6 @@ impl App {
     /// How many requests came.
     pub(super) fn count(&self) -> usize {
         self.seen.borrow().len()
-    }
-}
-
-async fn answer(
-    does: Does,
-    mut body: RecvStream,
-    mut respond: SendResponse<Bytes>,
-    seen: impl Fn(&[u8]),
-) -> Result<(), h2::Error> {
-    let mut response = Response::new(());
-    use Does::{Echo, Flood, Hang, Refuse, TooMuch};
-    let reads = !matches!(does, Refuse | Echo | Flood | Hang | TooMuch);
-    while reads && let Some(data) = body.data().await {
-        let data = data?;
-        seen(&data);
-        let _ = body.flow_control().release_capacity(data.len());
-    }
-    match does {
-        Does::Answer(status) => *response.status_mut() = status.try_into().unwrap(),
-        Does::Busy(seconds) => {
-            *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
-            response.headers_mut().insert("retry-after", HeaderValue::from(seconds));
-        }
-        Does::TrailersOnly(code) => response.headers_mut().extend(code_field(code)),
-        Does::TooMuch => response.headers_mut().extend(code_field(8)),
-        Does::Codeless | Does::Page(_) => {
-            if let Does::Page(status) = does {
-                *response.status_mut() = status.try_into().unwrap();
-                let html = HeaderValue::from_static("text/html");
-                response.headers_mut().insert("content-type", html);
-            }
-            let mut to = respond.send_response(response, false)?;
-            return to.send_data(Bytes::from_static(b"message"), true);
-        }
-        Does::PushBack(ms) => {
-            response.headers_mut().extend(code_field(14));
-            response.headers_mut().insert("grpc-retry-pushback-ms", HeaderValue::from_static(ms));
-        }
-        Does::Interim => {
-            let mut interim = Response::new(());
-            *interim.status_mut() = http::StatusCode::EARLY_HINTS;
-            respond.send_informational(interim)?;
-            *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
-        }
-        Does::Message(_) | Does::HalfMessage | Does::Echo => {
-            let mut to = respond.send_response(response, false)?;
-            if does == Does::Echo {
-                while let Some(data) = body.data().await {
-                    let data = data?;
-                    let _ = body.flow_control().release_capacity(data.len());
-                    seen(&data);
-                    to.send_data(data, false)?;
-                }
-            } else {
-                to.send_data(Bytes::from_static(b"message"), false)?;
-            }
-            if let Does::HalfMessage = does {
-                // The reset must not overtake the message.
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                to.send_reset(h2::Reason::INTERNAL_ERROR);
-                return Ok(());
-            }
-            let code = if let Does::Message(code) = does { code } else { 0 };
-            return to.send_trailers(code_field(code));
-        }
-        Does::Flood => return flood(respond.send_response(response, false)?).await,
-        Does::Refuse | Does::Reset => {
-            respond.send_reset(match does {
-                Does::Refuse => h2::Reason::REFUSED_STREAM,
-                _ => h2::Reason::INTERNAL_ERROR,
-            });
-            return Ok(());
-        }
-        Does::Hang => {
-            let reason = std::future::poll_fn(|cx| respond.poll_reset(cx)).await?;
-            return Err(reason.into());
-        }
-    }
-    respond.send_response(response, true).map(drop)
-}
-
-fn code_field(code: u32) -> HeaderMap {
-    let mut fields = HeaderMap::new();
-    fields.insert("grpc-status", HeaderValue::from(code));
-    fields
-}
-
-async fn flood(mut to: h2::SendStream<Bytes>) -> Result<(), h2::Error> {
-    loop {
-        to.reserve_capacity(FLOOD.len());
-        let room = std::future::poll_fn(|cx| to.poll_capacity(cx)).await;
-        let room = room.ok_or(h2::Reason::CANCEL)??;
-        to.send_data(Bytes::from_static(&FLOOD[..room.min(FLOOD.len())]), false)?;
     }
 }
 
