@@ -2,8 +2,9 @@
 //!
 //! `backoff` spaces out what is tried again, `accept` keeps a listener alive when descriptors run
 //! out, `descriptors` raises their limit at start, `file` writes and reads files that must be whole
-//! and, where asked, private, `holder` says who is in the way of a listener, `listen` binds for both families, `shares` keeps one address from taking
-//! all places.
+//! and, where asked, private, `holder` says who is in the way of a listener, `listen` binds for both
+//! families, `pass` gives open descriptors to another process, `shares` keeps one address from taking all
+//! places.
 
 pub mod accept;
 pub mod backoff;
@@ -11,6 +12,7 @@ pub mod descriptors;
 pub mod file;
 pub mod holder;
 pub mod listen;
+pub mod pass;
 pub mod ports;
 pub mod shares;
 

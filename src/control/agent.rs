@@ -1,7 +1,8 @@
 //! Agent streams: a proxy says who it is, registers its workload, tells how it is, and is told
 //! what to do.
 //!
-//! The identity in [`Hello`] must be that of the certificate, and a name belongs to one live process.
+//! The identity in [`Hello`](crate::xds::agent::Hello) must be that of the certificate, and a name belongs to
+//! one live process, or to the successor that it let in.
 //! The registration is kept, so that a restart of the control plane loses nobody. A goodbye removes
 //! the workload at once; a lost stream leaves that to `departures`.
 
@@ -72,6 +73,7 @@ async fn drive(
         asks: asks_in,
         end: CancellationToken::new(),
         process: (hello.pid, hello.started_ms),
+        succeeds: hello.succeeds.map(|process| (process.pid, process.started_ms)),
     };
     let registration = register(plane, from, &hello, &link).await?;
     let connected = Connected { plane, registration, stream: link.stream };
@@ -165,6 +167,10 @@ impl Stream<'_> {
                     let _ = answer.send(result);
                 }
             }
+            up::Message::Goodbye(_) if !self.connected.speaks() => {
+                tracing::info!(proxy = %id, "the predecessor left");
+                return Ok(true);
+            }
             up::Message::Goodbye(_) => {
                 tracing::info!(proxy = %id, "left");
                 plane.board.lock().leave(&id);
@@ -207,9 +213,12 @@ impl Stream<'_> {
 
     /// Takes how the proxy is; whether the mesh now counts on it.
     async fn state(&mut self, state: State) -> bool {
+        let ready = state.ready && !state.draining;
+        if !self.connected.speaks() {
+            return ready;
+        }
         let Connected { plane, registration, .. } = &mut self.connected;
         let id = registration.proxy();
-        let ready = state.ready && !state.draining;
         plane.board.lock().proxies.update(&id, Timestamp::now(), |proxy| {
             proxy.told = Some(state);
         });

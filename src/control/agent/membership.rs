@@ -1,5 +1,8 @@
 //! How a proxy becomes part of the mesh and stops being so: registered for as long as its agent stream
 //! lives, away when the stream is lost, gone after a goodbye.
+//!
+//! A process may name the one whose place it takes. Then the proxy is the newer process from that
+//! moment on, as ready as it was, and what the older one says of it no longer counts.
 
 use std::time::Instant;
 
@@ -52,10 +55,8 @@ pub(super) async fn register(
         board.proxies.register(registration.clone(), now);
         board.proxies.update(&id, now, |proxy| {
             (proxy.pools, proxy.counters) = (Pools::default(), Counters::default());
-            if let Some(old) = proxy.agent.replace(link.clone()) {
-                old.end.cancel();
-            }
         });
+        board.proxies.take_place(&id, link.clone(), now);
     }
     plane.registered.send_modify(|count| *count += 1);
     tracing::info!(proxy = %id, %identity, "registered");
@@ -76,9 +77,10 @@ fn admit(
         plane.limits.hit(Limit::Proxies);
         return Err(Status::resource_exhausted(format!("{PROXIES_MAX} proxies are registered")));
     }
-    // After a restart of the control plane the process is not known: it is taken for the same.
-    let same = known
-        .is_none_or(|proxy| proxy.agent.as_ref().is_none_or(|agent| agent.process == link.process));
+    // After a restart of the control plane the process is not known: it is taken for the same. A
+    // successor has the listeners of the one before, on which calls are taken all the while.
+    let same =
+        known.is_none_or(|proxy| proxy.agent.as_ref().is_none_or(|agent| link.may_replace(agent)));
     let view = plane.view.load();
     let before = view.snapshot.workloads.get(&id).filter(|_| same);
     Ok(before.map(|workload| workload.ready))
@@ -99,7 +101,7 @@ fn admissible(
             "the name `{id}` is in use by `{owner}`; choose another with `--name`"
         )));
     }
-    if agent.process != link.process {
+    if !link.may_replace(agent) {
         return Err(Status::already_exists(format!(
             "proxy `{id}` is connected already (pid {}); choose another name with `--name`",
             agent.process.0
@@ -130,10 +132,21 @@ pub(super) struct Connected<'a> {
     pub(super) stream: u64,
 }
 
+impl Connected<'_> {
+    /// Whether it speaks for the proxy: a stream whose process has a successor does not.
+    pub(super) fn speaks(&self) -> bool {
+        let board = self.plane.board.lock();
+        let agent =
+            board.proxies.get(&self.registration.proxy()).and_then(|proxy| proxy.agent.as_ref());
+        agent.is_some_and(|agent| agent.stream == self.stream)
+    }
+}
+
 impl Drop for Connected<'_> {
     fn drop(&mut self) {
         let (id, now) = (self.registration.proxy(), Timestamp::now());
         let lost = self.plane.board.lock().proxies.update(&id, now, |proxy| {
+            proxy.predecessor.agent.take_if(|agent| agent.stream == self.stream);
             let lost = proxy.agent.take_if(|agent| agent.stream == self.stream).is_some();
             if lost {
                 (proxy.pools, proxy.counters) = (Pools::default(), Counters::default());

@@ -1,0 +1,34 @@
+//! Whose place a proxy takes that is to take one, found by the lock of its directory.
+
+use std::time::SystemTime;
+
+use super::{Config, RunError, place};
+use crate::names::ProxyId;
+use crate::proxy::handover::{Inherited, take_over};
+
+/// The proxies that run in this home and could be the one that `config` means: that of its name, or all
+/// of its service and version.
+pub fn running(config: &Config) -> Vec<ProxyId> {
+    place::running(config)
+}
+
+/// Asks the one proxy that `config` means for its place; `None` where none runs. Blocks, for seconds at
+/// most. What comes back is for [`run`](super::run); dropped, the other one goes on as before.
+///
+/// # Errors
+/// Several could be meant, or the one does not hand over.
+pub fn ask(config: &Config) -> Result<Option<Inherited>, RunError> {
+    let proxies = running(config);
+    let proxy = match proxies.as_slice() {
+        [] => return Ok(None),
+        [proxy] => proxy,
+        _ => return Err(RunError::Several(proxies)),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| RunError::System("ask the proxy that runs", error))?;
+    let directory = place::directory(config, proxy);
+    let taken = runtime.block_on(take_over(proxy, &directory, SystemTime::now()));
+    Ok(Some(taken?))
+}
