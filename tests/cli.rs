@@ -16,5 +16,6 @@ mod manifests;
 mod mesh;
 mod offline;
 mod refused;
+mod take_over;
 mod validate;
 mod workload;

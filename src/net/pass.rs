@@ -15,6 +15,9 @@ use rustix::net::{
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
+#[cfg(test)]
+mod tests;
+
 /// Descriptors in one message; Linux takes 253.
 pub const MOST_DESCRIPTORS: usize = 200;
 

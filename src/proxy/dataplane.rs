@@ -26,6 +26,9 @@ use crate::proxy::worker::{Duties, Worker};
 use crate::proxy::{inbound, outbound, tcp};
 
 mod acceptor;
+mod role;
+
+pub use role::Role;
 
 /// Connections that wait for a worker to take them.
 const HANDOVER: usize = 1_024;
@@ -81,34 +84,6 @@ pub struct DataPlane {
     own: Vec<SocketAddr>,
     app: Option<SocketAddr>,
     workers: NonZeroUsize,
-}
-
-/// What a listener is for.
-#[derive(Debug, Clone)]
-pub enum Role {
-    /// Calls from the mesh.
-    Inbound,
-    /// Calls of our application.
-    Outbound,
-    /// Calls of our application to one port of a service.
-    Upstream(ServiceName, u16),
-    /// Calls to our applications, redirected.
-    CapturedInbound,
-    /// Calls of our application, redirected.
-    CapturedOutbound,
-}
-
-/// As two processes name it to each other.
-impl std::fmt::Display for Role {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Inbound => f.write_str("inbound"),
-            Self::Outbound => f.write_str("outbound"),
-            Self::Upstream(service, port) => write!(f, "upstream {service}:{port}"),
-            Self::CapturedInbound => f.write_str("captured inbound"),
-            Self::CapturedOutbound => f.write_str("captured outbound"),
-        }
-    }
 }
 
 /// Where the data plane really listens.

@@ -5,7 +5,7 @@
 //! a time is let in, of the same user, and then the two speak like this:
 //!
 //!     newer                                     older
-//!     Ask: protocol, version, proxy      ─▶
+//!     Ask: protocol, version, claim      ─▶
 //!                                        ◀─     Offer: its process, what is passed; the descriptors
 //!                                        ◀─        or Refusal: why not
 //!     starts, registers, gets its        ┆      takes every connection, as before
@@ -17,6 +17,8 @@
 //! Before `Ready` the newer one may die or give up at any moment: the older one sees the conversation
 //! end and goes on. Whoever asks by another protocol is refused in words. What a version does not know
 //! in an offer it does not take, and binds itself what it misses.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +42,29 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The socket inside the proxy's directory.
 const SOCKET: &str = "take-over.sock";
+
+/// How long each side waits for the other.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For the first word of who knocks.
+    pub ask: Duration,
+    /// For the answer to it.
+    pub answer: Duration,
+    /// For a newer process to get ready.
+    pub ready: Duration,
+    /// For anything else, which the other side only has to read, or to say at once.
+    pub word: Duration,
+}
+
+impl Patience {
+    /// What a proxy has.
+    pub const STANDARD: Self = Self {
+        ask: Duration::from_secs(5),
+        answer: Duration::from_secs(10),
+        ready: Duration::from_secs(60),
+        word: Duration::from_secs(5),
+    };
+}
 
 /// A process, told apart from a later one of the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,14 +91,33 @@ impl From<ProcessId> for agent::ProcessId {
     }
 }
 
+/// Which workload a process stands for: another one takes no place of it, because key and certificate
+/// lie in the same directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Claim {
+    /// The proxy, `namespace/name`.
+    pub proxy: String,
+    /// The service that it registers under, `namespace/service`.
+    pub service: String,
+    /// The service account of its identity.
+    pub service_account: String,
+}
+
+impl std::fmt::Display for Claim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { proxy, service, service_account } = self;
+        write!(f, "proxy `{proxy}` of the service `{service}` with the account `{service_account}`")
+    }
+}
+
 /// What the newer process says first.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Ask {
     protocol: u32,
     version: String,
-    /// `namespace/name`.
-    proxy: String,
+    claim: Claim,
     process: ProcessId,
 }
 

@@ -12,19 +12,11 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::{Answer, Ask, Offer, PROTOCOL, Passed, ProcessId, Rules, SOCKET, VERSION, Word};
-use crate::names::ProxyId;
+use super::{
+    Answer, Ask, Claim, Offer, PROTOCOL, Passed, Patience, ProcessId, Rules, SOCKET, VERSION, Word,
+};
 use crate::net::pass;
 use crate::proxy::view::Status;
-
-/// How long who knocks may take to say what it wants.
-const FIRST_WORD: Duration = Duration::from_secs(5);
-
-/// How long a newer process may take to get ready.
-const READY: Duration = Duration::from_secs(60);
-
-/// How long it may take to read what is said to it.
-const READ: Duration = Duration::from_secs(5);
 
 /// Further ones that are told to wait at the same time; more wait unheard.
 const TURNED_AWAY: usize = 4;
@@ -36,13 +28,14 @@ const PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Door {
     listener: UnixListener,
+    patience: Patience,
 }
 
 /// What there is to hand over.
 #[derive(Debug)]
 pub struct Goods {
     /// Whose place it is.
-    pub proxy: ProxyId,
+    pub claim: Claim,
     /// The process that has it.
     pub process: ProcessId,
     /// How the proxy is.
@@ -74,13 +67,14 @@ pub struct Handing {
     /// The newer process.
     pub newer: ProcessId,
     stream: UnixStream,
+    patience: Patience,
 }
 
 impl Handing {
     /// Says that this process takes no more connections.
     pub async fn finish(self) {
         let said = say(&self.stream, &Answer::Yours, &[]);
-        if !matches!(tokio::time::timeout(READ, said).await, Ok(Ok(()))) {
+        if !matches!(tokio::time::timeout(self.patience.word, said).await, Ok(Ok(()))) {
             tracing::warn!("the newer process did not hear that the place is its own");
         }
     }
@@ -92,7 +86,7 @@ impl Door {
     ///
     /// # Errors
     /// That of the file system.
-    pub fn open(directory: &Path) -> io::Result<Self> {
+    pub fn open(directory: &Path, patience: Patience) -> io::Result<Self> {
         let path = directory.join(SOCKET);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -101,35 +95,50 @@ impl Door {
         let way = Way::to(directory)?;
         let listener = UnixListener::bind(way.path())?;
         std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-        Ok(Self { listener })
+        Ok(Self { listener, patience })
     }
 
     /// Answers whoever asks, until the future is dropped or the proxy is handed over.
     pub async fn attend(self, goods: Goods, told: mpsc::Sender<Happening>) {
         loop {
             let stream = self.next(&goods).await;
-            let Some(handing) = self.speak(stream, &goods, &told).await else { continue };
-            // From here on the newer process has a lock and sockets of its own.
-            drop((self, goods));
-            let _ = told.send(Happening::Ready(handing)).await;
-            return;
+            let Some(newer) = admit(&stream, &goods, self.patience).await else { continue };
+            if told.send(Happening::Offered(newer)).await.is_err() {
+                return;
+            }
+            let why = match self.offer(&stream, &goods).await {
+                Err(why) => why.to_string(),
+                Ok(()) => {
+                    // From here on the newer process has a lock and sockets of its own.
+                    let patience = self.patience;
+                    drop((self, goods));
+                    let handing = Handing { newer, stream, patience };
+                    let _ = told.send(Happening::Ready(handing)).await;
+                    return;
+                }
+            };
+            tracing::warn!(
+                pid = newer.pid,
+                why,
+                "the newer process does not take this one's place; this one goes on"
+            );
+            let refusal = Answer::Refusal(why);
+            let _ = tokio::time::timeout(self.patience.word, say(&stream, &refusal, &[])).await;
+            if told.send(Happening::Abandoned(newer)).await.is_err() {
+                return;
+            }
         }
     }
 
-    /// One conversation, while others are told to come back.
-    async fn speak(
-        &self,
-        stream: UnixStream,
-        goods: &Goods,
-        told: &mpsc::Sender<Happening>,
-    ) -> Option<Handing> {
+    /// Passes everything, and waits until the newer process is ready. Others are told to come back.
+    async fn offer(&self, stream: &UnixStream, goods: &Goods) -> io::Result<()> {
         let mut turned_away = JoinSet::new();
-        let mut conversation = std::pin::pin!(converse(stream, goods, told));
+        let mut passing = std::pin::pin!(pass_on(stream, goods, self.patience));
         loop {
             tokio::select! {
-                ended = &mut conversation => return ended,
+                passed = &mut passing => return passed,
                 other = self.next(goods), if turned_away.len() < TURNED_AWAY => {
-                    turned_away.spawn(turn_away(other));
+                    turned_away.spawn(turn_away(other, self.patience));
                 }
                 Some(_) = turned_away.join_next() => {}
             }
@@ -145,7 +154,7 @@ impl Door {
                     if uid == Some(rustix::process::geteuid().as_raw()) {
                         return stream;
                     }
-                    tracing::warn!(target: "audit", proxy = %goods.proxy, ?uid, "take-over refused: another user");
+                    tracing::warn!(target: "audit", proxy = goods.claim.proxy, ?uid, "take-over refused: another user");
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept on the take-over socket");
@@ -157,22 +166,18 @@ impl Door {
 }
 
 /// Tells one that knocks during a take-over to come back.
-async fn turn_away(stream: UnixStream) {
+async fn turn_away(stream: UnixStream, patience: Patience) {
     let why = "another process is about to take its place".to_owned();
-    let _ = tokio::time::timeout(FIRST_WORD, async {
+    let _ = tokio::time::timeout(patience.ask, async {
         let _ = pass::receive(&stream).await;
         say(&stream, &Answer::Refusal(why), &[]).await
     })
     .await;
 }
 
-/// One conversation; its end, where it went well.
-async fn converse(
-    stream: UnixStream,
-    goods: &Goods,
-    told: &mpsc::Sender<Happening>,
-) -> Option<Handing> {
-    let ask = match tokio::time::timeout(FIRST_WORD, hear::<Ask>(&stream)).await {
+/// Hears what somebody wants; the newer process, where it is one that gets it.
+async fn admit(stream: &UnixStream, goods: &Goods, patience: Patience) -> Option<ProcessId> {
+    let ask = match tokio::time::timeout(patience.ask, hear::<Ask>(stream)).await {
         Ok(Ok(ask)) => ask,
         Ok(Err(error)) => {
             tracing::warn!(%error, "somebody at the take-over socket is no proxy");
@@ -183,35 +188,25 @@ async fn converse(
             return None;
         }
     };
+    let (pid, version) = (ask.process.pid, &ask.version);
     if let Some(why) = goods.why_not(&ask) {
-        tracing::warn!(why, version = ask.version, "a newer process was refused");
+        tracing::warn!(pid, version, why, "a newer process was refused");
         let refusal = Answer::Refusal(why);
-        let _ = tokio::time::timeout(READ, say(&stream, &refusal, &[])).await;
+        let _ = tokio::time::timeout(patience.word, say(stream, &refusal, &[])).await;
         return None;
     }
-    let newer = ask.process;
-    let (pid, version) = (newer.pid, ask.version);
     tracing::info!(pid, version, "a newer process asks for the place of this one");
-    told.send(Happening::Offered(newer)).await.ok()?;
-    let why = match offer(&stream, goods).await {
-        Ok(()) => return Some(Handing { newer, stream }),
-        Err(why) => why,
-    };
-    tracing::warn!(pid, %why, "the newer process does not take this one's place; this one goes on");
-    let refusal = Answer::Refusal(why.to_string());
-    let _ = tokio::time::timeout(READ, say(&stream, &refusal, &[])).await;
-    told.send(Happening::Abandoned(newer)).await.ok()?;
-    None
+    Some(ask.process)
 }
 
-/// Passes everything, and waits until the newer process is ready.
-async fn offer(stream: &UnixStream, goods: &Goods) -> io::Result<()> {
+/// The two steps of [`Door::offer`].
+async fn pass_on(stream: &UnixStream, goods: &Goods, patience: Patience) -> io::Result<()> {
     let late = |what: &'static str| move |_| io::Error::new(io::ErrorKind::TimedOut, what);
     let (offer, descriptors) = goods.offer();
     let offer = Answer::Offer(offer);
-    let said = tokio::time::timeout(READ, say(stream, &offer, &descriptors)).await;
+    let said = tokio::time::timeout(patience.word, say(stream, &offer, &descriptors)).await;
     said.map_err(late("it did not read the offer"))??;
-    let ready = tokio::time::timeout(READY, hear::<Word>(stream)).await;
+    let ready = tokio::time::timeout(patience.ready, hear::<Word>(stream)).await;
     let Word::Ready = ready.map_err(late("it was not ready in time"))??;
     Ok(())
 }
@@ -226,8 +221,8 @@ impl Goods {
                 ask.protocol
             ));
         }
-        if ask.proxy != self.proxy.to_string() {
-            return Some(format!("it is `{}`", self.proxy));
+        if ask.claim != self.claim {
+            return Some(format!("it is the {}", self.claim));
         }
         self.bound.clone()
     }

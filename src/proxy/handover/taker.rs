@@ -11,17 +11,11 @@ use std::time::{Duration, SystemTime};
 use tokio::net::UnixStream;
 
 use super::{
-    Answer, Ask, Inherited, Listeners, Offer, PROTOCOL, Passed, ProcessId, Rules, VERSION, Word,
-    door,
+    Answer, Ask, Claim, Inherited, Listeners, Offer, PROTOCOL, Passed, Patience, ProcessId, Rules,
+    VERSION, Word, door,
 };
 use crate::names::ProxyId;
 use crate::net::pass::{self, Message};
-
-/// How long the older process may take to answer.
-const ANSWER: Duration = Duration::from_secs(10);
-
-/// How long it may take to let go, when all it has to do is to stop taking connections.
-const LAST_WORD: Duration = Duration::from_secs(5);
 
 /// Why no place was taken. The older process goes on as before.
 #[derive(Debug, thiserror::Error)]
@@ -46,19 +40,20 @@ pub enum TakeOverError {
     NotConfigured(Duration),
 }
 
-/// Asks the proxy whose directory this is for its place. `started` is since when this process runs.
+/// Asks the proxy whose directory this is for its place, as the workload of this claim. `started` is since when this process runs.
 ///
 /// # Errors
 /// [`TakeOverError`]; nothing has changed then.
 pub async fn take_over(
-    proxy: &ProxyId,
+    (proxy, claim): (&ProxyId, Claim),
     directory: &Path,
     started: SystemTime,
+    patience: Patience,
 ) -> Result<Inherited, TakeOverError> {
     let ask = Ask {
         protocol: PROTOCOL,
         version: VERSION.to_owned(),
-        proxy: proxy.to_string(),
+        claim,
         process: ProcessId::own(started),
     };
     let closed = |error| TakeOverError::Closed(proxy.clone(), error);
@@ -68,16 +63,17 @@ pub async fn take_over(
         pass::receive(&stream).await?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     };
     let late = |_| closed(io::ErrorKind::TimedOut.into());
-    let message = tokio::time::timeout(ANSWER, exchange).await.map_err(late)?.map_err(closed)?;
+    let message =
+        tokio::time::timeout(patience.answer, exchange).await.map_err(late)?.map_err(closed)?;
     let stream = stream.into_std().map_err(closed)?;
-    read(proxy, message, (stream, started))
+    read(proxy, message, (stream, started, patience.word))
 }
 
 /// What an answer holds.
 fn read(
     proxy: &ProxyId,
     message: Message,
-    (stream, started): (Idle, SystemTime),
+    (stream, started, word): (Idle, SystemTime, Duration),
 ) -> Result<Inherited, TakeOverError> {
     let wrong = |what: &str| TakeOverError::Misunderstood(proxy.clone(), what.to_owned());
     let answer = serde_json::from_slice(&message.bytes).map_err(|e| wrong(&e.to_string()))?;
@@ -111,6 +107,7 @@ fn read(
         rules,
         older: Older {
             stream,
+            word,
             process: offer.process,
             version: offer.version,
             connected: offer.connected,
@@ -122,6 +119,8 @@ fn read(
 #[derive(Debug)]
 pub struct Older {
     stream: Idle,
+    /// How long its last word may take: all it has to do is to stop taking connections.
+    word: Duration,
     /// Its process.
     pub process: ProcessId,
     /// Its version.
@@ -136,13 +135,14 @@ impl Older {
     /// # Errors
     /// The older process had taken back its offer.
     pub async fn ready(self) -> Result<(), TakeOverError> {
+        let stream = self.stream;
         let answered = async {
-            let stream = UnixStream::from_std(self.stream)?;
+            let stream = UnixStream::from_std(stream)?;
             // What it says may be there already, and is what counts.
             let _ = pass::send(&stream, &json(&Word::Ready), &[]).await;
             pass::receive(&stream).await
         };
-        match tokio::time::timeout(LAST_WORD, answered).await {
+        match tokio::time::timeout(self.word, answered).await {
             Ok(Ok(Some(message))) => match serde_json::from_slice(&message.bytes) {
                 Ok(Answer::Refusal(why)) => return Err(TakeOverError::TakenBack(why)),
                 Ok(Answer::Yours) => {}

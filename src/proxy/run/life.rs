@@ -11,13 +11,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::place::Place;
 use super::signals::Signal;
-use super::start::Started;
+use super::start::{Servers, Started};
 use super::{Config, RunError};
 use crate::net::descriptors::Raised;
 use crate::proxy::command::Application;
 use crate::proxy::control::Order;
-use crate::proxy::dataplane::LAST_CALLS;
-use crate::proxy::handover::{Door, Goods, Happening, ProcessId};
+use crate::proxy::dataplane::{LAST_CALLS, Running};
+use crate::proxy::handover::{Door, Goods, Handing, Happening, Patience, ProcessId};
 use crate::proxy::ready::{Ready, ReadyFile};
 
 /// How long connections may take to end when the application has gone already.
@@ -42,6 +42,31 @@ enum End {
 }
 
 impl End {
+    /// How long connections may take.
+    fn within(&self, config: &Config) -> Duration {
+        match self {
+            Self::Told | Self::Succeeded(_) => config.drain,
+            Self::Application(_) | Self::Broken(_) => config.drain.min(DRAIN_WITHOUT_APPLICATION),
+        }
+    }
+
+    /// The exit code; `code` is that of an application that has ended in time.
+    async fn code(
+        self,
+        application: Option<Application>,
+        code: Option<u8>,
+    ) -> Result<u8, RunError> {
+        match self {
+            Self::Application(code) => Ok(code),
+            Self::Succeeded(_) => Ok(0),
+            Self::Broken(error) => Err(error),
+            Self::Told => Ok(match (application, code) {
+                (Some(mut application), None) => killed(&mut application).await,
+                (_, code) => code.unwrap_or(0),
+            }),
+        }
+    }
+
     /// Says why the proxy ends, and how long it may take.
     fn log(&self, within: Duration) {
         match self {
@@ -94,12 +119,8 @@ pub(super) async fn live(
                 Happening::Offered(newer) => drop(orders.send(Order::Yield(newer)).await),
                 Happening::Abandoned(newer) => drop(orders.send(Order::Resume(newer)).await),
                 Happening::Ready(handing) => {
-                    let newer = handing.newer;
-                    running.succeeded().await;
-                    servers.leave();
-                    drop((file.take(), place.take()));
-                    handing.finish().await;
-                    break End::Succeeded(newer);
+                    let held = (file.take(), place.take());
+                    break hand_over(handing, &mut running, &mut servers, held).await;
                 }
             },
             code = ended(&mut application) => break End::Application(code),
@@ -112,10 +133,7 @@ pub(super) async fn live(
     };
     drop((file, door));
     let _ = orders.send(Order::Drain).await;
-    let within = match end {
-        End::Told | End::Succeeded(_) => config.drain,
-        End::Application(_) | End::Broken(_) => config.drain.min(DRAIN_WITHOUT_APPLICATION),
-    };
+    let within = end.within(config);
     // Where nobody calls us, hears of our end or could be answered, there is nothing to wait for;
     // without the application a refused connection is what sends a caller elsewhere.
     let serves = matches!(end, End::Told) && config.serves();
@@ -134,15 +152,22 @@ pub(super) async fn live(
         let _ = tokio::time::timeout(LEAVE, &mut control).await;
     }
     drop(servers);
-    match end {
-        End::Application(code) => Ok(code),
-        End::Succeeded(_) => Ok(0),
-        End::Broken(error) => Err(error),
-        End::Told => Ok(match (application, code) {
-            (Some(mut application), None) => killed(&mut application).await,
-            (_, code) => code.unwrap_or(0),
-        }),
-    }
+    end.code(application, code).await
+}
+
+/// Leaves new connections, ready file and directory to the newer process, and tells it.
+async fn hand_over(
+    handing: Handing,
+    running: &mut Running,
+    servers: &mut Servers,
+    held: (Option<ReadyFile>, Option<Place>),
+) -> End {
+    let newer = handing.newer;
+    running.succeeded().await;
+    servers.leave();
+    drop(held);
+    handing.finish().await;
+    End::Succeeded(newer)
 }
 
 /// Lets newer processes ask. Where that cannot be, the proxy is none the worse for it.
@@ -151,7 +176,7 @@ fn attend(
     goods: Goods,
     told: mpsc::Sender<Happening>,
 ) -> Option<AbortOnDropHandle<()>> {
-    match Door::open(&place.directory) {
+    match Door::open(&place.directory, Patience::STANDARD) {
         Ok(door) => Some(AbortOnDropHandle::new(tokio::spawn(door.attend(goods, told)))),
         Err(error) => {
             tracing::warn!(%error, "no newer process will be able to take this one's place");

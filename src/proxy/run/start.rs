@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -13,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::bind::bind;
 use super::place::Place;
+use super::succession::claim;
 use super::wait::{announced, configured, prepared};
 use super::{Config, Hands, RunError};
 use crate::certs::Tls;
@@ -108,7 +110,7 @@ pub(super) async fn start(
     let bound = bind(config, &place, &mut listeners)?;
     drop(listeners);
     let system = |error| RunError::System("share its sockets", error);
-    let (lock, shared_listeners) = (place.share().map_err(system)?, bound.share().map_err(system)?);
+    let passed = (place.share().map_err(system)?, bound.share().map_err(system)?);
     let serving = older.is_some();
     let (status, seen) = watch::channel(Status { serving, ..Status::default() });
     // Until then the servers of this process leave their callers to the older one.
@@ -124,12 +126,7 @@ pub(super) async fn start(
         once(&open, probes.serve(seen.clone(), refused.clone(), limits))
     });
     let addresses = bound.data_plane.addresses().clone();
-    let applicant = Applicant {
-        proxy: place.proxy.clone(),
-        service_account: config.service_account.clone(),
-        proof: config.proof(),
-        directory: place.directory.clone(),
-    };
+    let applicant = applicant(config, &place);
     let joined = certificate(&applicant, &refusal).await?;
     status.send_modify(|status| status.certified = true);
     let (control_plane, identity) =
@@ -139,11 +136,16 @@ pub(super) async fn start(
     let registration = registration(config, &place, &addresses);
     let registration =
         Registration { process, succeeds: older.as_ref().map(|it| it.process), ..registration };
-    let directory = Arc::clone(&view.directory);
     let now = Instant::now();
-    let view_of = view.clone();
-    let parts =
-        Parts { applicant, registration, directory, view: view_of, status, control_plane, refusal };
+    let parts = Parts {
+        applicant,
+        registration,
+        directory: Arc::clone(&view.directory),
+        view: view.clone(),
+        status,
+        control_plane,
+        refusal,
+    };
     let mut control = Control::new(parts, now);
     if let Some(last_good) = recalled(&place, &identity) {
         control.restore(last_good, now);
@@ -156,30 +158,15 @@ pub(super) async fn start(
     let control = tokio::spawn(control.run(receiver));
     let stop = CancellationToken::new();
     let admin = once(&open, bound.admin.serve(view.clone(), stop.clone()));
-    let (watched, tls) = (Arc::clone(&view.directory), Arc::clone(&view.tls));
-    let warden = Warden::new(watched, tls, running.own_pod());
-    let warden = AbortOnDropHandle::new(tokio::spawn(warden.run()));
+    let warden = watch_endpoints(&view, &running);
     let mut status = view.status.clone();
     match older {
         None => configured(config, &mut status, &refused).await?,
-        Some(older) => {
-            prepared(&older, &mut status, &refused).await?;
-            older.ready().await?;
-            running.open();
-            open.cancel();
-        }
+        Some(older) => succeed(older, (&mut status, &refused), (&running, &open)).await?,
     }
     announced(&orders, status.clone()).await;
     let ready = ready(config, &place, &identity, &addresses, bound.ready_admin);
-    let goods = Goods {
-        proxy: place.proxy.clone(),
-        process,
-        status: status.clone(),
-        lock,
-        listeners: shared_listeners,
-        rules,
-        bound: wraps(config),
-    };
+    let goods = goods(config, &place, (process, status.clone()), passed, rules);
     let servers = Servers { admin, stop, probes };
     Ok(Started { ready, running, orders, control, servers, warden, overload, status, goods, place })
 }
@@ -196,10 +183,55 @@ fn once<T: Send + 'static>(
     }))
 }
 
-/// Why a proxy with its application cannot be handed over.
-fn wraps(config: &Config) -> Option<String> {
-    let program = config.command.first()?.to_string_lossy().into_owned();
-    Some(format!("it runs its application, `{program}`, which would end with it"))
+/// Gets ready beside the older process, and then takes the connections in its place.
+async fn succeed(
+    older: Older,
+    (status, refused): (&mut watch::Receiver<Status>, &watch::Receiver<Option<String>>),
+    (running, open): (&Running, &CancellationToken),
+) -> Result<(), RunError> {
+    prepared(&older, status, refused).await?;
+    older.ready().await?;
+    running.open();
+    open.cancel();
+    Ok(())
+}
+
+/// What a newer process would get. A proxy that runs its application cannot be handed over.
+fn goods(
+    config: &Config,
+    place: &Place,
+    (process, status): (ProcessId, watch::Receiver<Status>),
+    (lock, listeners): (OwnedFd, Vec<(String, OwnedFd)>),
+    rules: Option<Rules>,
+) -> Goods {
+    let program = config.command.first().map(|program| program.to_string_lossy());
+    let bound = |program| format!("it runs its application, `{program}`, which would end with it");
+    Goods {
+        claim: claim(config, &place.proxy),
+        process,
+        status,
+        lock,
+        listeners,
+        rules,
+        bound: program.map(bound),
+    }
+}
+
+/// Who asks for a certificate.
+fn applicant(config: &Config, place: &Place) -> Applicant {
+    Applicant {
+        proxy: place.proxy.clone(),
+        service_account: config.service_account.clone(),
+        proof: config.proof(),
+        directory: place.directory.clone(),
+    }
+}
+
+/// Looks after the endpoints that are called.
+fn watch_endpoints(view: &View, running: &Running) -> AbortOnDropHandle<()> {
+    let (directory, tls) = (Arc::clone(&view.directory), Arc::clone(&view.tls));
+    let warden = Warden::new(directory, tls, running.own_pod());
+    AbortOnDropHandle::new(tokio::spawn(warden.run()))
 }
 
 /// What is shown of the proxy.

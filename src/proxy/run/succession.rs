@@ -4,7 +4,16 @@ use std::time::SystemTime;
 
 use super::{Config, RunError, place};
 use crate::names::ProxyId;
-use crate::proxy::handover::{Inherited, take_over};
+use crate::proxy::handover::{Claim, Inherited, Patience, take_over};
+
+/// Which workload a proxy of this configuration stands for.
+pub(super) fn claim(config: &Config, proxy: &ProxyId) -> Claim {
+    Claim {
+        proxy: proxy.to_string(),
+        service: config.service.to_string(),
+        service_account: config.service_account.to_string(),
+    }
+}
 
 /// The proxies that run in this home and could be the one that `config` means: that of its name, or all
 /// of its service and version.
@@ -29,6 +38,8 @@ pub fn ask(config: &Config) -> Result<Option<Inherited>, RunError> {
         .build()
         .map_err(|error| RunError::System("ask the proxy that runs", error))?;
     let directory = place::directory(config, proxy);
-    let taken = runtime.block_on(take_over(proxy, &directory, SystemTime::now()));
+    let whose = (proxy, claim(config, proxy));
+    let asking = take_over(whose, &directory, SystemTime::now(), Patience::STANDARD);
+    let taken = runtime.block_on(asking);
     Ok(Some(taken?))
 }
