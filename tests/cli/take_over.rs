@@ -172,14 +172,14 @@ fn a_newer_process_takes_the_place_and_nothing_is_lost() {
     served.ends();
     assert!(older.runs(), "it finishes what it began");
     assert!(!mesh.home().join("web-1.ready").exists());
-    assert!(is_synced(&mesh, "web") && is_synced(&mesh, "reviews"));
+    eventually("both are synced", || is_synced(&mesh, "web") && is_synced(&mesh, "reviews"));
     long.is_whole();
     Stream::open(newer.upstream("echo:80"));
     all_go_on();
     drop(long);
     older.ends();
     all_go_on();
-    assert!(is_synced(&mesh, "web") && is_synced(&mesh, "reviews"));
+    eventually("both are synced", || is_synced(&mesh, "web") && is_synced(&mesh, "reviews"));
     loads.into_iter().for_each(Load::end);
 
     // What took over is a proxy like any other: it hands over in its turn.
@@ -197,7 +197,7 @@ fn a_stream_of_http2_runs_to_its_end_after_goaway_was_said_twice() {
     let (app, finish) = frames::application();
     let app = app.to_string();
     let _slow = Proxy::start(&mesh, "slow", 1, &["--app", &app, "--protocol", "http2"]);
-    let web = ["--drain", "4s"];
+    let web = ["--drain", "60s"];
     let older = Proxy::start(&mesh, "web", 1, &web);
     let mut connection = frames::Connection::open(older.address("outbound"), "slow");
     connection.until_data();
@@ -265,8 +265,8 @@ fn whose_place_is_not_to_be_had_is_said_with_what_to_do() {
 
     let second = Proxy::start(&mesh, "web", 2, &[]);
     let stderr = refused("--service web --take-over");
-    assert!(stderr.contains("several proxies could be meant: `default/web-0`, `default/web-1`"));
-    assert!(stderr.contains("help: say with `--name`"), "{stderr}");
+    let both = "several proxies could be meant: `default/web-0`, `default/web-1`";
+    assert!(stderr.contains(both) && stderr.contains("help: say with `--name`"), "{stderr}");
 
     let wrapping = Proxy::start(&mesh, "app", 1, &["--", "sleep", "60"]);
     let stderr = refused("--service app --take-over");

@@ -93,14 +93,15 @@ pub(super) async fn live(
     mut signals: mpsc::Receiver<Signal>,
     told: oneshot::Sender<Ready>,
 ) -> Result<u8, RunError> {
+    let (happened, mut happenings) = mpsc::channel(HAPPENINGS);
+    // Before anybody sees that it is ready, and asks.
+    let door = attend(&started.place, started.goods, happened);
     let mut file = ready_file(config, &started.ready)?;
     announce(&started.ready);
     let mut application = application(config, &started.ready, raised)?;
     // Nobody may be waiting for it.
     let _ = told.send(started.ready.clone());
     let Started { mut running, orders, mut control, mut servers, status, place, .. } = started;
-    let (told, mut happenings) = mpsc::channel(HAPPENINGS);
-    let door = attend(&place, started.goods, told);
     let mut place = Some(place);
     let end = loop {
         tokio::select! {
