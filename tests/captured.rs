@@ -74,7 +74,7 @@ fn a_workloads_own_address_is_that_workload_and_nobody_else() {
     let other = Stage::new(&[]);
     other.world.host("10.77.0.2", Some("other"));
     let refused = other.get("10.77.0.2:8080");
-    assert_eq!((refused.status, refused.reason().as_str()), (503, "tls_failure"));
+    assert_eq!((refused.status, refused.reason().as_str()), (503, "wrong_identity"));
 }
 
 #[test]

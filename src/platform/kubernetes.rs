@@ -11,6 +11,7 @@ pub mod inject;
 mod made;
 pub mod manifests;
 pub mod objects;
+pub mod partial;
 pub mod rights;
 pub mod rollout;
 pub mod roots;

@@ -22,6 +22,7 @@ use serde::Deserialize;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 
+use crate::net::any::AnyListener;
 use crate::telemetry::prometheus;
 
 use super::handover::Listeners;
@@ -96,15 +97,11 @@ impl Admin {
     /// That of the listener.
     pub async fn serve(self, view: View, stop: CancellationToken) -> io::Result<()> {
         let router = router(view);
-        let stop = stop.cancelled_owned();
-        match self.listener {
-            Listener::Tcp(listener) => {
-                axum::serve(listener, router).with_graceful_shutdown(stop).await
-            }
-            Listener::Unix(listener) => {
-                axum::serve(listener, router).with_graceful_shutdown(stop).await
-            }
-        }
+        let listener = match self.listener {
+            Listener::Tcp(listener) => AnyListener::new(listener),
+            Listener::Unix(listener) => AnyListener::new(listener),
+        };
+        axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
     }
 }
 

@@ -193,11 +193,31 @@ pub fn may_be_plain(endpoint: &Endpoint, outbound: OutboundMode) -> Result<(), R
     }
 }
 
-/// The reason for which a handshake failed.
+/// The reason for which a handshake failed, on either side.
 pub fn tls_reason(error: &io::Error) -> Reason {
-    match failure_of(error) {
-        Some(VerifyFailure::CertExpired) => Reason::CertExpired,
-        _ if error.kind() == io::ErrorKind::ConnectionReset => Reason::ConnectFailure,
-        _ => Reason::TlsFailure,
+    let Some(failure) = failure_of(error) else {
+        return match error.kind() {
+            io::ErrorKind::ConnectionReset => Reason::ConnectFailure,
+            _ => Reason::TlsFailure,
+        };
+    };
+    match failure {
+        VerifyFailure::BadSpiffeId => Reason::BadSpiffeId,
+        VerifyFailure::WrongTrustDomain => Reason::WrongTrustDomain,
+        VerifyFailure::CertExpired => Reason::CertExpired,
+        VerifyFailure::CertNotYetValid => Reason::CertNotYetValid,
+        VerifyFailure::UnknownRoot => Reason::UnknownRoot,
+        VerifyFailure::SelfSigned => Reason::SelfSigned,
+        VerifyFailure::CaAsLeaf => Reason::CaAsLeaf,
+        VerifyFailure::WrongUsage => Reason::WrongUsage,
+        VerifyFailure::ChainTooLong => Reason::ChainTooLong,
+        VerifyFailure::NameConstraints => Reason::NameConstraints,
+        VerifyFailure::BadCertificate => Reason::BadCertificate,
+        VerifyFailure::NoCertificate => Reason::NoCertificate,
+        VerifyFailure::NoAlpn => Reason::NoAlpn,
+        VerifyFailure::TlsVersion => Reason::TlsVersion,
+        VerifyFailure::NotTls => Reason::NotTls,
+        VerifyFailure::PeerRefused => Reason::PeerRefused,
+        VerifyFailure::WrongIdentity => Reason::WrongIdentity,
     }
 }

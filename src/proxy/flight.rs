@@ -36,12 +36,13 @@ impl Verdict {
     pub fn of_failure(reason: Reason, waits: bool) -> Self {
         use Reason::{
             ConnectFailure, ConnectTimeout, ProtocolMismatch, RefusedStream, RequestTimeout,
-            TlsFailure, TryTimeout, UpstreamProtocol, UpstreamReset,
+            TryTimeout, UpstreamProtocol, UpstreamReset,
         };
         match reason {
             RequestTimeout | TryTimeout if waits => Self::Abandoned,
             ConnectFailure | ConnectTimeout | ProtocolMismatch | RefusedStream | RequestTimeout
-            | TlsFailure | TryTimeout | UpstreamProtocol | UpstreamReset => Self::Failed(reason),
+            | TryTimeout | UpstreamProtocol | UpstreamReset => Self::Failed(reason),
+            _ if reason.is_unproved() => Self::Failed(reason),
             _ => Self::Abandoned,
         }
     }

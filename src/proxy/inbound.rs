@@ -17,7 +17,6 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::certs::tls::{self, peer_identity};
-use crate::certs::{VerifyFailure, failure_of};
 use crate::names::{Identity, Protocol};
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::connect::{Alpn, tls_reason};
@@ -150,7 +149,7 @@ async fn handshake(worker: &Worker, tcp: TcpStream, protocol: Protocol) -> Optio
         Ok(stream) => stream,
         Err(error) => {
             tracing::debug!(%error, "handshake refused");
-            return refuse(refusal(&error));
+            return refuse(tls_reason(&error));
         }
     };
     let session = stream.get_ref().1;
@@ -167,31 +166,6 @@ async fn handshake(worker: &Worker, tcp: TcpStream, protocol: Protocol) -> Optio
     }
     let side = Side::new(Stream::Accepted(Box::new(stream)));
     Some(Arrived { side, alpn, identity: Some(identity), life, spoke: None })
-}
-
-/// Why a caller did not get in.
-fn refusal(error: &io::Error) -> Reason {
-    let Some(failure) = failure_of(error) else { return tls_reason(error) };
-    match failure {
-        VerifyFailure::BadSpiffeId => Reason::BadSpiffeId,
-        VerifyFailure::WrongTrustDomain => Reason::WrongTrustDomain,
-        VerifyFailure::CertExpired => Reason::CertExpired,
-        VerifyFailure::CertNotYetValid => Reason::CertNotYetValid,
-        VerifyFailure::UnknownRoot => Reason::UnknownRoot,
-        VerifyFailure::SelfSigned => Reason::SelfSigned,
-        VerifyFailure::CaAsLeaf => Reason::CaAsLeaf,
-        VerifyFailure::WrongUsage => Reason::WrongUsage,
-        VerifyFailure::ChainTooLong => Reason::ChainTooLong,
-        VerifyFailure::NameConstraints => Reason::NameConstraints,
-        VerifyFailure::BadCertificate => Reason::BadCertificate,
-        VerifyFailure::NoCertificate => Reason::NoCertificate,
-        VerifyFailure::NoAlpn => Reason::NoAlpn,
-        VerifyFailure::TlsVersion => Reason::TlsVersion,
-        VerifyFailure::NotTls => Reason::NotTls,
-        VerifyFailure::PeerRefused => Reason::PeerRefused,
-        // Of callers nobody in particular is expected.
-        VerifyFailure::WrongIdentity => Reason::TlsFailure,
-    }
 }
 
 fn peer_ip(tcp: &TcpStream) -> Option<IpAddr> {

@@ -245,9 +245,9 @@ pub fn retry_of(decision: &Decision) -> &Retry {
 
 /// Whether the verdict alone proves that the application has seen nothing of the request.
 pub fn is_unseen(verdict: Verdict) -> bool {
-    use Reason::{ConnectFailure, ConnectTimeout, RefusedStream, TlsFailure};
+    use Reason::{ConnectFailure, ConnectTimeout, RefusedStream};
     let Verdict::Failed(reason) = verdict else { return false };
-    matches!(reason, ConnectFailure | ConnectTimeout | TlsFailure | RefusedStream)
+    matches!(reason, ConnectFailure | ConnectTimeout | RefusedStream) || reason.is_unproved()
 }
 
 /// Exponential back-off with full jitter (Brooker, "Exponential Backoff And Jitter", 2015): evenly

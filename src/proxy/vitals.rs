@@ -102,13 +102,13 @@ impl Sign {
             Verdict::Failed(reason) => match reason {
                 Reason::ConnectFailure
                 | Reason::ConnectTimeout
-                | Reason::TlsFailure
                 | Reason::RequestTimeout
                 | Reason::TryTimeout => bad(true, true),
                 Reason::UpstreamReset
                 | Reason::UpstreamProtocol
                 | Reason::RefusedStream
                 | Reason::ProtocolMismatch => bad(false, true),
+                _ if reason.is_unproved() => bad(true, true),
                 _ => None,
             },
             Verdict::Abandoned => None,

@@ -59,23 +59,24 @@ reasons! {
     NoApp, "no_app", 503, "the workload only calls and serves nothing";
     ConnectFailure, "connect_failure", 503, "no connection to the endpoint could be made";
     ConnectTimeout, "connect_timeout", 503, "the endpoint did not accept a connection in time";
-    TlsFailure, "tls_failure", 503, "the endpoint did not prove the identity that it must have";
+    TlsFailure, "tls_failure", 503, "no mutual TLS could be set up with the peer, for a reason that has no word of its own";
+    WrongIdentity, "wrong_identity", 503, "the endpoint proved another identity than the one that it must have";
     CertExpired, "cert_expired", 503, "a certificate on the way has expired";
-    BadSpiffeId, "bad_spiffe_id", 0, "a caller's certificate does not name exactly one identity of the mesh's form";
-    WrongTrustDomain, "wrong_trust_domain", 0, "a caller belongs to another mesh";
-    CertNotYetValid, "cert_not_yet_valid", 0, "a caller's certificate is not valid yet; the clocks differ";
-    UnknownRoot, "unknown_root", 0, "a caller's certificate does not chain to a root of this mesh";
-    SelfSigned, "self_signed", 0, "a caller's certificate is signed by itself";
-    CaAsLeaf, "ca_as_leaf", 0, "a caller presented the certificate of an authority as a workload's";
-    WrongUsage, "wrong_usage", 0, "a caller's certificate is not meant for callers";
-    ChainTooLong, "chain_too_long", 0, "a caller's chain has too many certificates or bytes";
-    NameConstraints, "name_constraints", 0, "an authority in a caller's chain has name constraints";
-    BadCertificate, "bad_certificate", 0, "a caller's certificate is malformed or its signature is wrong";
-    NoCertificate, "no_certificate", 0, "a caller presented no certificate";
-    NoAlpn, "no_alpn", 0, "a caller offered no protocol that is spoken between proxies";
-    TlsVersion, "tls_version", 0, "a caller does not speak TLS 1.3 as it is spoken here";
-    NotTls, "not_tls", 0, "what came to a port that demands mTLS is no TLS";
-    PeerRefused, "peer_refused", 0, "a caller refused this workload's certificate";
+    BadSpiffeId, "bad_spiffe_id", 503, "the peer's certificate does not name exactly one identity of the mesh's form";
+    WrongTrustDomain, "wrong_trust_domain", 503, "the peer belongs to another mesh";
+    CertNotYetValid, "cert_not_yet_valid", 503, "the peer's certificate is not valid yet; the clocks differ";
+    UnknownRoot, "unknown_root", 503, "the peer's certificate does not chain to a root of this mesh";
+    SelfSigned, "self_signed", 503, "the peer's certificate is signed by itself";
+    CaAsLeaf, "ca_as_leaf", 503, "the peer presented the certificate of an authority as a workload's";
+    WrongUsage, "wrong_usage", 503, "the peer's certificate is not meant for its side of a connection";
+    ChainTooLong, "chain_too_long", 503, "the peer's chain has too many certificates or bytes";
+    NameConstraints, "name_constraints", 503, "an authority in the peer's chain has name constraints";
+    BadCertificate, "bad_certificate", 503, "the peer's certificate is malformed or its signature is wrong";
+    NoCertificate, "no_certificate", 503, "the peer presented no certificate";
+    NoAlpn, "no_alpn", 503, "the peer has none of the protocols that are spoken between proxies";
+    TlsVersion, "tls_version", 503, "the peer does not speak TLS 1.3 as it is spoken here";
+    NotTls, "not_tls", 503, "what came where mutual TLS is demanded is no TLS";
+    PeerRefused, "peer_refused", 503, "the peer refused this workload's certificate";
     UpstreamReset, "upstream_reset", 502, "the endpoint closed the connection before it answered";
     UpstreamProtocol, "upstream_protocol", 502, "the endpoint's answer breaks the rules of HTTP";
     RefusedStream, "refused_stream", 503, "the endpoint refused the stream before it looked at it";
@@ -93,4 +94,31 @@ reasons! {
     ClientGone, "client_gone", 0, "the client went away before the answer was complete";
     Internal, "internal", 500, "a fault of the proxy; the request was given up";
     Redirected, "redirected", 302, "the rule sends the client elsewhere, with the status that it names";
+}
+
+impl Reason {
+    /// Whether the peer did not prove who it must be; of an endpoint this is known before a byte of a
+    /// request was sent. That a certificate has expired is not among them: it may be the proxy's own.
+    pub fn is_unproved(self) -> bool {
+        matches!(
+            self,
+            Self::TlsFailure
+                | Self::WrongIdentity
+                | Self::BadSpiffeId
+                | Self::WrongTrustDomain
+                | Self::CertNotYetValid
+                | Self::UnknownRoot
+                | Self::SelfSigned
+                | Self::CaAsLeaf
+                | Self::WrongUsage
+                | Self::ChainTooLong
+                | Self::NameConstraints
+                | Self::BadCertificate
+                | Self::NoCertificate
+                | Self::NoAlpn
+                | Self::TlsVersion
+                | Self::NotTls
+                | Self::PeerRefused
+        )
+    }
 }

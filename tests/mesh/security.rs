@@ -91,7 +91,7 @@ fn an_endpoint_with_another_identity_is_not_spoken_to() {
     app.end();
     let impostor = Tunnel::listen(&tls, inbound);
     let answer = mesh.call("web").get("app", "/password");
-    assert_eq!((answer.status, answer.reason().as_str()), (503, "tls_failure"));
+    assert_eq!((answer.status, answer.reason().as_str()), (503, "wrong_identity"));
     let heard = impostor.join().expect("no panic");
     assert!(heard.as_ref().is_err() || heard.as_ref().is_ok_and(Vec::is_empty), "{heard:?}");
 }
@@ -113,7 +113,7 @@ fn an_endpoint_that_speaks_plaintext_is_not_spoken_to() {
         (hello, conn.rest())
     });
     let answer = mesh.call("web").get("app", "/password");
-    assert_eq!((answer.status, answer.reason().as_str()), (503, "tls_failure"));
+    assert_eq!((answer.status, answer.reason().as_str()), (503, "not_tls"));
     let (hello, rest) = impostor.join().expect("no panic");
     assert_eq!(hello, [0x16, 0x03, 0x01], "TLS and nothing else");
     assert!(!rest.windows(9).any(|nine| nine == b"/password"));

@@ -15,7 +15,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use kube::Api;
 use kube::api::{ListParams, PostParams};
 use kube::client::UpgradeConnectionError;
@@ -31,6 +31,7 @@ use crate::control::api::shapes::LOOKS;
 use crate::names::sidecar::{
     API_PORT, AUDIENCE, CONTROL_PLANE, OPERATOR, ROOT_CONFIG_MAP, ROOT_KEY, VIEWER,
 };
+use crate::platform::kubernetes::partial::Pod;
 
 /// The label that the control plane's pods carry.
 const NAME_LABEL: &str = "app.kubernetes.io/name";

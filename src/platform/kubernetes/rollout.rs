@@ -2,8 +2,6 @@
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::Api;
 use kube::api::{ListParams, LogParams};
 
@@ -11,6 +9,7 @@ use super::client::Connection;
 use super::client::fault::RequestError;
 use super::manifests::selector;
 use super::objects::within;
+use super::partial::{ContainerStatus, Deployment, DeploymentStatus, Pod};
 use crate::names::Namespace;
 use crate::names::sidecar::CONTROL_PLANE;
 

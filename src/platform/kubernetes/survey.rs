@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{ApiResource, DynamicObject, ListParams, ObjectList};
 use kube::{Api, ResourceExt as _};
 use serde::de::DeserializeOwned;
@@ -14,6 +14,7 @@ use super::client::fault::{RequestError, status};
 use super::crds::{GROUP, VERSION, crds};
 use super::manifests::MANAGED_BY;
 use super::objects::within;
+use super::partial::Pod;
 use crate::names::sidecar::{
     CONTROL_PLANE, INJECT_LABEL, INJECTED_ANNOTATION, ROOT_CONFIG_MAP, ROOT_KEY, SIDECAR_CONTAINER,
 };

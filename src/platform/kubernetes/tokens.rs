@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
-use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, PostParams};
 use kube::{Client, Error};
 use tokio::sync::Semaphore;
 
+use super::partial::Pod;
 use crate::names::sidecar::AUDIENCE;
 use crate::names::{Namespace, ObjectName, ServiceAccount};
 

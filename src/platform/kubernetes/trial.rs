@@ -1,14 +1,14 @@
 //! Whether pods get sidecars: a pod is made on trial (dry run), so that the API server calls the
 //! webhook as it would for a real one, and nothing is kept.
 
-use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::PostParams;
+use kube::api::{ApiResource, DynamicObject, PostParams};
 use serde_json::json;
 
 use super::client::Connection;
 use super::client::fault::RequestError;
 use super::objects::within;
+use super::partial::Pod;
 use crate::names::DEFAULT_NAMESPACE;
 use crate::names::sidecar::{INJECT_LABEL, SIDECAR_CONTAINER};
 
@@ -30,17 +30,18 @@ pub enum Trial {
 /// # Errors
 /// [`RequestError`] where nobody answered at all, or whoever asks may not make pods.
 pub async fn inject(to: &Connection) -> Result<Trial, RequestError> {
-    let pod: Pod = match serde_json::from_value(pod()) {
+    let pod: DynamicObject = match serde_json::from_value(pod()) {
         Ok(pod) => pod,
         Err(error) => return Ok(Trial::Refused(error.to_string())),
     };
     let params = PostParams { dry_run: true, ..PostParams::default() };
-    let api: Api<Pod> = Api::namespaced(to.client.clone(), DEFAULT_NAMESPACE);
+    let pods = ApiResource::erase::<Pod>(&());
+    let api = Api::namespaced_with(to.client.clone(), DEFAULT_NAMESPACE, &pods);
     let made = within(to, "make a pod on trial", api.create(&params, &pod)).await;
     Ok(match made {
         Ok(made) => {
-            let init = made.spec.and_then(|it| it.init_containers).unwrap_or_default();
-            match init.iter().any(|it| it.name == SIDECAR_CONTAINER) {
+            let init = made.data["spec"]["initContainers"].as_array().into_iter().flatten();
+            match init.into_iter().any(|it| it["name"] == SIDECAR_CONTAINER) {
                 true => Trial::Injected,
                 false => Trial::Bare,
             }
@@ -60,6 +61,8 @@ fn is_forbidden(error: &RequestError) -> bool {
 
 fn pod() -> serde_json::Value {
     json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
         "metadata": {
             "generateName": "meshctl-check-",
             "labels": { INJECT_LABEL: "enabled" },

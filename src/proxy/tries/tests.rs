@@ -93,6 +93,7 @@ fn each_condition_asks_for_what_it_names() {
     let table = [
         (Verdict::Failed(Reason::ConnectFailure), "connect-failure gateway-error 5xx"),
         (Verdict::Failed(Reason::TlsFailure), "connect-failure gateway-error 5xx"),
+        (Verdict::Failed(Reason::UnknownRoot), "connect-failure gateway-error 5xx"),
         (Verdict::Failed(Reason::RefusedStream), "refused-stream gateway-error 5xx"),
         (Verdict::Failed(Reason::UpstreamReset), "gateway-error 5xx reset"),
         (Verdict::Failed(Reason::TryTimeout), "gateway-error 5xx reset"),

@@ -8,6 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use futures_util::Stream;
+use futures_util::future::BoxFuture;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::client::Grpc;
@@ -17,6 +18,7 @@ use tonic::{Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use super::{Connect, Delta, MESSAGE_BYTES, Method, Sign};
+use crate::net::any::AnyStream;
 use crate::xds::agent::{Down, Up};
 use crate::xds::discovery::{DeltaRequest, DeltaResponse};
 use crate::xds::identity::{SignRequest, SignResponse};
@@ -37,6 +39,9 @@ impl Default for Keepalive {
     }
 }
 
+/// A stream that is being opened.
+type Opening = BoxFuture<'static, io::Result<TokioIo<AnyStream>>>;
+
 /// A channel over the streams that `connect` opens: each must be ready for HTTP/2 (TLS done).
 pub fn channel_over<C, F, S>(connect: C, keepalive: Keepalive) -> Channel
 where
@@ -44,16 +49,21 @@ where
     F: Future<Output = io::Result<S>> + Send + 'static,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let connector = tower::service_fn(move |_| {
+    let open = move || -> Opening {
         let opened = connect();
-        async move { opened.await.map(TokioIo::new) }
-    });
+        Box::pin(async move { Ok(TokioIo::new(Box::new(opened.await?) as AnyStream)) })
+    };
+    channel(Box::new(open), keepalive)
+}
+
+/// Compiled once, for all kinds of streams.
+fn channel(open: Box<dyn Fn() -> Opening + Send>, keepalive: Keepalive) -> Channel {
     // The authority is never looked up: the connector knows where to go.
     Endpoint::from_static("http://control-plane.meshctl")
         .http2_keep_alive_interval(keepalive.interval)
         .keep_alive_timeout(keepalive.timeout)
         .keep_alive_while_idle(true)
-        .connect_with_connector_lazy(connector)
+        .connect_with_connector_lazy(tower::service_fn(move |_| open()))
 }
 
 /// Calls the control plane.

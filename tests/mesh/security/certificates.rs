@@ -1,14 +1,15 @@
-//! Callers whose certificates are wrong: each gets nothing, and is counted under a reason of its own.
+//! Peers whose certificates are wrong: as callers they get nothing and are counted, as endpoints they
+//! see nothing of a request, and the caller is told; each under a reason of its own.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-use std::sync::Arc;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use meshctl::certs::Authority;
 use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa};
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, StreamOwned};
 
 use super::with;
 use crate::certs::foreign::{Foreign, leaf, nobody, stolen};
@@ -29,7 +30,7 @@ fn call(config: Arc<ClientConfig>, mesh: &Mesh) {
     assert_eq!(heard, b"", "{}", String::from_utf8_lossy(&heard));
 }
 
-fn callers(authority: &Authority) -> Vec<(&'static str, Foreign)> {
+fn wrong(authority: &Authority) -> Vec<(&'static str, Foreign)> {
     let ours = stolen(authority);
     let other = Authority::create(authority.trust_domain(), SystemTime::now()).expect("made");
     let signed = |params| Foreign::signed(&params, &ours);
@@ -66,7 +67,7 @@ fn each_wrong_certificate_is_refused_and_counted_under_its_own_reason() {
     let mesh = with(&app);
     let authority = Authority::load(&mesh.home().ca()).expect("it is there");
     let mut expected = std::collections::BTreeMap::new();
-    for (reason, foreign) in callers(&authority) {
+    for (reason, foreign) in wrong(&authority) {
         call(foreign.client(), &mesh);
         *expected.entry(reason).or_insert(0) += 1;
     }
@@ -90,4 +91,65 @@ fn each_wrong_certificate_is_refused_and_counted_under_its_own_reason() {
         });
     }
     assert_eq!(app.connections(), 0);
+}
+
+/// Stands where an endpoint was, with the certificate that is lent to it, and notes what it hears.
+struct Impostor {
+    address: SocketAddr,
+    lent: Arc<Mutex<Option<Arc<ServerConfig>>>>,
+    heard: std::thread::JoinHandle<Vec<u8>>,
+}
+
+impl Impostor {
+    fn listen(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).expect("the port is free");
+        let lent = Arc::new(Mutex::new(None));
+        let lending = Arc::clone(&lent);
+        let heard = std::thread::spawn(move || {
+            let mut heard = Vec::new();
+            for stream in listener.incoming() {
+                let Some(config) = lending.lock().expect("no panic").clone() else { break };
+                let session = ServerConnection::new(config).expect("a configuration");
+                let mut stream = StreamOwned::new(session, stream.expect("a caller"));
+                // What matters is whether a byte came, not how the connection ended.
+                let _ = stream.read_to_end(&mut heard);
+            }
+            heard
+        });
+        Self { address, lent, heard }
+    }
+
+    fn lend(&self, foreign: &Foreign) {
+        *self.lent.lock().expect("no panic") = Some(foreign.server());
+    }
+
+    /// Everything that it ever heard.
+    fn end(self) -> Vec<u8> {
+        *self.lent.lock().expect("no panic") = None;
+        TcpStream::connect(self.address).expect("it listens");
+        self.heard.join().expect("no panic")
+    }
+}
+
+#[test]
+fn an_endpoint_with_a_wrong_certificate_is_not_spoken_to_and_the_caller_is_told_what_is_wrong() {
+    let app = Origin::saying("here");
+    let mut mesh = with(&app);
+    assert_eq!(mesh.call("web").get("app", "/").status, 200);
+    let authority = Authority::load(&mesh.home().ca()).expect("it is there");
+    // The endpoint goes without the callers being told, and somebody else takes its place.
+    mesh.take_control_plane().kill();
+    let app = mesh.take("app-0");
+    let inbound = app.addresses().inbound;
+    app.end();
+    let impostor = Impostor::listen(inbound);
+    let mut cases = wrong(&authority);
+    let web = Foreign::signed(&leaf(&[WEB]), &stolen(&authority));
+    cases.push(("wrong_identity", web));
+    for (reason, foreign) in cases {
+        impostor.lend(&foreign);
+        let answer = mesh.call("web").get("app", "/password");
+        assert_eq!((answer.status, answer.reason().as_str()), (503, reason));
+    }
+    assert_eq!(impostor.end(), b"", "nothing of a request may be seen");
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::meta;
 use crate::names::sidecar::ZONE_LABEL;
+use crate::platform::kubernetes::partial::partial;
 
 /// A node as it is parsed: its metadata alone.
 #[derive(Debug, Clone, Deserialize)]
@@ -15,7 +16,7 @@ pub(super) struct Node {
     metadata: ObjectMeta,
 }
 
-meta::partial!(Node, "", "v1", "Node", "nodes");
+partial!(Node, "", "v1", "Node", "nodes");
 
 impl Node {
     /// The node's name and its zone; without one where no label says it.

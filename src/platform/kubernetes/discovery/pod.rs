@@ -15,6 +15,7 @@ use super::meta;
 use crate::mesh::{Workload, WorkloadPort};
 use crate::names::{Identity, Protocol, ProxyId, ServiceLabel, TrustDomain, sidecar};
 use crate::platform::kubernetes::inject::annotations::protocols;
+use crate::platform::kubernetes::partial::partial;
 
 /// The service account of a pod that names none.
 const DEFAULT_ACCOUNT: &str = "default";
@@ -31,7 +32,7 @@ pub(super) struct Pod {
     status: Option<Status>,
 }
 
-meta::partial!(Pod, "", "v1", "Pod", "pods");
+partial!(Pod, "", "v1", "Pod", "pods");
 
 #[derive(Debug, Clone, Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::meta;
 use crate::mesh::{Readiness, Slice, SliceEndpoint, SlicePort};
 use crate::names::{ProxyId, ServiceName, SliceName};
+use crate::platform::kubernetes::partial::partial;
 
 /// Names the service that a slice is of.
 pub(super) const SERVICE_LABEL: &str = "kubernetes.io/service-name";
@@ -23,7 +24,7 @@ pub(super) struct EndpointSlice {
     endpoints: Option<Vec<Endpoint>>,
 }
 
-meta::partial!(EndpointSlice, "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
+partial!(EndpointSlice, "discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
 
 #[derive(Debug, Clone, Deserialize)]
 struct Port {
