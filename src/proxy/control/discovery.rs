@@ -72,8 +72,11 @@ impl Control {
                 self.request(request);
             }
         }
-        for request in self.subscription.poll() {
-            self.request(request);
+        // What is wanted while a link is being opened is told once there is one.
+        if self.link.is_some() {
+            for request in self.subscription.poll() {
+                self.request(request);
+            }
         }
         self.send_state();
     }
