@@ -150,7 +150,7 @@ pub(super) fn run(args: RunArgs, context: &Context) -> Outcome {
     let capture = args.capture.clone();
     let join = args.join.clone();
     let config = resolve(args, context.home()?.to_owned())?;
-    config.check().map_err(Failure::misuse)?;
+    config.check().map_err(|error| failure(error.into(), &join))?;
     match serve(config, &capture, &join, &log) {
         Ok(code) => Ok(if code == 0 { Exit::Done } else { Exit::Command(code) }),
         Err(failure) if wrapped => Err(failure.exit_with(Exit::Command(FAILED_BEFORE))),
@@ -176,14 +176,15 @@ fn serve(
 
 /// What to do about the failures that a user can do something about.
 fn failure(error: RunError, join: &JoinArgs) -> Failure {
+    let help = match &error {
+        RunError::Join(why) => join.remedy(why),
+        error => error.help(),
+    };
     match error {
         RunError::Config(error) => Failure::misuse(error),
-        RunError::Join(ref why) => {
-            let remedy = join.remedy(why);
-            Failure::from(error).help(remedy)
-        }
-        error => error.into(),
+        error => Failure::from(error),
     }
+    .help(help)
 }
 
 /// Fills in what was left out.
@@ -195,7 +196,7 @@ fn resolve(args: RunArgs, home: PathBuf) -> Result<Config, Failure> {
     for (key, value) in args.labels {
         if let Some(before) = labels.insert(key.clone(), value) {
             let what = format!("the label `{key}` was given twice, first as `{before}`");
-            return Err(Failure::usage(what));
+            return Err(Failure::usage(what).help("keep one of the two"));
         }
     }
     let account = match args.service_account {

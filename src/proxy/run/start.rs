@@ -20,7 +20,7 @@ use crate::proxy::admin::Admin;
 use crate::proxy::control::{Control, Order, Parts, Registration, Serves};
 use crate::proxy::dataplane::{self, Addresses, DataPlane, Running, Shared};
 use crate::proxy::directory::{Directory, Limits};
-use crate::proxy::join::{Applicant, Joined};
+use crate::proxy::join::{Applicant, Joined, chain};
 use crate::proxy::last_good::{self, LastGood};
 use crate::proxy::overload::memory::Gauge;
 use crate::proxy::probes::Probes;
@@ -289,7 +289,7 @@ async fn certificate(
         Ok(Some(joined)) if applicant.is_of_its_mesh(&joined).await => return Ok(joined),
         Ok(Some(_)) => tracing::warn!("the saved certificate is of another mesh than the token"),
         Ok(None) => {}
-        Err(error) => tracing::warn!(%error, "the saved certificate is not used"),
+        Err(error) => tracing::warn!(error = chain(&error), "the saved certificate is not used"),
     }
     Ok(applicant.join(waiting).await?)
 }
@@ -298,7 +298,7 @@ fn recalled(place: &Place, identity: &Identity) -> Option<LastGood> {
     match last_good::load(&place.directory, &place.proxy, identity) {
         Ok(last_good) => last_good,
         Err(error) => {
-            tracing::warn!(%error, "the last good configuration is not used");
+            tracing::warn!(error = chain(&error), "the last good configuration is not used");
             None
         }
     }
