@@ -6,8 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
 use super::meta;
-use crate::platform::kubernetes::partial::partial;
 use crate::names::sidecar::ZONE_LABEL;
+use crate::platform::kubernetes::partial::partial;
 
 /// A node as it is parsed: its metadata alone.
 #[derive(Debug, Clone, Deserialize)]

@@ -12,10 +12,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
 use super::meta;
-use crate::platform::kubernetes::partial::partial;
 use crate::mesh::{Workload, WorkloadPort};
 use crate::names::{Identity, Protocol, ProxyId, ServiceLabel, TrustDomain, sidecar};
 use crate::platform::kubernetes::inject::annotations::protocols;
+use crate::platform::kubernetes::partial::partial;
 
 /// The service account of a pod that names none.
 const DEFAULT_ACCOUNT: &str = "default";

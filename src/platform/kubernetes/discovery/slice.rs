@@ -4,9 +4,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
 use super::meta;
-use crate::platform::kubernetes::partial::partial;
 use crate::mesh::{Readiness, Slice, SliceEndpoint, SlicePort};
 use crate::names::{ProxyId, ServiceName, SliceName};
+use crate::platform::kubernetes::partial::partial;
 
 /// Names the service that a slice is of.
 pub(super) const SERVICE_LABEL: &str = "kubernetes.io/service-name";
