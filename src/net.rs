@@ -1,11 +1,12 @@
 //! Sockets, drain and backoff: no word of the mesh in here.
 //!
 //! `backoff` spaces out what is tried again, `accept` keeps a listener alive when descriptors run
-//! out, `descriptors` raises their limit at start, `file` writes and reads files that must be whole
+//! out, `any` is a stream or listener of whatever kind, `descriptors` raises their limit at start, `file` writes and reads files that must be whole
 //! and, where asked, private, `holder` says who is in the way of a listener, `listen` binds for both families, `shares` keeps one address from taking
 //! all places.
 
 pub mod accept;
+pub mod any;
 pub mod backoff;
 pub mod descriptors;
 pub mod file;

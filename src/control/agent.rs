@@ -22,12 +22,16 @@ use crate::control::proxies::{AgentLink, Ask, PROXIES_MAX};
 use crate::control::refusals::What;
 use crate::control::registration::Registration;
 use crate::control::{status, stream};
-use crate::names::{Identity, ProxyId};
+use crate::names::{Identity, ProxyId, skew};
 use crate::telemetry::limits::Limit;
 use crate::xds::agent::{
-    Command, Counters, Down, Hello, Noted, Pools, State, Up, Welcome, command, down, up,
+    Command, Counters, Down, Hello, Noted, Pools, State, Up, Welcome, down, up,
 };
 use crate::xds::grpc::Peer;
+
+pub(super) use asking::{AskError, ask};
+
+mod asking;
 
 /// Messages on their way out.
 const QUEUE: usize = 32;
@@ -64,16 +68,21 @@ async fn drive(
     let Some(Up { message: Some(up::Message::Hello(hello)) }) = first.map_err(silent)?? else {
         return Err(Status::invalid_argument("the first message must be a hello"));
     };
+    if let Err(skew) = skew::check(skew::OWN, &hello.product_version) {
+        tracing::warn!(identity = %from.0, %skew, "a proxy was refused");
+        return Err(Status::failed_precondition(format!("the proxy's {skew}")));
+    }
     let (asks_in, asks) = mpsc::channel(ASKS);
     let link = AgentLink {
         stream: plane.next_stream(),
         asks: asks_in,
         end: CancellationToken::new(),
         process: (hello.pid, hello.started_ms),
+        version: skew::shown(&hello.product_version),
     };
     let registration = register(plane, from, &hello, &link).await?;
     let connected = Connected { plane, registration, stream: link.stream };
-    let welcome = Welcome { product_version: env!("CARGO_PKG_VERSION").to_owned() };
+    let welcome = Welcome { product_version: skew::OWN.to_owned() };
     send(out, down::Message::Welcome(welcome)).await?;
     let mut stream = Stream { connected, asked: HashMap::new(), next: 1 };
     tokio::select! {
@@ -359,40 +368,4 @@ impl Stream<'_> {
         plane.store.register_soon(id, Some(registration.clone())).await;
         ready
     }
-}
-
-/// Tells a proxy to do something, and waits for its answer.
-///
-/// # Errors
-/// Why there is none, for people.
-pub(super) async fn ask(
-    plane: &Plane,
-    id: &ProxyId,
-    action: command::Action,
-    patience: Duration,
-) -> Result<String, AskError> {
-    let asks = {
-        let board = plane.board.lock();
-        let proxy = board.proxies.get(id).ok_or(AskError::Unknown)?;
-        proxy.agent.as_ref().ok_or(AskError::Away)?.asks.clone()
-    };
-    let (answer, answered) = oneshot::channel();
-    let wait = async {
-        asks.send(Ask { action, answer }).await.map_err(|_| AskError::Away)?;
-        answered.await.map_err(|_| AskError::Away)?.map_err(AskError::Failed)
-    };
-    tokio::time::timeout(patience, wait).await.map_err(|_| AskError::Late(patience))?
-}
-
-/// Why a proxy did not answer a command.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum AskError {
-    #[error("none of that name is registered")]
-    Unknown,
-    #[error("it is disconnected")]
-    Away,
-    #[error("it did not answer within {} s", .0.as_secs())]
-    Late(Duration),
-    #[error("{0}")]
-    Failed(String),
 }

@@ -20,6 +20,7 @@ use axum::routing::{get, put};
 use serde::Deserialize;
 use tokio::net::{TcpListener, UnixListener};
 
+use crate::net::any::AnyListener;
 use crate::telemetry::prometheus;
 
 use super::run::AdminAddress;
@@ -70,10 +71,11 @@ impl Admin {
     /// That of the listener.
     pub async fn serve(self, view: View) -> io::Result<()> {
         let router = router(view);
-        match self.listener {
-            Listener::Tcp(listener) => axum::serve(listener, router).await,
-            Listener::Unix(listener) => axum::serve(listener, router).await,
-        }
+        let listener = match self.listener {
+            Listener::Tcp(listener) => AnyListener::new(listener),
+            Listener::Unix(listener) => AnyListener::new(listener),
+        };
+        axum::serve(listener, router).await
     }
 }
 

@@ -15,7 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("mesh", &["names", "resource"]),
     ("rules", &["names", "mesh", "resource"]),
     ("compile", &["names", "mesh", "resource"]),
-    ("xds", &["names", "resource"]),
+    ("xds", &["names", "net", "resource"]),
     ("certs", &["names", "net"]),
     ("telemetry", &["names", "net"]),
     ("platform", &["names", "rules", "mesh", "certs", "net"]),

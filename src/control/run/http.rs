@@ -12,11 +12,11 @@ use futures_util::{Stream, StreamExt as _};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::net::any::{AnyStream, Transport};
 use crate::net::shares::Shares;
 use crate::telemetry::limits::{Limit, LimitCounts};
 
@@ -51,7 +51,7 @@ pub(super) async fn serve<S>(
     limits: Arc<LimitCounts>,
     stop: CancellationToken,
 ) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Transport + 'static,
 {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
@@ -79,6 +79,7 @@ pub(super) async fn serve<S>(
             tracing::debug!(%from, "too many connections from one address; one was closed");
             continue;
         };
+        let stream: AnyStream = Box::new(stream);
         let service = TowerToHyperService::new(router.clone());
         let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
         let stop = stop.clone();

@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::Stream;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -170,7 +169,7 @@ async fn accept(
 }
 
 /// The connection of a proxy, with what its certificate says, where it has shown one.
-fn with_peer(secure: Secure) -> PeerStream<TlsStream<TcpStream>> {
+fn with_peer(secure: Secure) -> PeerStream {
     let Secure { stream, from, place } = secure;
     let (tcp, tls) = stream.get_ref();
     let identity = tls.peer_certificates().and_then(peer_identity);
@@ -182,7 +181,7 @@ fn with_peer(secure: Secure) -> PeerStream<TlsStream<TcpStream>> {
 }
 
 /// As [`with_peer`], and from where.
-pub(super) fn with_address(secure: Secure) -> (PeerStream<TlsStream<TcpStream>>, SocketAddr) {
+pub(super) fn with_address(secure: Secure) -> (PeerStream, SocketAddr) {
     let from = secure.from;
     (with_peer(secure), from)
 }
@@ -210,8 +209,8 @@ pub(super) fn serve_proxies(
 async fn part(
     limits: Arc<LimitCounts>,
     mut secure: mpsc::Receiver<Secure>,
-    certified: mpsc::Sender<io::Result<PeerStream<TlsStream<TcpStream>>>>,
-    anonymous: mpsc::Sender<io::Result<PeerStream<TlsStream<TcpStream>>>>,
+    certified: mpsc::Sender<io::Result<PeerStream>>,
+    anonymous: mpsc::Sender<io::Result<PeerStream>>,
 ) {
     let shares = Shares::new(ANONYMOUS, ANONYMOUS_EACH);
     while let Some(connection) = secure.recv().await {
@@ -245,13 +244,11 @@ pub(super) enum Callers {
 }
 
 /// Serves signing, and to those with a certificate the two streams as well.
-pub(super) async fn serve_grpc<S>(
+pub(super) async fn serve_grpc(
     plane: Arc<Plane>,
-    incoming: impl Stream<Item = io::Result<PeerStream<S>>> + Send + 'static,
+    incoming: ReceiverStream<io::Result<PeerStream>>,
     callers: Callers,
-) where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-{
+) {
     let mut server = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))

@@ -20,6 +20,7 @@ use super::listen::{Callers, READY, serve_grpc, serve_proxies};
 use super::local::wanted;
 use crate::control::home::Home;
 use crate::control::plane::Plane;
+use crate::net::any::AnyListener;
 use crate::xds::grpc::{Peer, PeerStream};
 
 /// After an `accept` on a Unix socket failed.
@@ -72,7 +73,7 @@ impl Listeners {
         let plane = Arc::clone(plane);
         tasks.spawn(async move {
             let stop = plane.stop.clone();
-            let serve = axum::serve(SameUser(self.admin), admin)
+            let serve = axum::serve(AnyListener::new(SameUser(self.admin)), admin)
                 .with_graceful_shutdown(async move { stop.cancelled().await });
             if let Err(error) = serve.await {
                 tracing::error!(%error, "the admin API has ended");
@@ -95,7 +96,7 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
 async fn accept_unix(
     plane: Arc<Plane>,
     listener: UnixListener,
-    ready: mpsc::Sender<io::Result<PeerStream<UnixStream>>>,
+    ready: mpsc::Sender<io::Result<PeerStream>>,
 ) {
     loop {
         let accepted = tokio::select! {

@@ -18,6 +18,7 @@ use tonic::{Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use super::{Connect, Delta, MESSAGE_BYTES, Method, Sign};
+use crate::net::any::AnyStream;
 use crate::xds::agent::{Down, Up};
 use crate::xds::discovery::{DeltaRequest, DeltaResponse};
 use crate::xds::identity::{SignRequest, SignResponse};
@@ -38,13 +39,8 @@ impl Default for Keepalive {
     }
 }
 
-/// What a channel runs over, whatever it is underneath.
-trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for S {}
-
 /// A stream that is being opened.
-type Opening = BoxFuture<'static, io::Result<TokioIo<Box<dyn Transport>>>>;
+type Opening = BoxFuture<'static, io::Result<TokioIo<AnyStream>>>;
 
 /// A channel over the streams that `connect` opens: each must be ready for HTTP/2 (TLS done).
 pub fn channel_over<C, F, S>(connect: C, keepalive: Keepalive) -> Channel
@@ -55,7 +51,7 @@ where
 {
     let open = move || -> Opening {
         let opened = connect();
-        Box::pin(async move { Ok(TokioIo::new(Box::new(opened.await?) as Box<dyn Transport>)) })
+        Box::pin(async move { Ok(TokioIo::new(Box::new(opened.await?) as AnyStream)) })
     };
     channel(Box::new(open), keepalive)
 }

@@ -3,7 +3,7 @@
 //! The accept loop does the TLS handshake (or asks the Unix socket) and wraps the stream; handlers
 //! get the [`Peer`] with every call. It is found out once per connection and never from a message.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug, Formatter};
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
 use crate::names::Identity;
+use crate::net::any::{AnyStream, Transport};
 
 /// What is proven about the other end of a connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,18 +29,17 @@ pub struct Peer {
 }
 
 /// An accepted stream and who is at its other end.
-#[derive(Debug)]
-pub struct PeerStream<S> {
-    stream: S,
+pub struct PeerStream {
+    stream: AnyStream,
     peer: Peer,
     /// Given back when the connection ends.
     slots: Vec<Box<dyn Debug + Send + Sync>>,
 }
 
-impl<S> PeerStream<S> {
+impl PeerStream {
     /// Joins the two.
-    pub fn new(stream: S, peer: Peer) -> Self {
-        Self { stream, peer, slots: Vec::new() }
+    pub fn new(stream: impl Transport + 'static, peer: Peer) -> Self {
+        Self { stream: Box::new(stream), peer, slots: Vec::new() }
     }
 
     /// Whether the peer has shown a certificate.
@@ -54,7 +54,13 @@ impl<S> PeerStream<S> {
     }
 }
 
-impl<S> Connected for PeerStream<S> {
+impl Debug for PeerStream {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerStream").field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
+
+impl Connected for PeerStream {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Peer {
@@ -62,7 +68,7 @@ impl<S> Connected for PeerStream<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for PeerStream<S> {
+impl AsyncRead for PeerStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -72,7 +78,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for PeerStream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for PeerStream<S> {
+impl AsyncWrite for PeerStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
