@@ -7,7 +7,7 @@
 //!
 //! Beside that way lies what feeds it, on a thread of its own: `directory` (the configuration, a
 //! cell per service), `control` (discovery and agent streams), `join`, `last_good`, `admin`,
-//! `command`, `ready`, `probes`; `run` ties all of it into one process.
+//! `command`, `ready`, `probes`, `handover` (to a newer process); `run` ties all of it into one process.
 //!
 //! What goes on at a service is counted in its `circuit` (`budget`, `adaptive`), which every request
 //! asks by its `admission`, whatever the protocol. What endpoints answer is told by `flight` and
@@ -40,6 +40,7 @@ pub mod flight;
 pub mod forward;
 pub mod h1;
 pub mod h2;
+pub mod handover;
 pub mod head;
 pub mod health;
 pub mod inbound;

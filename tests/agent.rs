@@ -15,7 +15,7 @@ use meshctl::control::{ControlPlaneConfig, run as run_control_plane};
 use meshctl::names::Protocol;
 use meshctl::proxy::ready::Ready;
 use meshctl::proxy::run::{
-    AdminAddress, Config, DRAIN, Process, RunError, Signal, SignalKind, Upstream, serve,
+    AdminAddress, Config, DRAIN, Hands, Process, RunError, Signal, SignalKind, Upstream, serve,
 };
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -72,8 +72,14 @@ impl Proxy {
         let (signals, receiver) = mpsc::channel(4);
         let (told, ready) = oneshot::channel();
         let thread = std::thread::spawn(move || {
-            let process =
-                Process { config, log: None, raised: None, signals: receiver, ready: told };
+            let process = Process {
+                config,
+                log: None,
+                raised: None,
+                signals: receiver,
+                ready: told,
+                hands: Hands::default(),
+            };
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             runtime.enable_all().build().expect("a runtime").block_on(serve(process))
         });

@@ -23,6 +23,7 @@ mod refused;
 mod report;
 mod soak;
 mod surroundings;
+mod take_over;
 mod upgrade;
 mod validate;
 mod workload;

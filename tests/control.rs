@@ -7,6 +7,7 @@ mod joins;
 mod pools;
 mod rig;
 mod streams;
+mod succession;
 
 use std::time::Duration;
 

@@ -59,6 +59,12 @@ const KEEP_AND_RESTORE: Guide = Guide {
     ],
 };
 
+const UPGRADE_A_PROXY: Guide = Guide {
+    page: "docs/guides/upgrade-a-proxy.md",
+    ports: &["9001", "9080"],
+    says: &["hello", "Synced"],
+};
+
 /// Ends everything that the page started, however far it came.
 const BEFORE: &str = "set -euo pipefail\n\
     trap 'kill $(jobs -p) 2>/dev/null || :; wait; meshctl uninstall --purge --yes >&2 || :' EXIT\n";
@@ -130,6 +136,11 @@ fn the_first_mesh_comes_to_life_as_its_guide_says() {
 #[test]
 fn a_service_survives_as_its_guide_says() {
     follow(&MAKE_IT_SURVIVE);
+}
+
+#[test]
+fn a_proxy_is_replaced_as_its_guide_says() {
+    follow(&UPGRADE_A_PROXY);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod capture;
 mod join;
 mod pod;
 mod run;
+mod take_over;
 mod wait;
 
 /// Run a sidecar, or ask one what it has and does.

@@ -14,19 +14,10 @@ use super::output::{Color, Printer};
 /// Commands that come later.
 const LATER_COMMANDS: &[&str] = &["top", "tap", "dashboard", "graph"];
 
-/// Flags that come later.
-const LATER_FLAGS: &[&str] = &[
-    "--namespace",
-    "--replicas",
-    "--set",
-    "--force",
-    "--from",
-    "--issuer",
-    "--root",
-    "--plan",
-    "--pause",
-    "--resume",
-    "--abort",
+/// Flags that come later, by their command.
+const LATER_FLAGS: &[(&str, &[&str])] = &[
+    ("meshctl trace", &["--from"]),
+    ("meshctl certs rotate", &["--issuer", "--root", "--plan", "--pause", "--resume", "--abort"]),
 ];
 
 /// `--color` as it was typed, for what is said before the command line is understood.
@@ -140,7 +131,9 @@ impl Fault<'_> {
     fn unknown_argument(&self, arg: &str) -> Failure {
         let error = self.error;
         let name = arg.split('=').next().unwrap_or(arg);
-        if LATER_FLAGS.contains(&name) {
+        let is_later =
+            |(command, flags): &(&str, &[&str])| *command == self.name() && flags.contains(&name);
+        if LATER_FLAGS.iter().any(is_later) {
             return Failure::later(&format!("`{name}`")).help(self.see_help());
         }
         if !arg.starts_with('-') {

@@ -2,7 +2,8 @@
 //!
 //! Who asks is known from its certificate; the node id must be a proxy registered to that identity,
 //! and every key is authorized for it. A stream has one task and a bounded queue out; a proxy that
-//! stops reading holds up nobody else. Every answer is recorded on the board.
+//! stops reading holds up nobody else. Every answer is recorded on the board, but for those of a process
+//! whose successor has a stream already: it is served to its end, and does not count.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -63,14 +64,14 @@ async fn drive(
     let Some(first) = first.map_err(silent)?? else { return Ok(()) };
     let node = first.node.as_ref().map(|node| node.id.as_str()).unwrap_or_default();
     let id: ProxyId = node.parse().map_err(|error| Status::invalid_argument(format!("{error}")))?;
-    registered(plane, &id, identity).await?;
+    let agent = registered(plane, &id, identity).await?;
     let (stream, wake) = (plane.next_stream(), Arc::new(Notify::new()));
-    let link = DiscoveryLink { stream, wake: Arc::clone(&wake), dirty: BTreeSet::new() };
+    let link = DiscoveryLink { stream, agent, wake: Arc::clone(&wake), dirty: BTreeSet::new() };
     let before = plane.board.lock().attach(&id, link, Timestamp::now());
     // Whatever ends this task, also a panic, ends the proxy's state of being connected.
     let attached = Attached { plane, id: &id, stream };
-    let mut conversation = Conversation::new(plane, id.clone());
-    let result = conversation.hold(attached.stream, (first, inbound), (&wake, before), out).await;
+    let mut conversation = Conversation::new(plane, id.clone(), stream);
+    let result = conversation.hold((first, inbound), (&wake, before), out).await;
     drop(attached);
     result
 }
@@ -87,13 +88,15 @@ impl Drop for Attached<'_> {
     }
 }
 
-/// Waits until the agent stream has registered the proxy, and holds it against the certificate.
-async fn registered(plane: &Plane, id: &ProxyId, identity: &Identity) -> Result<(), Status> {
+/// Waits until the agent stream has registered the proxy, and holds it against the certificate; which
+/// agent stream that is.
+async fn registered(plane: &Plane, id: &ProxyId, identity: &Identity) -> Result<u64, Status> {
     let mut changes = plane.registered.subscribe();
     let known = || {
         let board = plane.board.lock();
-        let proxy = board.proxies.get(id).filter(|proxy| proxy.agent.is_some());
-        proxy.map(|proxy| proxy.registration.identity(&plane.trust_domain))
+        let proxy = board.proxies.get(id)?;
+        let agent = proxy.agent.as_ref()?;
+        Some((proxy.registration.identity(&plane.trust_domain), agent.stream))
     };
     let wait = async {
         loop {
@@ -105,7 +108,7 @@ async fn registered(plane: &Plane, id: &ProxyId, identity: &Identity) -> Result<
         }
     };
     match tokio::time::timeout(REGISTRATION, wait).await.ok().flatten() {
-        Some(owner) if owner == *identity => Ok(()),
+        Some((owner, agent)) if owner == *identity => Ok(agent),
         Some(_) => {
             tracing::warn!(target: "audit", proxy = %id, %identity, "discovery refused: not its own node id");
             Err(Status::permission_denied(format!(
@@ -134,20 +137,20 @@ fn authorized(id: &ProxyId, key: &Key) -> bool {
 struct Conversation<'a> {
     plane: &'a Plane,
     id: ProxyId,
+    stream: u64,
     session: Session,
     /// What each unanswered response held; at most one per kind.
     unanswered: HashMap<String, Vec<Key>>,
 }
 
 impl<'a> Conversation<'a> {
-    fn new(plane: &'a Plane, id: ProxyId) -> Self {
+    fn new(plane: &'a Plane, id: ProxyId, stream: u64) -> Self {
         let session = Session::new(Limits::default());
-        Self { plane, id, session, unanswered: HashMap::new() }
+        Self { plane, id, stream, session, unanswered: HashMap::new() }
     }
 
     async fn hold(
         &mut self,
-        stream: u64,
         (first, mut inbound): (DeltaRequest, Streaming<DeltaRequest>),
         (wake, before): (&Notify, Vec<Key>),
         out: &stream::Out<DeltaResponse>,
@@ -169,7 +172,9 @@ impl<'a> Conversation<'a> {
                     None => return Ok(()),
                 },
                 () = wake.notified() => {
-                    let dirty = self.plane.board.lock().take_dirty(&self.id, stream, Timestamp::now());
+                    let mut board = self.plane.board.lock();
+                    let dirty = board.take_dirty(&self.id, self.stream, Timestamp::now());
+                    drop(board);
                     let replaced = || Status::aborted("the proxy opened another discovery stream");
                     self.session.on_change(dirty.ok_or_else(replaced)?.iter());
                 }
@@ -193,6 +198,9 @@ impl<'a> Conversation<'a> {
             return Err(self.refused(&refuse));
         }
         let (now, mut board) = (Instant::now(), self.plane.board.lock());
+        if !board.speaks_for(&id, self.stream) {
+            return Ok(());
+        }
         for key in unwanted.iter().filter(|key| !self.session.subscribed(key)) {
             board.let_go(&id, key);
         }
@@ -222,6 +230,9 @@ impl<'a> Conversation<'a> {
     fn responses(&mut self) -> Vec<DeltaResponse> {
         let mut board = self.plane.board.lock();
         let responses = self.session.poll(Instant::now(), &|key| board.resource(key));
+        if !board.speaks_for(&self.id, self.stream) {
+            return responses;
+        }
         for response in &responses {
             let sent = contents(response);
             for (key, version) in &sent {
@@ -238,6 +249,9 @@ impl<'a> Conversation<'a> {
 
     fn let_go(&self, before: Vec<Key>) {
         let mut board = self.plane.board.lock();
+        if !board.speaks_for(&self.id, self.stream) {
+            return;
+        }
         for key in before.into_iter().filter(|key| !self.session.subscribed(key)) {
             board.let_go(&self.id, &key);
         }

@@ -1,13 +1,14 @@
 //! Agent streams: a proxy says who it is, registers its workload, tells how it is, and is told
 //! what to do.
 //!
-//! The identity in [`Hello`] must be that of the certificate, and a name belongs to one live process.
+//! The identity in [`Hello`](crate::xds::agent::Hello) must be that of the certificate, and a name belongs to
+//! one live process, or to the successor that it let in.
 //! The registration is kept, so that a restart of the control plane loses nobody. A goodbye removes
 //! the workload at once; a lost stream leaves that to `departures`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
@@ -15,23 +16,21 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use crate::control::hub::HubError;
 use crate::control::plane::Plane;
 use crate::control::pools::{self, changes};
-use crate::control::proxies::{AgentLink, Ask, PROXIES_MAX};
+use crate::control::proxies::{AgentLink, Ask};
 use crate::control::refusals::What;
-use crate::control::registration::Registration;
 use crate::control::{status, stream};
-use crate::names::{Identity, ProxyId, skew};
+use crate::names::{Identity, skew};
 use crate::telemetry::limits::Limit;
-use crate::xds::agent::{
-    Command, Counters, Down, Hello, Noted, Pools, State, Up, Welcome, down, up,
-};
+use crate::xds::agent::{Command, Counters, Down, Noted, Pools, State, Up, Welcome, down, up};
 use crate::xds::grpc::Peer;
-
 pub(super) use asking::{AskError, ask};
+pub(super) use membership::remove;
+use membership::{Connected, register};
 
 mod asking;
+mod membership;
 
 /// Messages on their way out.
 const QUEUE: usize = 32;
@@ -79,6 +78,7 @@ async fn drive(
         end: CancellationToken::new(),
         process: (hello.pid, hello.started_ms),
         version: skew::shown(&hello.product_version),
+        succeeds: hello.succeeds.map(|process| (process.pid, process.started_ms)),
     };
     let registration = register(plane, from, &hello, &link).await?;
     let connected = Connected { plane, registration, stream: link.stream };
@@ -96,142 +96,6 @@ async fn drive(
 async fn send(out: &Out, message: down::Message) -> Result<(), Status> {
     let gone = |_| Status::cancelled("the proxy went away");
     out.send(Ok(Down { message: Some(message) })).await.map_err(gone)
-}
-
-/// Checks who it is, from another machine or not, and makes it part of the mesh.
-async fn register(
-    plane: &Plane,
-    (identity, elsewhere): (&Identity, bool),
-    hello: &Hello,
-    link: &AgentLink,
-) -> Result<Registration, Status> {
-    let mut registration = Registration::from_hello(hello).map_err(Status::invalid_argument)?;
-    let id = registration.proxy();
-    if registration.identity(&plane.trust_domain) != *identity {
-        tracing::warn!(target: "audit", proxy = %id, %identity, "registration refused: not its own identity");
-        return Err(Status::permission_denied(format!(
-            "the certificate is for `{identity}`, the hello for `{}`",
-            registration.identity(&plane.trust_domain)
-        )));
-    }
-    if elsewhere && plane.workloads_register() {
-        registration.is_reachable().map_err(Status::invalid_argument)?;
-    }
-    plane.may_serve(identity, &registration.service)?;
-    if let Some(ready) = admit(plane, &registration, link)? {
-        registration.ready = ready;
-    }
-    plane.is_workload(&id, identity).await?;
-    let workload = registration.workload(&plane.trust_domain);
-    plane.set_workload(&id, Some(workload)).await.map_err(|error| match error {
-        HubError::Conflict(conflict) => Status::already_exists(conflict.to_string()),
-        HubError::Closed => Status::unavailable(error.to_string()),
-    })?;
-    keep(plane, &id, Some(registration.clone())).await;
-    plane.departures.lock().settle(&id);
-    {
-        let (now, mut board) = (Timestamp::now(), plane.board.lock());
-        // Looked at again: another stream may have come in while the mesh was told.
-        admissible(&board.proxies, &registration, link, &plane.trust_domain)?;
-        board.proxies.register(registration.clone(), now);
-        board.proxies.update(&id, now, |proxy| {
-            (proxy.pools, proxy.counters) = (Pools::default(), Counters::default());
-            if let Some(old) = proxy.agent.replace(link.clone()) {
-                old.end.cancel();
-            }
-        });
-    }
-    plane.registered.send_modify(|count| *count += 1);
-    tracing::info!(proxy = %id, %identity, "registered");
-    Ok(registration)
-}
-
-/// Whether it may register; whether it was ready before, where that still counts.
-fn admit(
-    plane: &Plane,
-    registration: &Registration,
-    link: &AgentLink,
-) -> Result<Option<bool>, Status> {
-    let board = plane.board.lock();
-    admissible(&board.proxies, registration, link, &plane.trust_domain)?;
-    let id = registration.proxy();
-    let known = board.proxies.get(&id);
-    if known.is_none() && board.proxies.count() >= PROXIES_MAX {
-        plane.limits.hit(Limit::Proxies);
-        return Err(Status::resource_exhausted(format!("{PROXIES_MAX} proxies are registered")));
-    }
-    // After a restart of the control plane the process is not known: it is taken for the same.
-    let same = known
-        .is_none_or(|proxy| proxy.agent.as_ref().is_none_or(|agent| agent.process == link.process));
-    let view = plane.view.load();
-    let before = view.snapshot.workloads.get(&id).filter(|_| same);
-    Ok(before.map(|workload| workload.ready))
-}
-
-fn admissible(
-    proxies: &crate::control::proxies::Proxies,
-    registration: &Registration,
-    link: &AgentLink,
-    trust_domain: &crate::names::TrustDomain,
-) -> Result<(), Status> {
-    let id = registration.proxy();
-    let Some(known) = proxies.get(&id) else { return Ok(()) };
-    let Some(agent) = &known.agent else { return Ok(()) };
-    if known.registration.identity(trust_domain) != registration.identity(trust_domain) {
-        let owner = known.registration.identity(trust_domain);
-        return Err(Status::already_exists(format!(
-            "the name `{id}` is in use by `{owner}`; choose another with `--name`"
-        )));
-    }
-    if agent.process != link.process {
-        return Err(Status::already_exists(format!(
-            "proxy `{id}` is connected already (pid {}); choose another name with `--name`",
-            agent.process.0
-        )));
-    }
-    Ok(())
-}
-
-/// Writes down who is registered. A full disk does not keep a workload from serving.
-async fn keep(plane: &Plane, id: &ProxyId, registration: Option<Registration>) {
-    if let Err(error) = plane.store.register(id.clone(), registration).await {
-        tracing::warn!(proxy = %id, %error, "the registration holds, but is not written down");
-    }
-}
-
-/// Removes a workload from the mesh and from the store.
-pub(super) async fn remove(plane: &Plane, id: &ProxyId) {
-    if let Err(error) = plane.set_workload(id, None).await {
-        tracing::warn!(proxy = %id, %error, "cannot remove the workload");
-    }
-    keep(plane, id, None).await;
-}
-
-/// A registered stream; when it is dropped the proxy is away.
-struct Connected<'a> {
-    plane: &'a Plane,
-    registration: Registration,
-    stream: u64,
-}
-
-impl Drop for Connected<'_> {
-    fn drop(&mut self) {
-        let (id, now) = (self.registration.proxy(), Timestamp::now());
-        let lost = self.plane.board.lock().proxies.update(&id, now, |proxy| {
-            let lost = proxy.agent.take_if(|agent| agent.stream == self.stream).is_some();
-            if lost {
-                (proxy.pools, proxy.counters) = (Pools::default(), Counters::default());
-            }
-            lost
-        });
-        if lost == Some(true) {
-            tracing::info!(proxy = %id, "agent stream lost");
-        }
-        if lost == Some(true) && self.plane.workloads_register() {
-            let service = self.registration.service_name();
-            self.plane.departures.lock().lost(id, service, Instant::now());
-        }
-    }
 }
 
 struct Stream<'a> {
@@ -308,6 +172,10 @@ impl Stream<'_> {
                     let _ = answer.send(result);
                 }
             }
+            up::Message::Goodbye(_) if !self.connected.speaks() => {
+                tracing::info!(proxy = %id, "the predecessor left");
+                return Ok(true);
+            }
             up::Message::Goodbye(_) => {
                 tracing::info!(proxy = %id, "left");
                 plane.board.lock().leave(&id);
@@ -350,9 +218,12 @@ impl Stream<'_> {
 
     /// Takes how the proxy is; whether the mesh now counts on it.
     async fn state(&mut self, state: State) -> bool {
+        let ready = state.ready && !state.draining;
+        if !self.connected.speaks() {
+            return ready;
+        }
         let Connected { plane, registration, .. } = &mut self.connected;
         let id = registration.proxy();
-        let ready = state.ready && !state.draining;
         plane.board.lock().proxies.update(&id, Timestamp::now(), |proxy| {
             proxy.told = Some(state);
         });

@@ -143,20 +143,13 @@ impl Board {
         for key in &before {
             self.proxies.unsubscribe(id, key);
         }
-        self.proxies.update(id, now, |proxy| {
-            if let Some(old) = proxy.discovery.replace(link) {
-                old.wake.notify_one();
-            }
-        });
+        self.proxies.attach(id, link, now);
         before
     }
 
     /// Stream `stream` of `id` has ended.
     pub fn detach(&mut self, id: &ProxyId, stream: u64, now: Timestamp) {
-        let ended = self.proxies.update(id, now, |proxy| {
-            proxy.discovery.take_if(|link| link.stream == stream).is_some()
-        });
-        if ended == Some(true) {
+        if self.proxies.detach(id, stream, now) {
             self.convergence.left(id);
         }
     }
@@ -169,9 +162,17 @@ impl Board {
         now: Timestamp,
     ) -> Option<BTreeSet<Key>> {
         self.proxies.update(id, now, |proxy| {
-            let link = proxy.discovery.as_mut().filter(|link| link.stream == stream)?;
+            let own = proxy.discovery.as_mut();
+            let mut streams = own.into_iter().chain(proxy.predecessor.discovery.as_mut());
+            let link = streams.find(|link| link.stream == stream)?;
             Some(std::mem::take(&mut link.dirty))
         })?
+    }
+
+    /// Whether stream `stream` speaks for `id`: that of a predecessor does not.
+    pub fn speaks_for(&self, id: &ProxyId, stream: u64) -> bool {
+        let own = self.proxies.get(id).and_then(|proxy| proxy.discovery.as_ref());
+        own.is_some_and(|link| link.stream == stream)
     }
 
     /// The proxy no longer wants `key`.

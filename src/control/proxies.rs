@@ -50,6 +50,15 @@ pub struct AgentLink {
     pub process: (u32, u64),
     /// The version of its program, as it says.
     pub version: String,
+    /// The process whose place it takes, where it takes one.
+    pub succeeds: Option<(u32, u64)>,
+}
+
+impl AgentLink {
+    /// Whether it may take the place of `other`: the same process again, or its successor.
+    pub fn may_replace(&self, other: &Self) -> bool {
+        self.process == other.process || self.succeeds == Some(other.process)
+    }
 }
 
 /// A live discovery stream.
@@ -57,10 +66,22 @@ pub struct AgentLink {
 pub struct DiscoveryLink {
     /// Tells streams of one proxy apart.
     pub stream: u64,
+    /// The agent stream that was the proxy's when this one began.
+    pub agent: u64,
     /// Woken when one of its keys changed.
     pub wake: Arc<Notify>,
     /// Which keys changed since it last looked.
     pub dirty: BTreeSet<Key>,
+}
+
+/// What is left of a proxy's process after a successor has registered: it measures and learns of
+/// changes to the end, and decides nothing about the proxy any more.
+#[derive(Debug, Default)]
+pub struct Predecessor {
+    /// Its agent stream.
+    pub agent: Option<AgentLink>,
+    /// Its discovery stream.
+    pub discovery: Option<DiscoveryLink>,
 }
 
 /// What a proxy has of one key.
@@ -83,6 +104,8 @@ pub struct Proxy {
     pub agent: Option<AgentLink>,
     /// Its discovery stream.
     pub discovery: Option<DiscoveryLink>,
+    /// The process that another has taken the place of and that still ends what it began.
+    pub predecessor: Predecessor,
     /// What it said of itself last.
     pub told: Option<agent::State>,
     /// What it said of the pools of the services that it calls; nothing while it is away.
@@ -138,6 +161,8 @@ impl Proxy {
 pub struct Proxies {
     proxies: BTreeMap<ProxyId, Proxy>,
     subscribers: HashMap<Key, BTreeSet<ProxyId>>,
+    /// Those whose predecessor has a discovery stream; few, and not for long.
+    succeeding: BTreeSet<ProxyId>,
 }
 
 impl Proxies {
@@ -162,6 +187,7 @@ impl Proxies {
             registration: registration.clone(),
             agent: None,
             discovery: None,
+            predecessor: Predecessor::default(),
             told: None,
             pools: agent::Pools::default(),
             counters: agent::Counters::default(),
@@ -189,6 +215,7 @@ impl Proxies {
 
     /// It left, or is forgotten.
     pub fn remove(&mut self, id: &ProxyId) {
+        self.succeeding.remove(id);
         let Some(proxy) = self.proxies.remove(id) else { return };
         for key in proxy.holdings.keys() {
             unindex(&mut self.subscribers, key, id);
@@ -244,10 +271,74 @@ impl Proxies {
         for id in self.subscribers.get(key).into_iter().flatten() {
             if let Some(link) = self.proxies.get_mut(id).and_then(|proxy| proxy.discovery.as_mut())
             {
-                link.dirty.insert(key.clone());
-                link.wake.notify_one();
+                link.tell(key);
             }
         }
+        // What a predecessor subscribes to stands in no index: its session knows.
+        for id in &self.succeeding {
+            let proxy = self.proxies.get_mut(id);
+            if let Some(link) = proxy.and_then(|proxy| proxy.predecessor.discovery.as_mut()) {
+                link.tell(key);
+            }
+        }
+    }
+
+    /// A discovery stream of `id` begins in place of another; that of a predecessor goes on beside
+    /// it, any other ends.
+    pub fn attach(&mut self, id: &ProxyId, link: DiscoveryLink, now: Timestamp) {
+        let replaced = self.update(id, now, |proxy| {
+            let old = proxy.discovery.replace(link)?;
+            let predecessor = proxy.predecessor.agent.as_ref();
+            if predecessor.is_some_and(|agent| agent.stream == old.agent) {
+                return Some(std::mem::replace(&mut proxy.predecessor.discovery, Some(old)));
+            }
+            Some(Some(old))
+        });
+        let Some(Some(ended)) = replaced else { return };
+        if let Some(ended) = ended {
+            ended.wake.notify_one();
+        }
+        let succeeds = |proxy: &Proxy| proxy.predecessor.discovery.is_some();
+        if self.proxies.get(id).is_some_and(succeeds) {
+            self.succeeding.insert(id.clone());
+        }
+    }
+
+    /// Stream `stream` of `id` has ended; whether it was the proxy's own.
+    pub fn detach(&mut self, id: &ProxyId, stream: u64, now: Timestamp) -> bool {
+        let ended = self.update(id, now, |proxy| {
+            let is_it = |link: &mut DiscoveryLink| link.stream == stream;
+            let predecessor = proxy.predecessor.discovery.take_if(is_it).is_some();
+            (proxy.discovery.take_if(is_it).is_some(), predecessor)
+        });
+        let (own, predecessor) = ended.unwrap_or_default();
+        if predecessor {
+            self.succeeding.remove(id);
+        }
+        own
+    }
+
+    /// An agent stream of `id` begins in place of another: that of the same process ends, that of one
+    /// which it succeeds is the predecessor's from now on.
+    pub fn take_place(&mut self, id: &ProxyId, link: AgentLink, now: Timestamp) {
+        let ended = self.update(id, now, |proxy| {
+            let process = link.process;
+            let old = proxy.agent.replace(link)?;
+            match old.process == process {
+                true => Some(old),
+                false => proxy.predecessor.agent.replace(old),
+            }
+        });
+        if let Some(Some(ended)) = ended {
+            ended.end.cancel();
+        }
+    }
+}
+
+impl DiscoveryLink {
+    fn tell(&mut self, key: &Key) {
+        self.dirty.insert(key.clone());
+        self.wake.notify_one();
     }
 }
 

@@ -8,6 +8,7 @@
 use std::fs::Permissions;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 
@@ -19,15 +20,20 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, put};
 use serde::Deserialize;
 use tokio::net::{TcpListener, UnixListener};
+use tokio_util::sync::CancellationToken;
 
 use crate::net::any::AnyListener;
 use crate::telemetry::prometheus;
 
+use super::handover::Listeners;
 use super::run::AdminAddress;
 use super::view::View;
 
 #[cfg(test)]
 mod tests;
+
+/// What its socket is called between two processes.
+const ROLE: &str = "admin";
 
 /// The admin server, bound.
 #[derive(Debug)]
@@ -42,16 +48,35 @@ enum Listener {
 }
 
 impl Admin {
-    /// Binds; a socket that a proxy left behind is replaced, anything else is not.
+    /// Binds, where `inherited` does not have it; a socket that a proxy left behind is replaced,
+    /// anything else is not.
     ///
     /// # Errors
     /// That of the system.
-    pub async fn bind(address: &AdminAddress) -> io::Result<Self> {
+    pub fn bind(address: &AdminAddress, inherited: &mut Listeners) -> io::Result<Self> {
         let listener = match address {
-            AdminAddress::Tcp(address) => Listener::Tcp(TcpListener::bind(address).await?),
-            AdminAddress::Unix(path) => Listener::Unix(bind_unix(path)?),
+            AdminAddress::Tcp(address) => Listener::Tcp(match inherited.take(ROLE, *address) {
+                Some(listener) => TcpListener::from_std(listener)?,
+                None => TcpListener::from_std(bind_tcp(*address)?)?,
+            }),
+            AdminAddress::Unix(path) => Listener::Unix(match inherited.take_unix(ROLE, path) {
+                Some(listener) => UnixListener::from_std(listener)?,
+                None => bind_unix(path)?,
+            }),
         };
         Ok(Self { listener })
+    }
+
+    /// The same socket once more, by what it is for.
+    ///
+    /// # Errors
+    /// Descriptors have run out.
+    pub fn share(&self) -> io::Result<(String, OwnedFd)> {
+        let socket = match &self.listener {
+            Listener::Tcp(listener) => listener.as_fd(),
+            Listener::Unix(listener) => listener.as_fd(),
+        };
+        Ok((ROLE.to_owned(), socket.try_clone_to_owned()?))
     }
 
     /// Where it listens, where that is an address.
@@ -65,18 +90,25 @@ impl Admin {
         }
     }
 
-    /// Serves until the future is dropped.
+    /// Serves until the future is dropped; from `stop` on only those who are connected already, and
+    /// their last request.
     ///
     /// # Errors
     /// That of the listener.
-    pub async fn serve(self, view: View) -> io::Result<()> {
+    pub async fn serve(self, view: View, stop: CancellationToken) -> io::Result<()> {
         let router = router(view);
         let listener = match self.listener {
             Listener::Tcp(listener) => AnyListener::new(listener),
             Listener::Unix(listener) => AnyListener::new(listener),
         };
-        axum::serve(listener, router).await
+        axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
     }
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {

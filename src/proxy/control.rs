@@ -18,6 +18,7 @@ use crate::xds::agent::{self, Up, up};
 use crate::xds::subscription::Subscription;
 
 use super::directory::{Directory, Loader};
+use super::handover::ProcessId;
 use super::join::{Applicant, JoinError, Joined, chain};
 use super::last_good::{Keeper, LastGood, Names};
 use super::view::{Status, View};
@@ -25,6 +26,7 @@ use answers::Answers;
 use link::{Link, LinkError};
 use renewal::Renewal;
 pub use reports::{Registration, Serves};
+use succession::Standing;
 
 mod agency;
 mod answers;
@@ -35,6 +37,7 @@ mod link;
 mod pools;
 mod renewal;
 mod reports;
+mod succession;
 #[cfg(test)]
 mod tests;
 
@@ -58,6 +61,10 @@ const FAREWELL: Duration = Duration::from_millis(500);
 pub enum Order {
     /// Everything listens.
     Serving,
+    /// A newer process is about to register as this proxy; that one speaks for it from now on.
+    Yield(ProcessId),
+    /// That process is gone: this one is the proxy again.
+    Resume(ProcessId),
     /// Take no new work: the endpoint is to be removed now.
     Drain,
     /// Say goodbye and end.
@@ -108,6 +115,7 @@ pub struct Control {
     keeper: Keeper,
     renewal: Renewal,
     agency: agency::Agency,
+    standing: Standing,
     link: Option<Box<Link>>,
     opening: bool,
     retry_at: tokio::time::Instant,
@@ -146,6 +154,7 @@ impl Control {
             subscription: Subscription::new(),
             answers: Answers::default(),
             agency: agency::Agency::default(),
+            standing: Standing::of(&registration),
             link: None,
             opening: false,
             retry_at: tokio::time::Instant::now(),
@@ -204,8 +213,11 @@ impl Control {
             self.act();
             match self.next(&mut orders, &mut tick).await {
                 Event::Order(Some(Order::Serving)) => {
+                    self.standing = Standing::Own;
                     self.status.send_modify(|status| status.serving = true);
                 }
+                Event::Order(Some(Order::Yield(newer))) => self.yield_to(newer),
+                Event::Order(Some(Order::Resume(newer))) => self.resume_from(newer),
                 Event::Order(Some(Order::Drain)) => {
                     self.status.send_modify(|status| status.draining = true);
                 }
@@ -237,7 +249,7 @@ impl Control {
         orders: &mut mpsc::Receiver<Order>,
         tick: &mut tokio::time::Interval,
     ) -> Event {
-        let idle = self.link.is_none() && !self.opening;
+        let idle = self.link.is_none() && !self.opening && self.standing != Standing::Yielded;
         tokio::select! {
             order = orders.recv() => Event::Order(order),
             Some(done) = self.jobs.join_next() => match done {
@@ -267,11 +279,14 @@ impl Control {
             }
             self.status.send_modify(|status| status.cert_expired = expired);
         }
-        if self.renewal.begin(wall, now) {
-            self.renew(expired);
-        }
-        if let Some(write) = self.keeper.due(self.names(), now) {
-            self.jobs.spawn_blocking(move || Done::Written(write.run()));
+        // What lies in the directory is the business of one process.
+        if self.standing == Standing::Own {
+            if self.renewal.begin(wall, now) {
+                self.renew(expired);
+            }
+            if let Some(write) = self.keeper.due(self.names(), now) {
+                self.jobs.spawn_blocking(move || Done::Written(write.run()));
+            }
         }
         if self.agency.is_due(now, REPORT) {
             self.report();
@@ -327,9 +342,13 @@ impl Control {
         }
     }
 
-    /// Sends what is left and says goodbye, within [`FAREWELL`]; meanwhile saves what is not saved.
+    /// Sends what is left and says goodbye, within [`FAREWELL`]; meanwhile saves what is not saved. Where
+    /// another process is the proxy, that one does the rest.
     async fn leave(mut self) {
         self.report();
+        if self.standing != Standing::Own {
+            return farewell(self.link.take()).await;
+        }
         self.send(reports::wrap(up::Message::Goodbye(agent::Goodbye {})));
         let link = self.link.take();
         tokio::join!(farewell(link), self.save());

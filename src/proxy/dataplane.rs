@@ -4,6 +4,7 @@
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,9 +16,9 @@ use tokio::sync::{mpsc, watch};
 
 use crate::certs::tls::ClientAuth;
 use crate::names::ServiceName;
-use crate::net::listen::listen;
 use crate::proxy::captured::{self, OwnPod};
 use crate::proxy::connect::Alpn;
+use crate::proxy::handover::Listeners;
 use crate::proxy::slots::SWEEP;
 use crate::proxy::stream::{Side, Stream};
 pub use crate::proxy::worker::Shared;
@@ -25,6 +26,9 @@ use crate::proxy::worker::{Duties, Worker};
 use crate::proxy::{inbound, outbound, tcp};
 
 mod acceptor;
+mod role;
+
+pub use role::Role;
 
 /// Connections that wait for a worker to take them.
 const HANDOVER: usize = 1_024;
@@ -35,6 +39,10 @@ pub const LAST_CALLS: Duration = Duration::from_millis(500);
 
 /// Who calls on and on is not waited for any longer: who has not heard by then may never hear.
 const LONGEST_LAST_CALLS: Duration = Duration::from_secs(5);
+
+/// After a successor has begun to take connections, those that are idle are kept for so long: who uses
+/// one meanwhile is told with the answer that it was the last.
+const IDLE_AFTER_SUCCESSION: Duration = Duration::from_secs(5);
 
 /// How often the drain looks whether all connections have ended.
 const DRAIN_TICK: Duration = Duration::from_millis(20);
@@ -78,21 +86,6 @@ pub struct DataPlane {
     workers: NonZeroUsize,
 }
 
-/// What a listener is for.
-#[derive(Debug, Clone)]
-pub enum Role {
-    /// Calls from the mesh.
-    Inbound,
-    /// Calls of our application.
-    Outbound,
-    /// Calls of our application to one port of a service.
-    Upstream(ServiceName, u16),
-    /// Calls to our applications, redirected.
-    CapturedInbound,
-    /// Calls of our application, redirected.
-    CapturedOutbound,
-}
-
 /// Where the data plane really listens.
 #[derive(Debug, Clone)]
 pub struct Addresses {
@@ -105,14 +98,14 @@ pub struct Addresses {
 }
 
 impl DataPlane {
-    /// Binds every socket.
+    /// Binds every socket that `inherited` does not have.
     ///
     /// # Errors
     /// The first address that cannot be bound, named in the message.
-    pub fn bind(config: Config) -> io::Result<Self> {
+    pub fn bind(config: Config, inherited: &mut Listeners) -> io::Result<Self> {
         let mut listeners = Vec::new();
         let mut bind = |address: SocketAddr, role: Role| {
-            let listener = listen(address)?;
+            let listener = inherited.take_or_listen(&role.to_string(), address)?;
             let bound = listener.local_addr()?;
             listeners.push((listener, role));
             io::Result::Ok(bound)
@@ -140,11 +133,23 @@ impl DataPlane {
         &self.addresses
     }
 
-    /// Starts the workers and the acceptor.
+    /// The same sockets once more, by what they are for.
+    ///
+    /// # Errors
+    /// Descriptors have run out.
+    pub fn share(&self) -> io::Result<Vec<(String, OwnedFd)>> {
+        let share = |(listener, role): &(TcpListener, Role)| {
+            Ok((role.to_string(), listener.try_clone()?.into()))
+        };
+        self.listeners.iter().map(share).collect()
+    }
+
+    /// Starts the workers and the acceptor, which takes nothing before [`Running::open`] where it
+    /// `waits`.
     ///
     /// # Errors
     /// A thread or its runtime cannot be made.
-    pub fn start(self, shared: &Arc<Shared>) -> io::Result<Running> {
+    pub fn start(self, shared: &Arc<Shared>, waits: bool) -> io::Result<Running> {
         let alpn = Alpn::ALL.map(Alpn::as_bytes);
         let own = self.listeners.iter().filter_map(|(listener, _)| listener.local_addr().ok());
         let inbound = self.addresses.inbound.port();
@@ -155,7 +160,7 @@ impl DataPlane {
             server: shared.tls.server_config(&alpn, ClientAuth::Required),
         };
         let own_pod = duties.own_pod.clone();
-        let (phase, _) = watch::channel(Phase::Serving);
+        let (phase, _) = watch::channel(if waits { Phase::Waiting } else { Phase::Serving });
         let mut workers = Vec::new();
         let mut seats = Vec::new();
         for index in 0..self.workers.get() {
@@ -175,18 +180,22 @@ impl DataPlane {
         let counted = Arc::clone(&calls);
         let accept = move || acceptor::run(listeners, (seats, counted), shared, phases);
         let acceptor = acceptor::thread("acceptor", accept)?;
-        Ok(Running { phase, workers, acceptor, load, calls, own_pod })
+        Ok(Running { phase, workers, acceptor: Some(acceptor), load, calls, own_pod })
     }
 }
 
 /// How far the data plane is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
+    /// It could serve; another process still takes the connections.
+    Waiting,
     /// It serves.
     Serving,
     /// Connections end with their next answer; new ones are still taken, and idle ones kept,
     /// because callers have not heard of it yet.
     Draining,
+    /// As before, but new ones are another process's.
+    Succeeded,
     /// No new connections, no idle ones.
     Closed,
     /// Everything ends now.
@@ -212,7 +221,7 @@ pub struct Arrival {
 pub struct Running {
     phase: watch::Sender<Phase>,
     workers: Vec<JoinHandle<()>>,
-    acceptor: JoinHandle<()>,
+    acceptor: Option<JoinHandle<()>>,
     load: Vec<Arc<AtomicUsize>>,
     /// Connections of callers so far.
     calls: Arc<AtomicUsize>,
@@ -230,15 +239,38 @@ impl Running {
         self.load.iter().map(|load| load.load(Ordering::Relaxed)).sum()
     }
 
+    /// Takes connections from now on.
+    pub fn open(&self) {
+        let begin = |phase: &mut Phase| {
+            let waited = *phase == Phase::Waiting;
+            *phase = if waited { Phase::Serving } else { *phase };
+            waited
+        };
+        self.phase.send_if_modified(begin);
+    }
+
+    /// Leaves new connections to another process that has the same sockets; when it returns, no more
+    /// are taken here. [`Running::drain`] is to follow.
+    pub async fn succeeded(&mut self) {
+        self.phase.send_replace(Phase::Succeeded);
+        if let Some(acceptor) = self.acceptor.take() {
+            join(acceptor).await;
+        }
+    }
+
     /// Ends: idle connections when for `last_calls` no caller has made one, until which new ones are
     /// still taken, busy ones with their request, all of them after `grace`.
     pub async fn drain(self, grace: Duration, last_calls: Duration) {
         let began = Instant::now();
         // A short grace leaves half of itself for connections to end in order.
         let (last_calls, longest) = (last_calls.min(grace / 2), LONGEST_LAST_CALLS.min(grace / 2));
-        self.phase.send_replace(Phase::Draining);
+        let succeeded = self.acceptor.is_none();
+        if !succeeded {
+            self.phase.send_replace(Phase::Draining);
+        }
         let mut last = (self.calls.load(Ordering::Relaxed), began);
-        let mut takes = !last_calls.is_zero();
+        let mut takes = !succeeded && !last_calls.is_zero();
+        let keeps = IDLE_AFTER_SUCCESSION.min(grace / 2);
         while began.elapsed() < grace && (self.connections() > 0 || takes) {
             tokio::time::sleep(DRAIN_TICK).await;
             let calls = self.calls.load(Ordering::Relaxed);
@@ -246,18 +278,22 @@ impl Running {
                 last = (calls, Instant::now());
             }
             takes &= last.1.elapsed() < last_calls && began.elapsed() < longest;
-            if !takes {
+            if !takes && (!succeeded || began.elapsed() >= keeps) {
                 self.phase.send_if_modified(|phase| {
                     std::mem::replace(phase, Phase::Closed) != Phase::Closed
                 });
             }
         }
         self.phase.send_replace(Phase::Over);
-        for thread in self.workers.into_iter().chain([self.acceptor]) {
-            // A thread that panicked has ended too.
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        for thread in self.workers.into_iter().chain(self.acceptor) {
+            join(thread).await;
         }
     }
+}
+
+async fn join(thread: JoinHandle<()>) {
+    // A thread that panicked has ended too.
+    let _ = tokio::task::spawn_blocking(move || thread.join()).await;
 }
 
 /// The life of a worker's thread.
@@ -309,8 +345,8 @@ async fn work(
 /// A new phase begins; `true`: it is the last.
 fn enter(worker: &Worker, phase: Phase) -> bool {
     match phase {
-        Phase::Serving => {}
-        Phase::Draining => worker.slots.drain(),
+        Phase::Waiting | Phase::Serving => {}
+        Phase::Draining | Phase::Succeeded => worker.slots.drain(),
         Phase::Closed => worker.slots.close(),
         Phase::Over => return true,
     }

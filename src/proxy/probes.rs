@@ -8,6 +8,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,9 +24,9 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::handover::Listeners;
 use super::view::Status;
 use crate::net::accept::Acceptor;
-use crate::net::listen::listen;
 use crate::net::shares::{Share, Shares};
 use crate::telemetry::limits::{Limit, LimitCounts};
 use ask::Asker;
@@ -37,6 +38,9 @@ mod original;
 mod tests;
 
 pub use original::{Originals, read};
+
+/// What its socket is called between two processes.
+const ROLE: &str = "probes";
 
 /// Connections at a time; the kubelet asks one question on each.
 const MOST: usize = Limit::ProbeConnections.most();
@@ -83,12 +87,20 @@ struct Shared {
 struct Unanswered;
 
 impl Probes {
-    /// Binds.
+    /// Binds, where `inherited` does not have it.
     ///
     /// # Errors
     /// That of the system.
-    pub fn bind(config: Config) -> io::Result<Self> {
-        Ok(Self { listener: listen(config.listen)?, config })
+    pub fn bind(config: Config, inherited: &mut Listeners) -> io::Result<Self> {
+        Ok(Self { listener: inherited.take_or_listen(ROLE, config.listen)?, config })
+    }
+
+    /// The same socket once more, by what it is for.
+    ///
+    /// # Errors
+    /// Descriptors have run out.
+    pub fn share(&self) -> io::Result<(String, OwnedFd)> {
+        Ok((ROLE.to_owned(), self.listener.try_clone()?.into()))
     }
 
     /// Where it listens.

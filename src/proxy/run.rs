@@ -11,22 +11,28 @@ use std::path::PathBuf;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::certs::CredentialError;
+use crate::names::ProxyId;
 use crate::net::descriptors;
+use crate::proxy::handover::{Inherited, Rules, TakeOverError};
 use crate::proxy::join::JoinError;
 use crate::proxy::ready::Ready;
 use crate::telemetry::logging::LogLevel;
 
+mod bind;
 mod config;
 mod life;
 mod place;
 mod signals;
 mod start;
+mod succession;
 #[cfg(test)]
 mod tests;
+mod wait;
 
 pub use config::{AdminAddress, Config, ConfigError, DRAIN, Upstream};
 pub use place::PlaceError;
 pub use signals::{Signal, SignalKind};
+pub use succession::{ask, running};
 
 /// Why a proxy could not run.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +70,12 @@ pub enum RunError {
     /// The system refused something basic.
     #[error("cannot {0}")]
     System(&'static str, #[source] io::Error),
+    /// The place of another process was not to be had.
+    #[error(transparent)]
+    TakeOver(#[from] TakeOverError),
+    /// It is not said whose place is meant.
+    #[error("several proxies could be meant: {}", .0.iter().map(|one| format!("`{one}`")).collect::<Vec<_>>().join(", "))]
+    Several(Vec<ProxyId>),
     /// It was told to end before it was ready.
     #[error("ended by a signal before it was ready")]
     Interrupted,
@@ -95,11 +107,11 @@ impl RunError {
 
 /// Runs one proxy until it is told to end, and returns the exit code of the process: that of
 /// `Config::command` where there is one, else 0. Blocks; makes its own runtime; handles signals.
-/// `log` is what changes the log level later.
+/// `log` is what changes the log level later, `hands` what it has of others.
 ///
 /// # Errors
 /// [`RunError`] where the proxy failed (exit code 1, or 125 with a command that did not run).
-pub fn run(config: Config, log: Option<LogLevel>) -> Result<u8, RunError> {
+pub fn run(config: Config, log: Option<LogLevel>, hands: Hands) -> Result<u8, RunError> {
     config.check()?;
     let raised = descriptors::raise();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -110,11 +122,20 @@ pub fn run(config: Config, log: Option<LogLevel>) -> Result<u8, RunError> {
         let signals =
             signals::listen().map_err(|error| RunError::System("handle signals", error))?;
         let (ready, _) = oneshot::channel();
-        serve(Process { config, log, raised: Some(raised), signals, ready }).await
+        serve(Process { config, log, raised: Some(raised), signals, ready, hands }).await
     });
     // Files that are being written are small; nothing else is left in the background.
     drop(runtime);
     ended
+}
+
+/// What a proxy has of others when it starts.
+#[derive(Debug, Default)]
+pub struct Hands {
+    /// What it was given by the process whose place it takes.
+    pub inherited: Option<Inherited>,
+    /// What redirects connections to it, until it ends or hands that over.
+    pub rules: Option<Rules>,
 }
 
 /// A proxy to be run, and its strings to the outside.
@@ -130,6 +151,8 @@ pub struct Process {
     pub signals: mpsc::Receiver<Signal>,
     /// Told once when the proxy is ready.
     pub ready: oneshot::Sender<Ready>,
+    /// What it has of others.
+    pub hands: Hands,
 }
 
 /// As [`run`], on the caller's runtime and with the caller's signals; several may run in one
@@ -138,9 +161,9 @@ pub struct Process {
 /// # Errors
 /// As [`run`].
 pub async fn serve(process: Process) -> Result<u8, RunError> {
-    let Process { config, log, raised, mut signals, ready } = process;
+    let Process { config, log, raised, mut signals, ready, hands } = process;
     let started = tokio::select! {
-        started = start::start(&config, log) => started?,
+        started = start::start(&config, log, hands) => started?,
         () = signals::told_to_end(&mut signals) => return Err(RunError::Interrupted),
     };
     life::live(started, &config, raised, signals, ready).await

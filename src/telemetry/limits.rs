@@ -100,6 +100,7 @@ limits! {
     ResolvedNames, "resolved_names", 1_024, "names outside of the mesh", Proxy, WAITS, "the one that was not used for longest makes way";
     Lookups, "lookups", 32, "questions to the resolver at once", Proxy, COUNTED, "a further one fails as if nobody answered";
     ProbeConnections, "probe_connections", 128, "connections, a quarter of them from one address", Proxy, COUNTED, "a new one is closed";
+    TakeOvers, "take_overs", 1, "newer process that gets ready to take over; a message between the two has 64 KiB and 200 descriptors", Proxy, WAITS, "a further one is refused";
     Edges, "edges", 2_000, "pairs of caller and called, of one worker", Proxy, COUNTED, "further ones are counted as `other`";
     Strangers, "strangers", 100, "callers without an identity, of one worker", Proxy, COUNTED, "further ones are counted together";
     Faults, "fault_counters", 1_000, "counters of fault policies", Proxy, COUNTED, "further ones are counted together";

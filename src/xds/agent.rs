@@ -91,6 +91,21 @@ pub struct Hello {
     /// When the process started, milliseconds since the Unix epoch.
     #[prost(uint64, tag = "11")]
     pub started_ms: u64,
+    /// The process of the same proxy whose place this one takes while that one still runs. Discovery is
+    /// asked for after [`Welcome`] then: before it the streams of that name are the other process's.
+    #[prost(message, optional, tag = "12")]
+    pub succeeds: Option<ProcessId>,
+}
+
+/// A process, as it introduced itself in its own [`Hello`].
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct ProcessId {
+    /// The process id.
+    #[prost(uint32, tag = "1")]
+    pub pid: u32,
+    /// When it started, milliseconds since the Unix epoch.
+    #[prost(uint64, tag = "2")]
+    pub started_ms: u64,
 }
 
 /// One port of the workload.

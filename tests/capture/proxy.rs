@@ -32,13 +32,13 @@ fn start(link: &Link, home: &Path, words: &[&str]) -> Process {
 }
 
 /// A proxy that takes what somebody sends.
-fn proxy(link: &Link, home: &Path) -> Process {
-    let ready = home.join("ready");
+fn proxy(link: &Link, home: &Path, more: &[&str]) -> Process {
+    let ready = home.join(format!("ready{}", more.concat()));
     let _ = std::fs::remove_file(&ready);
     let file = ready.to_str().expect("UTF-8");
     let user = SOMEBODY.to_string();
     let words = ["proxy", "run", "--service=web", "--capture", "--capture-user", &user];
-    let process = start(link, home, &[&words[..], &["--ready-file", file]].concat());
+    let process = start(link, home, &[&words[..], &["--ready-file", file], more].concat());
     eventually("the proxy is ready", || ready.exists().then_some(()));
     process
 }
@@ -88,7 +88,7 @@ fn the_calls_of_one_user_pass_through_the_proxy_as_long_as_it_runs() {
     let app = application(&link);
     let tables = || link.pod.enter(ROOT, kernel::tables);
 
-    let mut first = proxy(&link, &home);
+    let mut first = proxy(&link, &home, &[]);
     assert_eq!(tables(), ["meshctl-user-1001"]);
     assert!(is_direct(&link, ROOT, app) && !is_direct(&link, SOMEBODY, app));
     let pid = rustix::process::Pid::from_child(&first.0);
@@ -97,10 +97,39 @@ fn the_calls_of_one_user_pass_through_the_proxy_as_long_as_it_runs() {
     assert_eq!(tables(), [""; 0]);
     assert!(is_direct(&link, SOMEBODY, app));
 
-    let second = proxy(&link, &home);
+    let second = proxy(&link, &home, &[]);
     assert!(!is_direct(&link, SOMEBODY, app));
     drop(second);
     assert_eq!(tables(), [""; 0], "killed, it leaves nothing either");
+    assert!(is_direct(&link, SOMEBODY, app));
+}
+
+#[test]
+fn a_proxy_that_takes_over_captures_on_by_the_same_rules() {
+    let link = Link::new();
+    let dir = tempfile::tempdir().expect("a directory");
+    let home = dir.path().join("home");
+    let _control_plane = start(&link, &home, &["control-plane", "run"]);
+    eventually("the control plane is there", || {
+        meshctl(&link, &home).arg("status").status().expect("runs").success().then_some(())
+    });
+    let app = application(&link);
+    let tables = || link.pod.enter(ROOT, kernel::tables);
+    let mut older = proxy(&link, &home, &[]);
+    assert!(!is_direct(&link, SOMEBODY, app));
+    // Without `--take-over` the table is another process's.
+    let user = SOMEBODY.to_string();
+    let words = ["proxy", "run", "--service=web", "--capture", "--capture-user", &user];
+    let refused = meshctl(&link, &home).args(words).status().expect("runs");
+    assert_eq!(refused.code(), Some(1));
+
+    let newer = proxy(&link, &home, &["--take-over"]);
+    assert!(!is_direct(&link, SOMEBODY, app), "there is no moment without");
+    assert!(older.0.wait().expect("ends").success());
+    assert_eq!(tables(), ["meshctl-user-1001"]);
+    assert!(!is_direct(&link, SOMEBODY, app), "the end of the older one took nothing along");
+    drop(newer);
+    assert_eq!(tables(), [""; 0], "killed, the newer one leaves nothing");
     assert!(is_direct(&link, SOMEBODY, app));
 }
 

@@ -13,6 +13,7 @@ use meshctl::names::sidecar::{INBOUND_PORT, OUTBOUND_PORT};
 use meshctl::names::{Identity, Protocol, RuleId, ServiceName};
 use meshctl::proxy::dataplane::{Captured, Config, DataPlane, Running, Shared};
 use meshctl::proxy::directory::{Directory, Effect, Limits, Loader};
+use meshctl::proxy::handover::Listeners;
 use meshctl::resource::{
     Address, Backend, Cluster, ClusterPolicy, ClusterPort, Endpoint, HeaderEdit, Host, InboundPort,
     Key, Mesh, MtlsMode, OutboundMode, PathMatch, PortMapping, Resource, Retry, Rewrite,
@@ -144,7 +145,10 @@ impl World {
         };
         let resources = Arc::clone(&self.resources);
         let directory = Arc::clone(&shared.directory);
-        let start = || DataPlane::bind(config).and_then(|bound| bound.start(&shared));
+        let start = || {
+            DataPlane::bind(config, &mut Listeners::default())
+                .and_then(|bound| bound.start(&shared, false))
+        };
         let running = namespace.act(Who::Sidecar, start).expect("its ports are free");
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(1).enable_all().build().expect("a runtime");

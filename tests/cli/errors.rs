@@ -12,6 +12,7 @@ fn mistakes_are_named_with_a_remedy() {
         ("frobnicate", "there is no command `frobnicate`".into(), "see `meshctl --help`"),
         ("tap", format!("`meshctl tap` {later}"), "see `meshctl --help`"),
         ("status --edgs", "there is no flag `--edgs`".into(), "did you mean `--edges`?"),
+        ("status --replicas 2", "there is no flag `--replicas`".into(), "see `meshctl status --help`"),
         ("status --frobnicate", "there is no flag `--frobnicate`".into(), "see `meshctl status --help`"),
         ("status -o yml", "`--output` cannot be `yml`".into(), "did you mean `yaml`?"),
         ("status -o x", "`--output` cannot be `x`".into(), "one of `table`, `wide`, `json`, `yaml`, `name`"),

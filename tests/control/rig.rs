@@ -256,7 +256,7 @@ pub(crate) struct Proxy {
     requests: mpsc::Sender<DeltaRequest>,
     responses: Streaming<DeltaResponse>,
     ups: mpsc::Sender<Up>,
-    downs: Streaming<Down>,
+    pub(crate) downs: Streaming<Down>,
     held: HashMap<Key, Option<Resource>>,
     refusal: Option<(String, String)>,
     answer: String,

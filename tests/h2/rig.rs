@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use meshctl::control::{ControlPlaneConfig, run as run_control_plane};
 use meshctl::names::Protocol;
 use meshctl::proxy::ready::Ready;
-use meshctl::proxy::run::{AdminAddress, Config, Process, Signal, SignalKind, Upstream, serve};
+use meshctl::proxy::run::{
+    AdminAddress, Config, Hands, Process, Signal, SignalKind, Upstream, serve,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -120,8 +122,14 @@ impl Proxy {
         let (signals, receiver) = mpsc::channel(4);
         let (told, ready) = oneshot::channel();
         let thread = std::thread::spawn(move || {
-            let process =
-                Process { config, log: None, raised: None, signals: receiver, ready: told };
+            let process = Process {
+                config,
+                log: None,
+                raised: None,
+                signals: receiver,
+                ready: told,
+                hands: Hands::default(),
+            };
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             runtime.enable_all().build().unwrap().block_on(serve(process)).unwrap();
         });

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::thread::JoinHandle;
 
 use meshctl::proxy::ready::Ready;
-use meshctl::proxy::run::{Config, Process, RunError, Signal, SignalKind, serve};
+use meshctl::proxy::run::{Config, Hands, Process, RunError, Signal, SignalKind, serve};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
@@ -34,8 +34,14 @@ impl Starting {
         let (told, ready) = oneshot::channel();
         let given = config.clone();
         let thread = std::thread::spawn(move || {
-            let process =
-                Process { config: given, log: None, raised: None, signals: receiver, ready: told };
+            let process = Process {
+                config: given,
+                log: None,
+                raised: None,
+                signals: receiver,
+                ready: told,
+                hands: Hands::default(),
+            };
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             runtime.enable_all().build().expect("a runtime").block_on(serve(process))
         });

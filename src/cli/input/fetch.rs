@@ -85,7 +85,7 @@ async fn get(url: Url, limits: Limits) -> Result<Vec<u8>, Failure> {
 
 /// Why there was no answer, by the first cause: those above it only say that there was none.
 fn unanswered(error: reqwest::Error, secure: bool) -> Failure {
-    let connecting = error.is_connect();
+    let connecting = error.is_connect() || error.is_builder();
     let error = error.without_url();
     let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |it| it.source());
     let why = causes.last().map(ToString::to_string).unwrap_or_default();

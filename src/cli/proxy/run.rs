@@ -16,9 +16,10 @@ use super::super::{address, complete, size};
 use super::capture::UserArgs;
 use super::join::{JoinArgs, Reach};
 use super::pod::PodArgs;
+use super::take_over::{self, TakeOverArgs};
 use crate::control::registration::check_label;
 use crate::names::{ObjectName, Protocol, ServiceAccount, ServiceLabel, ServiceName};
-use crate::proxy::run::{AdminAddress, Config, RunError, Upstream};
+use crate::proxy::run::{AdminAddress, Config, Hands, RunError, Upstream};
 use crate::telemetry::logging::{self, Format, Logging};
 
 #[cfg(test)]
@@ -50,6 +51,8 @@ Examples:
       join a mesh whose control plane is on another machine
   meshctl proxy run --service web --capture --capture-user www-data
       take whatever that user sends by TCP, until the proxy ends (as root)
+  meshctl proxy run --service reviews --app 127.0.0.1:9080 --take-over
+      take the place of the proxy of that service that runs: a newer version, or other flags
 
 Exit codes: with COMMAND those of COMMAND, 125 when the proxy failed before it.")]
 pub(super) struct RunArgs {
@@ -118,7 +121,9 @@ pub(super) struct RunArgs {
     capture: UserArgs,
     #[command(flatten)]
     pod: PodArgs,
-    /// How long connections may take to end after SIGTERM.
+    #[command(flatten)]
+    take_over: TakeOverArgs,
+    /// How long connections may take to end after SIGTERM, or when a newer process has taken over.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::super::duration::parse)]
     drain: Duration,
     /// What to log: a level, or directives such as `info,meshctl::proxy=debug`.
@@ -146,39 +151,48 @@ enum ProtocolArg {
 
 pub(super) fn run(args: RunArgs, context: &Context) -> Outcome {
     let wrapped = !args.command.is_empty();
-    let log = args.log.clone();
-    let capture = args.capture.clone();
-    let join = args.join.clone();
+    let told = Told {
+        log: args.log.clone(),
+        capture: args.capture.clone(),
+        join: args.join.clone(),
+        take_over: args.take_over.clone(),
+    };
     let config = resolve(args, context.home()?.to_owned())?;
-    config.check().map_err(|error| failure(error.into(), &join))?;
-    match serve(config, &capture, &join, &log) {
+    config.check().map_err(|error| failure(error.into(), &config, &told.join))?;
+    match serve(config, &told) {
         Ok(code) => Ok(if code == 0 { Exit::Done } else { Exit::Command(code) }),
         Err(failure) if wrapped => Err(failure.exit_with(Exit::Command(FAILED_BEFORE))),
         Err(failure) => Err(failure),
     }
 }
 
-fn serve(
-    mut config: Config,
-    capture: &UserArgs,
-    join: &JoinArgs,
-    log: &str,
-) -> Result<u8, Failure> {
-    // Both are held to the end: dropped, the one gives back the connections that it takes, the
-    // other writes out what still waits.
-    let taken = capture.begin()?;
-    let logging = start_logging(log)?;
-    if let Some(taken) = &taken {
-        config.captured.outbound = Some(taken.port);
+/// What the command line says beside [`Config`].
+struct Told {
+    log: String,
+    capture: UserArgs,
+    join: JoinArgs,
+    take_over: TakeOverArgs,
+}
+
+fn serve(mut config: Config, told: &Told) -> Result<u8, Failure> {
+    let mut inherited = told.take_over.begin(&config)?;
+    let before = inherited.as_mut().and_then(|inherited| inherited.rules.take());
+    let rules = told.capture.begin(before)?;
+    // Held to the end: dropped, it writes out what still waits.
+    let logging = start_logging(&told.log)?;
+    if let Some(rules) = &rules {
+        config.captured.outbound = Some(rules.port);
     }
-    crate::proxy::run::run(config, Some(logging.level())).map_err(|error| failure(error, join))
+    let hands = Hands { inherited, rules };
+    crate::proxy::run::run(config.clone(), Some(logging.level()), hands)
+        .map_err(|error| failure(error, &config, &told.join))
 }
 
 /// What to do about the failures that a user can do something about.
-fn failure(error: RunError, join: &JoinArgs) -> Failure {
+fn failure(error: RunError, config: &Config, join: &JoinArgs) -> Failure {
     let help = match &error {
         RunError::Join(why) => join.remedy(why),
-        error => error.help(),
+        error => take_over::instead(error, config).unwrap_or_else(|| error.help()),
     };
     match error {
         RunError::Config(error) => Failure::misuse(error),

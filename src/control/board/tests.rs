@@ -21,7 +21,7 @@ fn subscribed() -> (Board, ProxyId) {
     let registration = Registration::from_hello(&hello("web-0", "web")).expect("valid");
     let (id, now) = (registration.proxy(), Timestamp::UNIX_EPOCH);
     board.proxies.register(registration, now);
-    let link = DiscoveryLink { stream: 1, wake: Arc::default(), dirty: BTreeSet::new() };
+    let link = DiscoveryLink { stream: 1, agent: 1, wake: Arc::default(), dirty: BTreeSet::new() };
     board.attach(&id, link, now);
     board.proxies.subscribe(&id, Key::mesh());
     (board, id)
@@ -55,7 +55,8 @@ fn a_revision_waits_for_those_who_subscribed_before_it() {
 fn a_newer_stream_takes_the_place_of_an_older_one() {
     let (mut board, id) = subscribed();
     let (wake, now) = (Arc::new(tokio::sync::Notify::new()), Timestamp::UNIX_EPOCH);
-    let before = board.attach(&id, DiscoveryLink { stream: 2, wake, dirty: BTreeSet::new() }, now);
+    let before =
+        board.attach(&id, DiscoveryLink { stream: 2, agent: 2, wake, dirty: BTreeSet::new() }, now);
     assert_eq!(before, [Key::mesh()]);
     assert_eq!(board.take_dirty(&id, 1, now), None);
     board.detach(&id, 1, now);

@@ -8,7 +8,7 @@ fn key(name: &str) -> Key {
 }
 
 fn link() -> DiscoveryLink {
-    DiscoveryLink { stream: 1, wake: Arc::default(), dirty: BTreeSet::new() }
+    DiscoveryLink { stream: 1, agent: 1, wake: Arc::default(), dirty: BTreeSet::new() }
 }
 
 fn time(second: i64) -> Timestamp {

@@ -6,6 +6,16 @@ use super::{Capture, CaptureError};
 #[derive(Debug)]
 pub struct Held(std::convert::Infallible);
 
+impl Held {
+    /// Never called.
+    ///
+    /// # Errors
+    /// None.
+    pub fn into_descriptor(self) -> std::io::Result<std::os::fd::OwnedFd> {
+        match self.0 {}
+    }
+}
+
 /// Refused: this is no Linux.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 //! namespace. All of a transaction is done, or nothing of it.
 
 use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use netlink_packet_netfilter::none::ControlMessage;
@@ -23,7 +24,17 @@ const ANSWER: usize = 64 << 10;
 /// Rules that end with this value, or with the process, whichever comes first.
 #[derive(Debug)]
 pub struct Held {
-    _socket: Socket,
+    socket: Socket,
+}
+
+impl Held {
+    /// What the rules live by, for this process and others: they end with the last of its copies.
+    ///
+    /// # Errors
+    /// Descriptors have run out.
+    pub fn into_descriptor(self) -> io::Result<OwnedFd> {
+        self.socket.as_fd().try_clone_to_owned()
+    }
 }
 
 /// Programs the capture in place of the one before it; the same again changes nothing.
@@ -44,7 +55,7 @@ pub fn hold(capture: &Capture) -> Result<Held, CaptureError> {
     let table = capture.table();
     let socket = open()?;
     transact(&socket, &table, encode::own(&table, &plan::plan(capture)))?;
-    Ok(Held { _socket: socket })
+    Ok(Held { socket })
 }
 
 /// Removes what [`load`] made for a pod; `false` where there was nothing.

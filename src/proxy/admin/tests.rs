@@ -34,21 +34,25 @@ fn a_page_of_another_site_is_no_origin() {
     }
 }
 
+fn bind(address: &AdminAddress) -> io::Result<Admin> {
+    Admin::bind(address, &mut Listeners::default())
+}
+
 #[tokio::test]
 async fn a_socket_left_behind_is_replaced_and_a_live_one_is_not() {
     let directory = tempfile::tempdir().unwrap();
     let address = AdminAddress::Unix(directory.path().join("admin.sock"));
-    let first = Admin::bind(&address).await.unwrap();
+    let first = bind(&address).unwrap();
     assert_eq!(first.address().unwrap(), None);
     let AdminAddress::Unix(path) = &address else { panic!("it is a socket") };
     let mode = std::fs::metadata(path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let error = Admin::bind(&address).await.unwrap_err();
+    let error = bind(&address).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     drop(first);
-    Admin::bind(&address).await.unwrap();
+    bind(&address).unwrap();
     std::fs::remove_file(path).unwrap();
     std::fs::write(path, "a file").unwrap();
-    Admin::bind(&address).await.unwrap_err();
+    bind(&address).unwrap_err();
     assert_eq!(std::fs::read(path).unwrap(), b"a file");
 }

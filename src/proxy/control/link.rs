@@ -18,7 +18,7 @@ use tonic::{Status, Streaming};
 
 use crate::certs::{Tls, failure_of};
 use crate::names::Identity;
-use crate::xds::agent::{Down, Up};
+use crate::xds::agent::{Down, Up, up};
 use crate::xds::discovery::{DeltaRequest, DeltaResponse};
 use crate::xds::grpc::{Client, Keepalive, channel_over};
 
@@ -43,6 +43,8 @@ pub(super) struct Link {
     pub(super) responses: Streaming<DeltaResponse>,
     pub(super) ups: mpsc::Sender<Up>,
     pub(super) downs: Streaming<Down>,
+    /// The first of `downs`, where it was waited for.
+    welcome: Option<Down>,
 }
 
 /// What comes over a link.
@@ -57,6 +59,9 @@ impl Link {
     /// The next message of either stream; cancel safe. Pends for ever without a link.
     pub(super) async fn message(link: &mut Option<Box<Self>>) -> Message {
         let Some(link) = link else { return std::future::pending().await };
+        if let Some(welcome) = link.welcome.take() {
+            return Message::Down(welcome);
+        }
         let closed = |outcome: Result<(), Status>| Message::Closed(outcome.err());
         tokio::select! {
             response = link.responses.message() => match response {
@@ -121,15 +126,19 @@ async fn open_streams(
 ) -> Result<Link, LinkError> {
     let mut client = call(address, tls).await?;
     let (ups, outgoing) = mpsc::channel(OUTGOING);
+    let succeeds =
+        matches!(&hello.message, Some(up::Message::Hello(hello)) if hello.succeeds.is_some());
     // A fresh queue has room for the few first messages.
     let _ = ups.try_send(hello);
-    let downs = client.connect(ReceiverStream::new(outgoing)).await?;
+    let mut downs = client.connect(ReceiverStream::new(outgoing)).await?;
+    // Until it is registered, discovery under its name is that of the process before it.
+    let welcome = if succeeds { downs.message().await? } else { None };
     let (requests, outgoing) = mpsc::channel(OUTGOING);
     for request in first {
         let _ = requests.try_send(request);
     }
     let responses = client.delta(ReceiverStream::new(outgoing)).await?;
-    Ok(Link { client, requests, responses, ups, downs })
+    Ok(Link { client, requests, responses, ups, downs, welcome })
 }
 
 /// A connection for calls, by the certificate in use.

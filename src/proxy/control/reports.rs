@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::certs::Credentials;
 use crate::names::{Protocol, ProxyId, ServiceAccount, ServiceName};
+use crate::proxy::handover::ProcessId;
 use crate::proxy::view::Status;
 use crate::telemetry::metrics::{EdgeCounts, Reporter};
 use crate::telemetry::span;
@@ -36,8 +37,10 @@ pub struct Registration {
     pub addresses: Vec<IpAddr>,
     /// What it serves; `None` where it only calls.
     pub serves: Option<Serves>,
-    /// When the process started.
-    pub started: SystemTime,
+    /// This process.
+    pub process: ProcessId,
+    /// The process whose place it takes.
+    pub succeeds: Option<ProcessId>,
 }
 
 /// The one port of a workload that serves.
@@ -62,7 +65,6 @@ impl Registration {
             service_port: serves.service_port.unwrap_or_default().into(),
             protocol: serves.protocol.as_str().into(),
         };
-        let started = self.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let labels = self.labels.iter().map(|(name, value)| (name.clone(), value.clone()));
         wrap(up::Message::Hello(Hello {
             namespace: self.proxy.namespace.to_string(),
@@ -74,8 +76,9 @@ impl Registration {
             addresses: self.addresses.iter().map(IpAddr::to_string).collect(),
             ports: self.serves.map(port).into_iter().collect(),
             product_version: PRODUCT_VERSION.into(),
-            pid: std::process::id(),
-            started_ms: u64::try_from(started.as_millis()).unwrap_or(u64::MAX),
+            pid: self.process.pid,
+            started_ms: self.process.started_ms,
+            succeeds: self.succeeds.map(ProcessId::into),
         }))
     }
 }

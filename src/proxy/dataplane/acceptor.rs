@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use tokio::runtime::LocalRuntime;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::watch;
 
 use super::{Arrival, Phase, Role, Seat, Shared};
@@ -54,13 +55,16 @@ pub(super) fn run(
         Err(error) => return tracing::error!(%error, "the acceptor cannot run"),
     };
     runtime.block_on(async move {
+        if phases.wait_for(|phase| *phase != Phase::Waiting).await.is_err() {
+            return;
+        }
         let most = most_connections(seats.len());
         let seats = Rc::new(Seats { seats, calls, most, shared });
         for (listener, role) in listeners {
             tokio::task::spawn_local(accept(listener, role, Rc::clone(&seats)));
         }
         // The listeners close with the runtime.
-        let over = |phase: &Phase| matches!(phase, Phase::Closed | Phase::Over);
+        let over = |phase: &Phase| matches!(phase, Phase::Succeeded | Phase::Closed | Phase::Over);
         let _ = phases.wait_for(over).await;
     });
 }
@@ -119,7 +123,13 @@ async fn hand_over(stream: tokio::net::TcpStream, role: Role, seats: &Seats) {
     let Some(seat) = open.min_by_key(|seat| load(seat)) else { return };
     // Counted here, so that a burst is spread before the workers wake up.
     seat.load.fetch_add(1, Ordering::Relaxed);
-    if seat.sender.send(Arrival { stream, role }).await.is_err() {
+    // At once where there is room: a connection that was taken is not to be in between when the
+    // acceptor ends.
+    let sent = match seat.sender.try_send(Arrival { stream, role }) {
+        Err(TrySendError::Full(arrival)) => seat.sender.send(arrival).await.is_ok(),
+        sent => sent.is_ok(),
+    };
+    if !sent {
         seat.load.fetch_sub(1, Ordering::Relaxed);
     }
 }

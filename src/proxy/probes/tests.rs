@@ -26,7 +26,7 @@ impl Pod {
             pod: [127, 0, 0, 1].into(),
             originals: read(&originals.to_string()).expect("originals"),
         };
-        let probes = Probes::bind(config).expect("a free port");
+        let probes = Probes::bind(config, &mut Listeners::default()).expect("a free port");
         let address = probes.address().expect("bound");
         let (status, seen) = watch::channel(Status::default());
         let (waiting, refused) = watch::channel(None);

@@ -1,4 +1,4 @@
-//! From ready to gone: the application, signals, drain, exit code.
+//! From ready to gone: the application, signals, a newer process that takes its place, drain, exit code.
 //!
 //! The first SIGTERM drains and is passed on to the application, the second ends everything at
 //! once. When the application ends by itself, so does the proxy, with its exit code.
@@ -9,13 +9,15 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::place::Place;
 use super::signals::Signal;
-use super::start::Started;
+use super::start::{Servers, Started};
 use super::{Config, RunError};
 use crate::net::descriptors::Raised;
 use crate::proxy::command::Application;
 use crate::proxy::control::Order;
-use crate::proxy::dataplane::LAST_CALLS;
+use crate::proxy::dataplane::{LAST_CALLS, Running};
+use crate::proxy::handover::{Door, Goods, Handing, Happening, Patience, ProcessId};
 use crate::proxy::ready::{Ready, ReadyFile};
 
 /// How long connections may take to end when the application has gone already.
@@ -24,8 +26,13 @@ const DRAIN_WITHOUT_APPLICATION: Duration = Duration::from_secs(1);
 /// How long the control thread may take to end.
 const LEAVE: Duration = Duration::from_secs(2);
 
+/// What has happened at the door and is not looked at yet.
+const HAPPENINGS: usize = 4;
+
 /// Why a life comes to its end.
 enum End {
+    /// A newer process has taken its place.
+    Succeeded(ProcessId),
     /// Somebody said so.
     Told,
     /// The application ended, with this exit code.
@@ -35,9 +42,42 @@ enum End {
 }
 
 impl End {
+    /// How long connections may take.
+    fn within(&self, config: &Config) -> Duration {
+        match self {
+            Self::Told | Self::Succeeded(_) => config.drain,
+            Self::Application(_) | Self::Broken(_) => config.drain.min(DRAIN_WITHOUT_APPLICATION),
+        }
+    }
+
+    /// The exit code; `code` is that of an application that has ended in time.
+    async fn code(
+        self,
+        application: Option<Application>,
+        code: Option<u8>,
+    ) -> Result<u8, RunError> {
+        match self {
+            Self::Application(code) => Ok(code),
+            Self::Succeeded(_) => Ok(0),
+            Self::Broken(error) => Err(error),
+            Self::Told => Ok(match (application, code) {
+                (Some(mut application), None) => killed(&mut application).await,
+                (_, code) => code.unwrap_or(0),
+            }),
+        }
+    }
+
     /// Says why the proxy ends, and how long it may take.
     fn log(&self, within: Duration) {
         match self {
+            Self::Succeeded(newer) => {
+                let pid = newer.pid;
+                tracing::info!(
+                    pid,
+                    ?within,
+                    "a newer process has taken this one's place: connections may end by themselves"
+                );
+            }
             Self::Told => tracing::info!(?within, "told to end: connections may end by themselves"),
             Self::Application(code) => tracing::info!(code, ?within, "the application has ended"),
             Self::Broken(error) => {
@@ -55,12 +95,16 @@ pub(super) async fn live(
     mut signals: mpsc::Receiver<Signal>,
     told: oneshot::Sender<Ready>,
 ) -> Result<u8, RunError> {
-    let file = ready_file(config, &started.ready)?;
+    let (happened, mut happenings) = mpsc::channel(HAPPENINGS);
+    // Before anybody sees that it is ready, and asks.
+    let door = attend(&started.place, started.goods, happened);
+    let mut file = ready_file(config, &started.ready)?;
     announce(&started.ready);
     let mut application = application(config, &started.ready, raised)?;
     // Nobody may be waiting for it.
     let _ = told.send(started.ready.clone());
-    let Started { running, orders, mut control, mut admin, status, place: _place, .. } = started;
+    let Started { mut running, orders, mut control, mut servers, status, place, .. } = started;
+    let mut place = Some(place);
     let end = loop {
         tokio::select! {
             signal = signals.recv() => match signal {
@@ -74,20 +118,25 @@ pub(super) async fn live(
                     }
                 }
             },
+            Some(happening) = happenings.recv() => match happening {
+                Happening::Offered(newer) => drop(orders.send(Order::Yield(newer)).await),
+                Happening::Abandoned(newer) => drop(orders.send(Order::Resume(newer)).await),
+                Happening::Ready(handing) => {
+                    let held = (file.take(), place.take());
+                    break hand_over(handing, &mut running, &mut servers, held).await;
+                }
+            },
             code = ended(&mut application) => break End::Application(code),
             _ = &mut control => break End::Broken(RunError::Ended("control thread")),
-            _ = &mut admin => break End::Broken(RunError::Ended("admin server")),
+            _ = &mut servers.admin => break End::Broken(RunError::Ended("admin server")),
             _ = &mut started.warden => break End::Broken(RunError::Ended("watch over endpoints")),
             () = ended_if_any(&mut started.overload) => break End::Broken(RunError::Ended("watch over memory")),
-            () = ended_if_any(&mut started.probes) => break End::Broken(RunError::Ended("probe server")),
+            () = ended_if_any(&mut servers.probes) => break End::Broken(RunError::Ended("probe server")),
         }
     };
-    drop(file);
+    drop((file, door));
     let _ = orders.send(Order::Drain).await;
-    let within = match end {
-        End::Told => config.drain,
-        End::Application(_) | End::Broken(_) => config.drain.min(DRAIN_WITHOUT_APPLICATION),
-    };
+    let within = end.within(config);
     // Where nobody calls us, hears of our end or could be answered, there is nothing to wait for;
     // without the application a refused connection is what sends a caller elsewhere.
     let serves = matches!(end, End::Told) && config.serves();
@@ -105,14 +154,37 @@ pub(super) async fn live(
     if !control.is_finished() {
         let _ = tokio::time::timeout(LEAVE, &mut control).await;
     }
-    drop(admin);
-    match end {
-        End::Application(code) => Ok(code),
-        End::Broken(error) => Err(error),
-        End::Told => Ok(match (application, code) {
-            (Some(mut application), None) => killed(&mut application).await,
-            (_, code) => code.unwrap_or(0),
-        }),
+    drop(servers);
+    end.code(application, code).await
+}
+
+/// Leaves new connections, ready file and directory to the newer process, and tells it.
+async fn hand_over(
+    handing: Handing,
+    running: &mut Running,
+    servers: &mut Servers,
+    held: (Option<ReadyFile>, Option<Place>),
+) -> End {
+    let newer = handing.newer;
+    running.succeeded().await;
+    servers.leave();
+    drop(held);
+    handing.finish().await;
+    End::Succeeded(newer)
+}
+
+/// Lets newer processes ask. Where that cannot be, the proxy is none the worse for it.
+fn attend(
+    place: &Place,
+    goods: Goods,
+    told: mpsc::Sender<Happening>,
+) -> Option<AbortOnDropHandle<()>> {
+    match Door::open(&place.directory, Patience::STANDARD) {
+        Ok(door) => Some(AbortOnDropHandle::new(tokio::spawn(door.attend(goods, told)))),
+        Err(error) => {
+            tracing::warn!(%error, "no newer process will be able to take this one's place");
+            None
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,9 @@ use super::Config;
 /// Names are tried up to this number: more proxies of one service are not run in one home.
 const MOST_OF_A_NAME: usize = 1000;
 
+/// The file that is locked.
+const LOCK: &str = "lock";
+
 /// The file of the chosen ports; no longer than [`PORTS_BYTES`].
 const PORTS: &str = "ports.json";
 const PORTS_BYTES: u64 = 64 * 1024;
@@ -33,8 +37,8 @@ pub(super) struct Place {
     pub(super) proxy: ProxyId,
     /// The directory.
     pub(super) directory: PathBuf,
-    /// The lock goes with the descriptor, also under `kill -9`.
-    _lock: File,
+    /// The lock goes with the last descriptor of it, also under `kill -9`.
+    lock: File,
 }
 
 /// Why there is no place.
@@ -110,12 +114,8 @@ impl Place {
         if let Some(name) = &config.name {
             return claim(name.clone());
         }
-        let service = &config.service.name;
         for number in 0..MOST_OF_A_NAME {
-            let name = match &config.version {
-                Some(version) => format!("{service}-{version}-{number}"),
-                None => format!("{service}-{number}"),
-            };
+            let name = format!("{}{number}", stem(config));
             match claim(name.parse().map_err(PlaceError::Name)?) {
                 Err(PlaceError::Taken(..)) => {}
                 claimed => return claimed,
@@ -124,14 +124,25 @@ impl Place {
         Err(PlaceError::Full)
     }
 
+    /// Takes the directory of a process that has passed its lock.
+    pub(super) fn inherit(config: &Config, proxy: ProxyId, lock: OwnedFd) -> Self {
+        let directory = directory(config, &proxy);
+        Self { proxy, directory, lock: lock.into() }
+    }
+
+    /// The lock once more, held until both are gone.
+    pub(super) fn share(&self) -> io::Result<OwnedFd> {
+        Ok(self.lock.try_clone()?.into())
+    }
+
     fn lock(proxy: ProxyId, directory: PathBuf) -> Result<Self, PlaceError> {
         make_private(&directory)?;
-        let path = directory.join("lock");
+        let path = directory.join(LOCK);
         let mut options = OpenOptions::new();
         let options = options.create(true).write(true).truncate(false).mode(0o600);
         let lock = options.open(&path).map_err(|error| PlaceError::Io(path.clone(), error))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { proxy, directory, _lock: lock }),
+            Ok(()) => Ok(Self { proxy, directory, lock }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(PlaceError::Taken(proxy, directory)),
             Err(error) => Err(PlaceError::Io(path, error.into())),
         }
@@ -150,6 +161,49 @@ impl Place {
         text.and_then(|text| write_atomic(&path, &text, 0o600))
             .map_err(|error| PlaceError::Io(path, error))
     }
+}
+
+/// What names of this service and version begin with; a number follows.
+fn stem(config: &Config) -> String {
+    let service = &config.service.name;
+    match &config.version {
+        Some(version) => format!("{service}-{version}-"),
+        None => format!("{service}-"),
+    }
+}
+
+/// The directory of a proxy, there or not.
+pub(super) fn directory(config: &Config, proxy: &ProxyId) -> PathBuf {
+    let proxies = config.home.join("proxies");
+    proxies.join(proxy.namespace.as_str()).join(proxy.name.as_str())
+}
+
+/// The proxies that run in this home and could be the one that is meant: that of the name given, or all
+/// of the service and version.
+pub(super) fn running(config: &Config) -> Vec<ProxyId> {
+    let namespace = &config.service.namespace;
+    let of_namespace = config.home.join("proxies").join(namespace.as_str());
+    let stem = stem(config);
+    let is_meant = |name: &ObjectName| match &config.name {
+        Some(given) => name == given,
+        None => {
+            let number = name.as_str().strip_prefix(&stem);
+            number.is_some_and(|number| number.parse::<usize>().is_ok())
+        }
+    };
+    let entries = std::fs::read_dir(of_namespace).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let proxies = names.filter(is_meant).map(|name| ProxyId::new(namespace.clone(), name));
+    let mut proxies: Vec<_> =
+        proxies.filter(|proxy| is_locked(&directory(config, proxy))).collect();
+    proxies.sort();
+    proxies
+}
+
+fn is_locked(directory: &Path) -> bool {
+    let Ok(lock) = File::open(directory.join(LOCK)) else { return false };
+    // A shared lock, so that two that look at the same time do not see each other.
+    flock(&lock, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
 }
 
 /// `wanted`, with port 0 replaced by `before` where that is still free.

@@ -3,27 +3,29 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::place::{Place, Ports, recall};
-use super::{AdminAddress, Config, RunError};
+use super::bind::bind;
+use super::place::Place;
+use super::succession::claim;
+use super::wait::{announced, configured, prepared};
+use super::{Config, Hands, RunError};
 use crate::certs::Tls;
 use crate::names::Identity;
-use crate::net::holder;
-use crate::proxy::admin::Admin;
 use crate::proxy::control::{Control, Order, Parts, Registration, Serves};
-use crate::proxy::dataplane::{self, Addresses, DataPlane, Running, Shared};
+use crate::proxy::dataplane::{Addresses, Running, Shared};
 use crate::proxy::directory::{Directory, Limits};
+use crate::proxy::handover::{Goods, Inherited, Listeners, Older, ProcessId, Rules};
 use crate::proxy::join::{Applicant, Joined, chain};
 use crate::proxy::last_good::{self, LastGood};
 use crate::proxy::overload::memory::Gauge;
-use crate::proxy::probes::Probes;
 use crate::proxy::ready::Ready;
 use crate::proxy::resolve::Resolver;
 use crate::proxy::view::{Status, View};
@@ -33,13 +35,7 @@ use crate::telemetry::collector::Collector;
 use crate::telemetry::logging::LogLevel;
 use crate::telemetry::span::SpanQueue;
 
-/// How long a fresh proxy waits for the mesh's settings before it says that it is ready.
-const FIRST_CONFIGURATION: Duration = Duration::from_secs(5);
-
-/// How long a fresh proxy waits until the mesh counts on it before it says that it is ready.
-const ANNOUNCEMENT: Duration = Duration::from_secs(1);
-
-/// Orders that wait for the control thread; there are three in a life.
+/// Orders that wait for the control thread; there are few in a life.
 const ORDERS: usize = 4;
 
 /// A proxy that serves.
@@ -48,68 +44,106 @@ pub(super) struct Started {
     pub(super) running: Running,
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) control: JoinHandle<()>,
-    pub(super) admin: AbortOnDropHandle<std::io::Result<()>>,
+    pub(super) servers: Servers,
     pub(super) warden: AbortOnDropHandle<()>,
     pub(super) overload: Option<AbortOnDropHandle<()>>,
-    pub(super) probes: Option<AbortOnDropHandle<std::io::Result<Infallible>>>,
     pub(super) status: watch::Receiver<Status>,
+    /// What a newer process would get.
+    pub(super) goods: Goods,
     /// Last, so that the directory stays locked until all else is gone.
     pub(super) place: Place,
 }
 
-/// What is bound, before anything runs.
-struct Bound {
-    data_plane: DataPlane,
-    admin: Admin,
-    ready_admin: String,
-    probes: Option<Probes>,
+/// What answers those who ask the proxy itself.
+pub(super) struct Servers {
+    pub(super) admin: AbortOnDropHandle<std::io::Result<()>>,
+    /// Leaves the admin server's new callers to another process.
+    pub(super) stop: CancellationToken,
+    pub(super) probes: Option<AbortOnDropHandle<std::io::Result<Infallible>>>,
+}
+
+impl Servers {
+    /// Leaves whoever asks from now on to another process.
+    pub(super) fn leave(&mut self) {
+        self.stop.cancel();
+        self.probes = None;
+    }
+}
+
+/// How a proxy begins: by itself, or in the place of another process.
+struct Entry {
+    place: Place,
+    /// Sockets of the other process.
+    listeners: Listeners,
+    /// The other process, which still takes the connections.
+    older: Option<Older>,
+    started: SystemTime,
+    rules: Option<Rules>,
+}
+
+impl Entry {
+    fn new(config: &Config, Hands { inherited, rules }: Hands) -> Result<Self, RunError> {
+        let Some(inherited) = inherited else {
+            let (place, started) = (Place::claim(config)?, SystemTime::now());
+            return Ok(Self {
+                place,
+                listeners: Listeners::default(),
+                older: None,
+                started,
+                rules,
+            });
+        };
+        // Rules of the other process that are not among `rules` are not wanted, and go with it.
+        let Inherited { proxy, started, lock, listeners, older, .. } = inherited;
+        let place = Place::inherit(config, proxy, lock);
+        Ok(Self { place, listeners, older: Some(older), started, rules })
+    }
 }
 
 /// Starts everything; when it returns the proxy listens and has what it needs to answer.
-pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Started, RunError> {
-    let place = Place::claim(config)?;
-    let bound = bind(config, &place).await?;
-    let (status, seen) = watch::channel(Status::default());
+pub(super) async fn start(
+    config: &Config,
+    log: Option<LogLevel>,
+    hands: Hands,
+) -> Result<Started, RunError> {
+    let Entry { place, mut listeners, older, started, rules } = Entry::new(config, hands)?;
+    let bound = bind(config, &place, &mut listeners)?;
+    drop(listeners);
+    let system = |error| RunError::System("share its sockets", error);
+    let passed = (place.share().map_err(system)?, bound.share().map_err(system)?);
+    let serving = older.is_some();
+    let (status, seen) = watch::channel(Status { serving, ..Status::default() });
+    // Until then the servers of this process leave their callers to the older one.
+    let open = CancellationToken::new();
+    if older.is_none() {
+        open.cancel();
+    }
     // Before all else: whoever waits for us is to see what we wait for.
     let (refusal, refused) = watch::channel(None);
     let metrics = Collector::new();
-    let serve =
-        |probes: Probes| probes.serve(seen.clone(), refused.clone(), Arc::clone(&metrics.limits));
-    let probes = bound.probes.map(|probes| AbortOnDropHandle::new(tokio::spawn(serve(probes))));
+    let probes = bound.probes.map(|probes| {
+        let limits = Arc::clone(&metrics.limits);
+        once(&open, probes.serve(seen.clone(), refused.clone(), limits))
+    });
     let addresses = bound.data_plane.addresses().clone();
-    let applicant = Applicant {
-        proxy: place.proxy.clone(),
-        service_account: config.service_account.clone(),
-        proof: config.proof(),
-        directory: place.directory.clone(),
-    };
+    let applicant = applicant(config, &place);
     let joined = certificate(&applicant, &refusal).await?;
     status.send_modify(|status| status.certified = true);
-    let identity = joined.credentials.identity().clone();
-    let namespace = place.proxy.namespace.clone();
-    let bare = bare_workload(&place, identity.clone());
-    let directory = Arc::new(Directory::new(namespace, bare, Limits::STANDARD));
-    directory.prefetch(config.upstreams.iter().map(|upstream| &upstream.service));
-    let view = View {
-        proxy: place.proxy.clone(),
-        service: config.service.clone(),
-        app: config.app,
-        directory: Arc::clone(&directory),
-        tls: Tls::new(joined.credentials, joined.roots)?,
-        metrics,
-        spans: Arc::new(SpanQueue::default()),
-        accepted: Arc::default(),
-        status: seen,
-        log,
-    };
+    let (control_plane, identity) =
+        (joined.control_plane.clone(), joined.credentials.identity().clone());
+    let view = view(config, &place, joined, (metrics, seen, log))?;
+    let process = ProcessId::own(started);
+    let registration = registration(config, &place, &addresses);
+    let registration =
+        Registration { process, succeeds: older.as_ref().map(|it| it.process), ..registration };
     let now = Instant::now();
     let parts = Parts {
         applicant,
-        registration: registration(config, &place, &addresses),
-        directory,
+        registration,
+        directory: Arc::clone(&view.directory),
         view: view.clone(),
         status,
-        control_plane: joined.control_plane,
+        control_plane,
         refusal,
     };
     let mut control = Control::new(parts, now);
@@ -118,19 +152,111 @@ pub(super) async fn start(config: &Config, log: Option<LogLevel>) -> Result<Star
     }
     let shared = shared(config, &view);
     let overload = watch_memory(config, &shared);
-    let running = bound.data_plane.start(&shared);
+    let running = bound.data_plane.start(&shared, older.is_some());
     let running = running.map_err(|error| RunError::System("start the workers", error))?;
     let (orders, receiver) = mpsc::channel(ORDERS);
     let control = tokio::spawn(control.run(receiver));
-    let admin = AbortOnDropHandle::new(tokio::spawn(bound.admin.serve(view.clone())));
-    let (watched, tls) = (Arc::clone(&view.directory), Arc::clone(&view.tls));
-    let warden = Warden::new(watched, tls, running.own_pod());
-    let warden = AbortOnDropHandle::new(tokio::spawn(warden.run()));
+    let stop = CancellationToken::new();
+    let admin = once(&open, bound.admin.serve(view.clone(), stop.clone()));
+    let warden = watch_endpoints(&view, &running);
     let mut status = view.status.clone();
-    configured(config, &mut status, &refused).await?;
+    match older {
+        None => configured(config, &mut status, &refused).await?,
+        Some(older) => succeed(older, (&mut status, &refused), (&running, &open)).await?,
+    }
     announced(&orders, status.clone()).await;
     let ready = ready(config, &place, &identity, &addresses, bound.ready_admin);
-    Ok(Started { ready, running, orders, control, admin, warden, overload, probes, status, place })
+    let goods = goods(config, &place, (process, status.clone()), passed, rules);
+    let servers = Servers { admin, stop, probes };
+    Ok(Started { ready, running, orders, control, servers, warden, overload, status, goods, place })
+}
+
+/// Runs a server in a task of its own, from the moment on that `open` is cancelled.
+fn once<T: Send + 'static>(
+    open: &CancellationToken,
+    server: impl Future<Output = T> + Send + 'static,
+) -> AbortOnDropHandle<T> {
+    let open = open.clone();
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        open.cancelled().await;
+        server.await
+    }))
+}
+
+/// Gets ready beside the older process, and then takes the connections in its place.
+async fn succeed(
+    older: Older,
+    (status, refused): (&mut watch::Receiver<Status>, &watch::Receiver<Option<String>>),
+    (running, open): (&Running, &CancellationToken),
+) -> Result<(), RunError> {
+    prepared(&older, status, refused).await?;
+    older.ready().await?;
+    running.open();
+    open.cancel();
+    Ok(())
+}
+
+/// What a newer process would get. A proxy that runs its application cannot be handed over.
+fn goods(
+    config: &Config,
+    place: &Place,
+    (process, status): (ProcessId, watch::Receiver<Status>),
+    (lock, listeners): (OwnedFd, Vec<(String, OwnedFd)>),
+    rules: Option<Rules>,
+) -> Goods {
+    let program = config.command.first().map(|program| program.to_string_lossy());
+    let bound = |program| format!("it runs its application, `{program}`, which would end with it");
+    Goods {
+        claim: claim(config, &place.proxy),
+        process,
+        status,
+        lock,
+        listeners,
+        rules,
+        bound: program.map(bound),
+    }
+}
+
+/// Who asks for a certificate.
+fn applicant(config: &Config, place: &Place) -> Applicant {
+    Applicant {
+        proxy: place.proxy.clone(),
+        service_account: config.service_account.clone(),
+        proof: config.proof(),
+        directory: place.directory.clone(),
+    }
+}
+
+/// Looks after the endpoints that are called.
+fn watch_endpoints(view: &View, running: &Running) -> AbortOnDropHandle<()> {
+    let (directory, tls) = (Arc::clone(&view.directory), Arc::clone(&view.tls));
+    let warden = Warden::new(directory, tls, running.own_pod());
+    AbortOnDropHandle::new(tokio::spawn(warden.run()))
+}
+
+/// What is shown of the proxy.
+fn view(
+    config: &Config,
+    place: &Place,
+    joined: Joined,
+    (metrics, status, log): (Arc<Collector>, watch::Receiver<Status>, Option<LogLevel>),
+) -> Result<View, RunError> {
+    let namespace = place.proxy.namespace.clone();
+    let bare = bare_workload(place, joined.credentials.identity().clone());
+    let directory = Arc::new(Directory::new(namespace, bare, Limits::STANDARD));
+    directory.prefetch(config.upstreams.iter().map(|upstream| &upstream.service));
+    Ok(View {
+        proxy: place.proxy.clone(),
+        service: config.service.clone(),
+        app: config.app,
+        directory,
+        tls: Tls::new(joined.credentials, joined.roots)?,
+        metrics,
+        spans: Arc::new(SpanQueue::default()),
+        accepted: Arc::default(),
+        status,
+        log,
+    })
 }
 
 /// What the workers share.
@@ -156,128 +282,6 @@ fn watch_memory(config: &Config, shared: &Shared) -> Option<AbortOnDropHandle<()
         let watch = Arc::clone(&shared.overload).watch(move || gauge.fill(), bell);
         AbortOnDropHandle::new(tokio::spawn(watch))
     })
-}
-
-/// Waits for the mesh's settings: in a pod without end, because to end would only be to begin again.
-async fn configured(
-    config: &Config,
-    status: &mut watch::Receiver<Status>,
-    refused: &watch::Receiver<Option<String>>,
-) -> Result<(), RunError> {
-    let mut configured = std::pin::pin!(status.wait_for(|status| status.configured));
-    if tokio::time::timeout(FIRST_CONFIGURATION, configured.as_mut()).await.is_ok() {
-        return Ok(());
-    }
-    let refused = refused.borrow().clone();
-    match (config.is_pod(), refused) {
-        (true, why) => {
-            tracing::warn!(why, "no configuration yet; waiting for the control plane");
-            let _ = configured.await;
-        }
-        (false, Some(why)) => return Err(RunError::Refused(why)),
-        (false, None) => {
-            tracing::warn!(
-                "no configuration yet: what is outside of the mesh is refused until then"
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Everything listens: waits until the mesh counts on us, because whoever sees the ready file calls
-/// at once. Without a control plane nobody new could learn of us.
-async fn announced(orders: &mpsc::Sender<Order>, mut status: watch::Receiver<Status>) {
-    let _ = orders.send(Order::Serving).await;
-    let announced = status.wait_for(|status| status.announced || !status.connected);
-    let _ = tokio::time::timeout(ANNOUNCEMENT, announced).await;
-}
-
-async fn bind(config: &Config, place: &Place) -> Result<Bound, RunError> {
-    let before = place.ports();
-    let (admin, admin_address, ready_admin) = bind_admin(config, &before).await?;
-    let (probes, probing) = bind_probes(config)?;
-    let upstreams: Vec<_> = config
-        .upstreams
-        .iter()
-        .map(|upstream| {
-            let wanted = SocketAddr::new(config.outbound.ip(), upstream.local_port);
-            let key = format!("{}:{}", upstream.service, upstream.port);
-            let port = before.upstreams.get(&key).copied().unwrap_or_default();
-            (upstream.service.clone(), upstream.port, recall(wanted, port))
-        })
-        .collect();
-    let plan = dataplane::Config {
-        inbound: recall(config.inbound, before.inbound),
-        outbound: recall(config.outbound, before.outbound),
-        upstreams,
-        captured: config.captured,
-        own: probing.into_iter().chain(admin_address).collect(),
-        app: config.app,
-        workers: config.workers,
-    };
-    let what = format!("inbound {}, outbound {}", plan.inbound, plan.outbound);
-    let what = plan.upstreams.iter().fold(what, |what, (name, port, address)| {
-        format!("{what}, upstream {name}:{port} {address}")
-    });
-    let data_plane = DataPlane::bind(plan).map_err(|error| RunError::Listen { what, error })?;
-    keep_ports(config, place, &before, data_plane.addresses(), admin_address);
-    Ok(Bound { data_plane, admin, ready_admin, probes })
-}
-
-/// Binds the admin server; where it listens, where that is an address, and as text.
-async fn bind_admin(
-    config: &Config,
-    before: &Ports,
-) -> Result<(Admin, Option<SocketAddr>, String), RunError> {
-    let wanted = match &config.admin {
-        AdminAddress::Tcp(wanted) => AdminAddress::Tcp(recall(*wanted, before.admin)),
-        unix @ AdminAddress::Unix(_) => unix.clone(),
-    };
-    let failed = |error: std::io::Error| {
-        let error = match &wanted {
-            AdminAddress::Tcp(at) => {
-                std::io::Error::new(error.kind(), holder::why_not(*at, &error))
-            }
-            AdminAddress::Unix(_) => error,
-        };
-        RunError::Listen { what: format!("admin {wanted}"), error }
-    };
-    let admin = Admin::bind(&wanted).await.map_err(failed)?;
-    let address = admin.address().map_err(failed)?;
-    let text = address.map_or_else(|| wanted.to_string(), |address| address.to_string());
-    Ok((admin, address, text))
-}
-
-/// Binds the server that the kubelet asks, where there is to be one; also where it listens.
-fn bind_probes(config: &Config) -> Result<(Option<Probes>, Option<SocketAddr>), RunError> {
-    let Some(probes) = config.probes.clone() else { return Ok((None, None)) };
-    let what = format!("probes {}", probes.listen);
-    let bound = Probes::bind(probes).and_then(|probes| Ok((probes.address()?, probes)));
-    let (address, probes) = bound.map_err(|error| RunError::Listen { what, error })?;
-    Ok((Some(probes), Some(address)))
-}
-
-/// Keeps the ports for the next start; that they cannot be kept is no reason not to run.
-fn keep_ports(
-    config: &Config,
-    place: &Place,
-    before: &Ports,
-    addresses: &Addresses,
-    admin: Option<SocketAddr>,
-) {
-    let keys = config.upstreams.iter().map(|one| format!("{}:{}", one.service, one.port));
-    let ports = addresses.upstreams.iter().map(SocketAddr::port);
-    let ports = Ports {
-        inbound: addresses.inbound.port(),
-        outbound: addresses.outbound.port(),
-        admin: admin.map_or(before.admin, |admin| admin.port()),
-        upstreams: keys.zip(ports).collect(),
-    };
-    if ports != *before
-        && let Err(error) = place.keep(&ports)
-    {
-        tracing::warn!(%error, "the chosen ports could not be kept for the next start");
-    }
 }
 
 /// The certificate of the run before while it is valid, else a new one.
@@ -331,7 +335,8 @@ fn registration(config: &Config, place: &Place, addresses: &Addresses) -> Regist
         service_account: config.service_account.clone(),
         addresses: vec![config.advertise.unwrap_or(addresses.inbound.ip())],
         serves,
-        started: SystemTime::now(),
+        process: ProcessId::own(SystemTime::now()),
+        succeeds: None,
     }
 }
 

@@ -6,7 +6,8 @@ use clap::Args;
 use super::failure;
 use crate::cli::exit::Failure;
 use crate::net::ports;
-use crate::platform::capture::{Capture, Held, hold};
+use crate::platform::capture::{Capture, hold};
+use crate::proxy::handover::Rules;
 
 /// Where user names are looked up.
 const USERS: &str = "/etc/passwd";
@@ -23,29 +24,28 @@ pub(in crate::cli::proxy) struct UserArgs {
     capture_user: Option<u32>,
 }
 
-/// Connections that are taken until this is dropped, however the process ends.
-#[derive(Debug)]
-pub(in crate::cli::proxy) struct Taken {
-    /// Where they arrive.
-    pub(in crate::cli::proxy) port: u16,
-    _rules: Held,
-}
-
 impl UserArgs {
-    /// Begins to take them, where that is asked for.
+    /// Begins to take them, where that is asked for, or goes on as the process before did; until what
+    /// comes back is dropped, however the process ends.
     ///
     /// # Errors
     /// The kernel refuses, or they would be the proxy's own.
-    pub(in crate::cli::proxy) fn begin(&self) -> Result<Option<Taken>, Failure> {
+    pub(in crate::cli::proxy) fn begin(
+        &self,
+        before: Option<Rules>,
+    ) -> Result<Option<Rules>, Failure> {
         let Some(user) = self.capture_user.filter(|_| self.capture) else { return Ok(None) };
         if user == rustix::process::geteuid().as_raw() {
             let what = "`--capture-user` is the user of the proxy, whose own calls cannot be taken";
             return Err(Failure::usage(what)
                 .help("run the application as a user of its own, and name that one"));
         }
+        if let Some(before) = before.filter(|rules| rules.user == user) {
+            return Ok(Some(before));
+        }
         let port = ports::listen_quietly()?.local_addr()?.port();
         let rules = hold(&Capture::of_user(user, port)).map_err(failure)?;
-        Ok(Some(Taken { port, _rules: rules }))
+        Ok(Some(Rules { user, port, descriptor: rules.into_descriptor()? }))
     }
 }
 
