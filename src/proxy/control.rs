@@ -19,7 +19,7 @@ use crate::xds::subscription::Subscription;
 
 use super::directory::{Directory, Loader};
 use super::handover::ProcessId;
-use super::join::{Applicant, JoinError, Joined};
+use super::join::{Applicant, JoinError, Joined, chain};
 use super::last_good::{Keeper, LastGood, Names};
 use super::view::{Status, View};
 use answers::Answers;
@@ -320,11 +320,12 @@ impl Control {
             }
             Done::Renewed(Ok(joined)) => self.renewed(*joined),
             Done::Renewed(Err(error)) => {
-                tracing::warn!(%error, "the certificate was not renewed");
+                let why = chain(&error);
+                tracing::warn!(error = why, "the certificate was not renewed");
                 let at = (SystemTime::now(), Instant::now());
                 let refused = !error.is_transient();
                 let waiting = self.renewal.failed(refused, at, fastrand::u64(..));
-                self.reply_all(&waiting, &Err(error.to_string()));
+                self.reply_all(&waiting, &Err(why));
             }
             Done::Written(outcome) => {
                 if let Err(error) = &outcome {

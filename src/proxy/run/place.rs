@@ -48,13 +48,13 @@ pub enum PlaceError {
     #[error("a proxy named `{0}` runs already (it holds the lock in `{1}`)")]
     Taken(ProxyId, PathBuf),
     /// All numbers are in use.
-    #[error("{MOST_OF_A_NAME} proxies of this service run already; give one a `--name`")]
+    #[error("{MOST_OF_A_NAME} proxies of this service run already")]
     Full,
     /// The name made of service and version is none.
-    #[error("the proxy's name cannot be made of service and version: give a `--name`")]
+    #[error("the proxy's name cannot be made of service and version")]
     Name(#[source] NameError),
     /// Others could read what lies there.
-    #[error("`{path}` has mode {mode:04o}, but keys lie in it; run: chmod 700 {path}")]
+    #[error("`{path}` has mode {mode:04o}, but keys lie in it")]
     Mode {
         /// The directory.
         path: PathBuf,
@@ -62,11 +62,26 @@ pub enum PlaceError {
         mode: u32,
     },
     /// Somebody else could change what lies there.
-    #[error("`{0}` belongs to another user; run as its owner or use another `--home`")]
+    #[error("`{0}` belongs to another user")]
     Owner(PathBuf),
     /// The file system refused.
     #[error("cannot use `{0}`")]
     Io(PathBuf, #[source] io::Error),
+}
+
+impl PlaceError {
+    /// What to do about it; empty where nothing is sure to help.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Taken(..) => "end that one first, or give this one another `--name`".to_owned(),
+            Self::Full | Self::Name(_) => "give this one a `--name`".to_owned(),
+            Self::Mode { path, .. } => format!("run `chmod 700 {}`", path.display()),
+            Self::Owner(_) => {
+                "run as that user, or choose another directory with `--home`".to_owned()
+            }
+            Self::Io(..) => String::new(),
+        }
+    }
 }
 
 /// The ports that were chosen for a name, by what listens there.

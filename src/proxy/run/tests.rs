@@ -95,7 +95,7 @@ fn a_directory_that_others_may_read_is_refused() {
     drop(place);
     std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755)).unwrap();
     let error = Place::claim(&config(home.path())).unwrap_err();
-    assert!(error.to_string().contains("chmod 700"), "{error}");
+    assert!(error.help().contains("chmod 700"), "{error}: {}", error.help());
 }
 
 #[test]
