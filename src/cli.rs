@@ -13,6 +13,8 @@ mod address;
 mod apply;
 mod apply_set;
 mod args;
+mod backup;
+mod bug_report;
 mod certs;
 mod changes;
 mod check;
@@ -32,6 +34,7 @@ mod endpoints;
 mod exit;
 mod explain;
 mod get;
+mod history;
 mod inject;
 mod input;
 mod install;
@@ -40,13 +43,17 @@ mod kind;
 mod man;
 mod on_cluster;
 mod output;
+mod passphrase;
 mod proxy;
+mod restore;
+mod rollback;
 mod schema;
 mod size;
 mod status;
 mod token;
 mod trace;
 mod uninstall;
+mod upgrade;
 mod usage;
 mod validate;
 mod version;
@@ -89,6 +96,7 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
     match command {
         Command::Install(args) => install::run(&args, context),
         Command::Uninstall(args) => uninstall::run(&args, context),
+        Command::Upgrade(args) => upgrade::run(&args, context),
         Command::Check(args) => check::run(&args, context),
         Command::Inject(args) => inject::run(&args, context),
         Command::Uninject(args) => inject::undo(&args, context),
@@ -99,6 +107,11 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Diff(args) => diff::run(&args, context),
         Command::Explain(args) => explain::run(&args, context),
         Command::Delete(args) => delete::run(&args, context),
+        Command::History(args) => history::run(&args, context),
+        Command::Rollback(args) => rollback::run(&args, context),
+        Command::Backup(args) => backup::run(&args, context),
+        Command::Restore(args) => restore::run(&args, context),
+        Command::BugReport(args) => bug_report::run(&args, context),
         Command::Demo(args) => demo::run(args, context),
         Command::Status(args) => status::run(&args, context),
         Command::Token(args) => token::run(&args, context),

@@ -7,6 +7,7 @@
 mod ads;
 mod agent;
 pub mod api;
+pub mod backup;
 pub mod board;
 mod callers;
 pub mod conditions;

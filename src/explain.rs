@@ -29,7 +29,7 @@ pub use explanation::{
 pub use live::{Live, LiveEndpoint, LivePool, Policy};
 pub use model::{Known, Model, Refused};
 
-use crate::proxy::h1::{RequestHead, head_end};
+use crate::proxy::h1::{Headroom, RequestHead, head_end};
 use crate::proxy::head::Head;
 use crate::telemetry::reason::Reason;
 use answers::Answers;
@@ -47,7 +47,7 @@ pub fn explain(model: &Model, call: &Call, live: &Live, now: u64) -> Explanation
     };
     let bytes = call.bytes();
     let mut head = RequestHead::default();
-    let read = head_end(&bytes, &mut 0).and_then(|_| head.parse(&bytes));
+    let read = head_end(&bytes, &mut 0).and_then(|_| head.parse(&bytes, Headroom::NONE));
     let mut explanation = match read {
         Ok(()) => {
             let view = head.view(&bytes);

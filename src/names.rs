@@ -11,6 +11,7 @@ use std::sync::Arc;
 mod identity;
 mod protocol;
 pub mod sidecar;
+pub mod skew;
 #[cfg(test)]
 mod tests;
 

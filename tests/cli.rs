@@ -2,20 +2,28 @@
 //!
 //! Every run has a home directory of its own and an environment that holds nothing else.
 
+mod backup;
 mod binary;
 mod diff;
 mod errors;
 mod explain;
+mod full;
 mod gate;
 mod generated;
 mod help;
+mod history;
 mod inputs;
 mod installed;
+mod killed;
 mod limits;
 mod manifests;
 mod mesh;
 mod offline;
 mod refused;
+mod report;
+mod soak;
+mod surroundings;
 mod take_over;
+mod upgrade;
 mod validate;
 mod workload;

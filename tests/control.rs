@@ -213,6 +213,32 @@ async fn what_is_not_ones_own_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn proxies_of_the_neighbouring_versions_are_taken_and_no_others() {
+    let mesh = Mesh::start().await;
+    let web = mesh.join("web").await;
+    let (major, minor) = env!("CARGO_PKG_VERSION").split_once('.').expect("three numbers");
+    let minor: u64 = minor.split('.').next().and_then(|it| it.parse().ok()).expect("a number");
+    for (number, taken) in [(minor + 1, true), (minor + 2, false), (minor + 9, false)] {
+        let product_version = format!("{major}.{number}.7");
+        let hello = web.hello("web", "", &format!("web-{number}"));
+        let connected =
+            web.connect(rig::Hello { product_version: product_version.clone(), ..hello }).await;
+        let refused = (!taken).then_some(Code::FailedPrecondition);
+        assert_eq!(connected.as_ref().err(), refused.as_ref(), "minor version {number}");
+        let status = mesh.get("/v1/status").await;
+        let proxies = status["proxies"].as_array().into_iter().flatten();
+        let told = proxies.filter(|it| it["name"] == format!("web-{number}"));
+        let told: Vec<_> = told.map(|it| it["productVersion"].clone()).collect();
+        assert_eq!(
+            told,
+            if taken { vec![serde_json::Value::from(product_version)] } else { Vec::new() },
+            "as it said itself"
+        );
+    }
+    mesh.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn metrics_and_traces_are_taken_and_commands_answered() {
     let mesh = Mesh::start().await;
     let mut web = mesh.proxy("web", "").await;

@@ -51,6 +51,20 @@ const UPGRADE_A_PROXY: Guide = Guide {
     says: &["hello", "Synced"],
 };
 
+const KEEP_AND_RESTORE: Guide = Guide {
+    page: "docs/guides/keep-and-restore.md",
+    ports: &[],
+    says: &[
+        "-     request: 5s",
+        "trafficpolicy/shop configured (dry run)",
+        "request: 5s",
+        "brought back 2 rules at revision 3",
+        "rollback to 1: 1 configured",
+        "nothing changed",
+        "mesh.tar.gz: ",
+    ],
+};
+
 /// Ends everything that the page started, however far it came.
 const BEFORE: &str = "set -euo pipefail\n\
     trap 'kill $(jobs -p) 2>/dev/null || :; wait; meshctl uninstall --purge --yes >&2 || :' EXIT\n";
@@ -152,6 +166,11 @@ fn the_workflows_of_a_guide_run_its_commands() {
         }
     }
     assert_eq!(found, 4);
+}
+
+#[test]
+fn what_a_mesh_knows_is_kept_and_comes_back_as_its_guide_says() {
+    follow(&KEEP_AND_RESTORE);
 }
 
 #[test]

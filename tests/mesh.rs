@@ -12,3 +12,4 @@ mod security;
 mod slow;
 mod tcp;
 mod telemetry;
+mod wire;

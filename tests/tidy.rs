@@ -40,7 +40,7 @@ const OF_TEXT: &[(&str, Check)] = &[
 
 #[test]
 fn every_source_file_is_tidy() {
-    let files = files_under(&["src", "tests", "benches"]);
+    let files = files_under(&["src", "tests", "benches", "fuzz/fuzz_targets"]);
     let sources: Vec<_> = files.iter().filter(|path| path.ends_with(".rs")).collect();
     assert!(sources.len() > 20, "the walk found only {} source files", sources.len());
     report(&complaints(sources, OF_SOURCE));

@@ -168,11 +168,8 @@ pub(crate) fn source(document: &rules::Document) -> Source {
     Source { name: document.source.clone(), text: document.text.clone() }
 }
 
-/// Who changes the rules, for the control plane's log: the user of this process.
+/// Who changes the rules, for the history, where the control plane adds the user that the system
+/// knows: the name of that user here.
 pub(crate) fn actor() -> String {
-    let uid = rustix::process::getuid().as_raw();
-    match std::env::var("USER") {
-        Ok(user) if !user.is_empty() => format!("{user} (uid {uid})"),
-        _ => format!("uid {uid}"),
-    }
+    std::env::var("USER").unwrap_or_default()
 }

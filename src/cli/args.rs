@@ -12,9 +12,9 @@ use super::exit::Failure;
 use super::installation::{ClusterArgs, Installation};
 use super::output::{Color, Printer};
 use super::{
-    apply, certs, check, completions, control_plane, delete, demo, describe, diff, endpoints,
-    explain, get, inject, install, man, proxy, schema, status, token, trace, uninstall, validate,
-    version,
+    apply, backup, bug_report, certs, check, completions, control_plane, delete, demo, describe,
+    diff, endpoints, explain, get, history, inject, install, man, proxy, restore, rollback, schema,
+    status, token, trace, uninstall, upgrade, validate, version,
 };
 use crate::names::Namespace;
 
@@ -84,6 +84,7 @@ pub(crate) struct GlobalArgs {
 pub(crate) enum Command {
     Install(install::InstallArgs),
     Uninstall(uninstall::UninstallArgs),
+    Upgrade(upgrade::UpgradeArgs),
     Check(check::CheckArgs),
     Inject(inject::InjectArgs),
     Uninject(inject::UninjectArgs),
@@ -94,6 +95,11 @@ pub(crate) enum Command {
     Describe(describe::DescribeArgs),
     Delete(delete::DeleteArgs),
     Explain(explain::ExplainArgs),
+    History(history::HistoryArgs),
+    Rollback(rollback::RollbackArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
+    BugReport(bug_report::BugReportArgs),
     Status(status::StatusArgs),
     Trace(trace::TraceArgs),
     Certs(certs::CertsArgs),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::args::Context;
 use super::exit::Failure;
 use super::{kind, output};
-use crate::control::api::shapes::{API_VERSION, Action, AppliedObject, ApplyResult, ObjectId};
+use crate::control::api::shapes::{API_VERSION, AppliedObject, ApplyResult, ObjectId};
 use crate::rules::Diagnostic;
 
 #[cfg(test)]
@@ -68,12 +68,7 @@ impl Changes {
             kind: it.kind,
             namespace: it.namespace,
             name: it.name,
-            action: match it.action {
-                Action::Created => "created",
-                Action::Configured => "configured",
-                Action::Unchanged => "unchanged",
-                Action::Deleted => "deleted",
-            },
+            action: it.action.as_str(),
             generation: Some(it.generation),
         };
         let objects = result.objects.into_iter().map(change).collect();

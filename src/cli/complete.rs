@@ -15,7 +15,7 @@ use super::client::Client;
 use super::installation::Installation;
 use super::kind;
 use crate::control::api::shapes::{
-    EndpointList, EndpointStatus, MeshStatus, ObjectList, TraceList,
+    EndpointList, EndpointStatus, MeshStatus, ObjectList, RevisionList, TraceList,
 };
 use crate::mesh::ObjectKind;
 use crate::names::DEFAULT_NAMESPACE;
@@ -153,4 +153,11 @@ pub(super) fn endpoints() -> Vec<CompletionCandidate> {
 pub(super) fn traces() -> Vec<CompletionCandidate> {
     let list: Option<TraceList> = client().and_then(|it| it.ask("/v1/traces", &[]).ok());
     candidates(list.map(|list| list.traces.into_iter().map(|it| it.id).collect()))
+}
+
+/// Revisions of the rules, the last first.
+pub(super) fn revisions() -> Vec<CompletionCandidate> {
+    let list = || client()?.ask::<RevisionList>("/v1/history", &[]).ok();
+    let all = list().map(|it| it.revisions).unwrap_or_default();
+    all.iter().map(|it| CompletionCandidate::new(it.revision.to_string())).collect()
 }

@@ -14,7 +14,7 @@ use super::wait::TimeoutArgs;
 use crate::names::{Namespace, TrustDomain};
 
 mod kubernetes;
-mod local;
+pub(crate) mod local;
 
 /// Install the control plane and wait until it is ready.
 ///

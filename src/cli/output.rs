@@ -153,7 +153,8 @@ impl Printer {
 
     /// Something that takes time: a spinner on a terminal, else one line.
     pub(crate) fn progress(&self, message: &str) -> Progress {
-        let moving = !self.quiet && std::io::stderr().is_terminal();
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let moving = !self.quiet && !dumb && std::io::stderr().is_terminal();
         if !moving {
             self.note(message);
             return Progress { bar: None };

@@ -93,6 +93,7 @@ fn proxies(proxies: &[ProxyStatus], now: Timestamp) -> Table {
         "STATE",
         ">SINCE",
         ">CERTIFICATE",
+        "+PROGRAM",
         "+IDENTITY",
         "REASON",
     ]);
@@ -104,6 +105,7 @@ fn proxies(proxies: &[ProxyStatus], now: Timestamp) -> Table {
             state(it.state),
             age(it.since, now).into(),
             it.certificate_expires.map_or("-".into(), |end| certificate(end, now)),
+            dash(&it.product_version),
             it.identity.as_str().into(),
             it.reason.as_str().into(),
         ]);

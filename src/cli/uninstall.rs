@@ -10,7 +10,7 @@ use super::installation::Installation;
 use super::wait::TimeoutArgs;
 
 mod kubernetes;
-mod local;
+pub(crate) mod local;
 
 /// Stop the control plane of this machine, or take the mesh off a cluster.
 ///

@@ -12,18 +12,7 @@ use super::exit::{Exit, Failure};
 use super::output::{Color, Printer};
 
 /// Commands that come later.
-const LATER_COMMANDS: &[&str] = &[
-    "upgrade",
-    "top",
-    "tap",
-    "dashboard",
-    "graph",
-    "backup",
-    "restore",
-    "history",
-    "rollback",
-    "bug-report",
-];
+const LATER_COMMANDS: &[&str] = &["top", "tap", "dashboard", "graph"];
 
 /// Flags that come later.
 const LATER_FLAGS: &[&str] = &[

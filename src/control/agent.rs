@@ -21,16 +21,18 @@ use crate::control::pools::{self, changes};
 use crate::control::proxies::{AgentLink, Ask};
 use crate::control::refusals::What;
 use crate::control::{status, stream};
-use crate::names::{Identity, ProxyId};
+use crate::names::{Identity, ProxyId, skew};
 use crate::telemetry::limits::Limit;
-use crate::xds::agent::{
-    Command, Counters, Down, Noted, Pools, State, Up, Welcome, command, down, up,
-};
+use crate::xds::agent::{Command, Counters, Down, Noted, Pools, State, Up, Welcome, down, up};
 use crate::xds::grpc::Peer;
 pub(super) use membership::remove;
 use membership::{Connected, register};
 
 mod membership;
+
+pub(super) use asking::{AskError, ask};
+
+mod asking;
 
 /// Messages on their way out.
 const QUEUE: usize = 32;
@@ -67,6 +69,10 @@ async fn drive(
     let Some(Up { message: Some(up::Message::Hello(hello)) }) = first.map_err(silent)?? else {
         return Err(Status::invalid_argument("the first message must be a hello"));
     };
+    if let Err(skew) = skew::check(skew::OWN, &hello.product_version) {
+        tracing::warn!(identity = %from.0, %skew, "a proxy was refused");
+        return Err(Status::failed_precondition(format!("the proxy's {skew}")));
+    }
     let (asks_in, asks) = mpsc::channel(ASKS);
     let link = AgentLink {
         stream: plane.next_stream(),
@@ -74,10 +80,11 @@ async fn drive(
         end: CancellationToken::new(),
         process: (hello.pid, hello.started_ms),
         succeeds: hello.succeeds.map(|process| (process.pid, process.started_ms)),
+        version: skew::shown(&hello.product_version),
     };
     let registration = register(plane, from, &hello, &link).await?;
     let connected = Connected { plane, registration, stream: link.stream };
-    let welcome = Welcome { product_version: env!("CARGO_PKG_VERSION").to_owned() };
+    let welcome = Welcome { product_version: skew::OWN.to_owned() };
     send(out, down::Message::Welcome(welcome)).await?;
     let mut stream = Stream { connected, asked: HashMap::new(), next: 1 };
     tokio::select! {
@@ -234,40 +241,4 @@ impl Stream<'_> {
         plane.store.register_soon(id, Some(registration.clone())).await;
         ready
     }
-}
-
-/// Tells a proxy to do something, and waits for its answer.
-///
-/// # Errors
-/// Why there is none, for people.
-pub(super) async fn ask(
-    plane: &Plane,
-    id: &ProxyId,
-    action: command::Action,
-    patience: Duration,
-) -> Result<String, AskError> {
-    let asks = {
-        let board = plane.board.lock();
-        let proxy = board.proxies.get(id).ok_or(AskError::Unknown)?;
-        proxy.agent.as_ref().ok_or(AskError::Away)?.asks.clone()
-    };
-    let (answer, answered) = oneshot::channel();
-    let wait = async {
-        asks.send(Ask { action, answer }).await.map_err(|_| AskError::Away)?;
-        answered.await.map_err(|_| AskError::Away)?.map_err(AskError::Failed)
-    };
-    tokio::time::timeout(patience, wait).await.map_err(|_| AskError::Late(patience))?
-}
-
-/// Why a proxy did not answer a command.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum AskError {
-    #[error("no such proxy is registered")]
-    Unknown,
-    #[error("the proxy is disconnected")]
-    Away,
-    #[error("the proxy did not answer within {} s", .0.as_secs())]
-    Late(Duration),
-    #[error("{0}")]
-    Failed(String),
 }

@@ -26,6 +26,7 @@ use crate::telemetry::limits::Limit;
 mod apply;
 mod command;
 mod endpoints;
+mod history;
 mod objects;
 mod observe;
 mod propagation;
@@ -36,6 +37,10 @@ mod validate;
 
 /// The largest request: 64 MiB of rules, escaped as JSON.
 const BODY_BYTES: usize = Limit::ApiBody.most();
+
+/// Where the history of rules on a cluster is.
+pub const NO_HISTORY: &str = "keep them in Git and apply an earlier commit of them; who wrote what last \
+    is in `kubectl get KIND NAME -o yaml --show-managed-fields`";
 
 /// All routes of a local control plane.
 pub(super) fn router(plane: &Arc<Plane>) -> Router {
@@ -84,6 +89,9 @@ fn routes() -> Router<Arc<Plane>> {
         .route("/v1/apply", post(apply::apply))
         .route("/v1/validate", post(validate::validate))
         .route("/v1/delete", post(apply::delete))
+        .route("/v1/history", get(history::list))
+        .route("/v1/history/{revision}", get(history::show))
+        .route("/v1/rollback", post(history::rollback))
         .route("/v1/objects", get(objects::list))
         .route("/v1/describe", get(objects::describe))
         .route("/v1/endpoints", get(endpoints::list))
@@ -143,8 +151,12 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         let status = match &error {
             StoreError::NoSpace(_) => StatusCode::INSUFFICIENT_STORAGE,
-            StoreError::NotFound(_) => StatusCode::NOT_FOUND,
-            StoreError::Elsewhere => StatusCode::CONFLICT,
+            StoreError::NotFound(_)
+            | StoreError::NoRevision { .. }
+            | StoreError::Forgotten { .. } => StatusCode::NOT_FOUND,
+            StoreError::Elsewhere | StoreError::NoHistory | StoreError::Moved { .. } => {
+                StatusCode::CONFLICT
+            }
             StoreError::Closed => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -153,6 +165,11 @@ impl From<StoreError> for Refusal {
             StoreError::NoSpace(_) => refusal.help("make room on that file system and try again"),
             StoreError::Elsewhere => {
                 refusal.help("write them with `meshctl apply` or `kubectl apply`")
+            }
+            StoreError::NoHistory => refusal.help(NO_HISTORY),
+            StoreError::Moved { .. } => refusal.help("look at what there is now, and try again"),
+            StoreError::NoRevision { .. } | StoreError::Forgotten { .. } => {
+                refusal.help("see which there are with `meshctl history`")
             }
             _ => refusal,
         }

@@ -48,6 +48,8 @@ pub struct AgentLink {
     pub end: CancellationToken,
     /// The process, with its start: a restarted one differs.
     pub process: (u32, u64),
+    /// The version of its program, as it says.
+    pub version: String,
     /// The process whose place it takes, where it takes one.
     pub succeeds: Option<(u32, u64)>,
 }

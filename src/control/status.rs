@@ -47,6 +47,7 @@ pub fn proxies(proxies: &Proxies, trust_domain: &TrustDomain) -> Vec<ProxyStatus
             reason: proxy.reason(),
             since: proxy.since,
             certificate_expires: told.and_then(|told| seconds(told.certificate_not_after)),
+            product_version: proxy.agent.as_ref().map_or(String::new(), |it| it.version.clone()),
         }
     });
     each.collect()

@@ -17,8 +17,16 @@ use crate::mesh::{Change, ObjectKind, ObjectRef};
 use crate::names::{ProxyId, TrustDomain};
 use crate::platform::kubernetes::discovery::Discovery;
 
+pub use error::StoreError;
+use history::{Entry, Past};
+
 mod cluster;
+mod error;
+pub mod history;
 mod kept;
+mod mark;
+mod migration;
+mod opening;
 mod plan;
 mod private;
 mod schema;
@@ -52,6 +60,15 @@ pub type Objects = BTreeMap<ObjectRef, Arc<Stored>>;
 pub enum Write {
     /// Create or replace.
     Put(ObjectRef, Value),
+    /// Create or replace by what it was once, with the age that it had.
+    Back {
+        /// Which.
+        reference: ObjectRef,
+        /// Its document.
+        document: Value,
+        /// When it was first applied.
+        created_ms: u64,
+    },
     /// Delete; one that is not there is an error unless `ignore_missing`.
     Delete {
         /// Which.
@@ -68,6 +85,10 @@ pub struct Batch {
     pub actor: String,
     /// When, milliseconds since the Unix epoch.
     pub at_ms: u64,
+    /// What it is, for the history, where it is no plain change.
+    pub note: String,
+    /// The revision that it was worked out from; at another one nothing is done.
+    pub expected: Option<u64>,
     /// In order.
     pub writes: Vec<Write>,
     /// Say what would be done, do nothing.
@@ -132,61 +153,6 @@ pub struct Recovered {
     pub damaged: PathBuf,
 }
 
-/// Why the store did not do what it was asked.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum StoreError {
-    /// No space is left; nothing was changed.
-    #[error("no space is left for the store `{}`; nothing was changed", .0.display())]
-    NoSpace(PathBuf),
-    /// An object to delete is not there; nothing was changed.
-    #[error("{0} is not there; nothing was changed")]
-    NotFound(ObjectRef),
-    /// Written by a newer version.
-    #[error("the store `{}` has schema {found}, this version knows {known}; it was left untouched, use the version that wrote it", path.display())]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its schema.
-        found: i64,
-        /// The schema of this version.
-        known: i64,
-    },
-    /// Belongs to a mesh of another trust domain.
-    #[error("the store `{}` belongs to the trust domain `{found}`, which is fixed at install; `{asked}` was asked for", path.display())]
-    TrustDomain {
-        /// The file.
-        path: PathBuf,
-        /// What it says.
-        found: String,
-        /// What was asked for.
-        asked: TrustDomain,
-    },
-    /// Damaged, and nothing to fall back to.
-    #[error("the store `{}` is damaged ({reason}) and no kept generation can replace it ({kept}); put a backup in its place, or remove it to start without rules", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-        /// Why the kept generation does not help.
-        kept: String,
-    },
-    /// SQLite or the file system failed.
-    #[error("the store `{}` failed: {reason}", path.display())]
-    Failed {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// The rules are objects of a cluster.
-    #[error("the rules of this mesh are objects of its cluster; nothing was changed")]
-    Elsewhere,
-    /// The store's thread has ended.
-    #[error("the store is closed")]
-    Closed,
-}
-
 /// The store, in one of its forms. Cheap to clone.
 #[derive(Debug, Clone)]
 pub enum Store {
@@ -239,6 +205,28 @@ impl Store {
         }
     }
 
+    /// The last revisions, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn history(&self, limit: u64) -> Result<Vec<Entry>, StoreError> {
+        match self {
+            Self::Sqlite(handle) => handle.history(limit).await,
+            Self::Kubernetes => Err(StoreError::NoHistory),
+        }
+    }
+
+    /// The rules as they were after a revision; 0 is before the first.
+    ///
+    /// # Errors
+    /// [`StoreError`], also where that is no longer known.
+    pub async fn past(&self, revision: u64) -> Result<Past, StoreError> {
+        match self {
+            Self::Sqlite(handle) => handle.past(revision).await,
+            Self::Kubernetes => Err(StoreError::NoHistory),
+        }
+    }
+
     /// Keeps (or, with `None`, forgets) the registration of a proxy.
     ///
     /// # Errors
@@ -262,6 +250,44 @@ impl Store {
             Self::Kubernetes => {}
         }
     }
+}
+
+/// Copies the store at `path`, whether a control plane has it open or not, to `target`: all of it at
+/// one moment, checked and durable. Says what is in the copy, and the version of its tables. Blocks.
+///
+/// # Errors
+/// [`StoreError`]; a store that is damaged is not copied.
+pub fn copy(
+    path: &Path,
+    trust_domain: &TrustDomain,
+    target: &Path,
+) -> Result<(Contents, i64), StoreError> {
+    opening::copy(path, trust_domain, target)
+}
+
+/// Reads the store at `path` and changes nothing: what is in it, and the version of its tables.
+/// Blocks.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn verify(path: &Path, trust_domain: &TrustDomain) -> Result<(Contents, i64), StoreError> {
+    opening::verify(path, trust_domain)
+}
+
+/// The version of the tables that this program writes.
+pub const SCHEMA: i64 = schema::SCHEMA_VERSION;
+
+/// The version of the tables of the store at `path`, and [`SCHEMA`]; nothing is changed. Blocks.
+///
+/// # Errors
+/// [`StoreError`]: it is damaged, or cannot be read.
+pub fn schema(path: &Path) -> Result<(i64, i64), StoreError> {
+    Ok((opening::version(path)?, SCHEMA))
+}
+
+/// Where the store at `path` was copied to before its tables were changed from `version`.
+pub fn before(path: &Path, version: i64) -> PathBuf {
+    migration::copy_path(path, version)
 }
 
 /// The kind that users write as `text`.

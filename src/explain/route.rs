@@ -40,6 +40,11 @@ pub(super) fn through(
         let answers = Answers::refused(&asked, &Reason::NoRoute.into(), why);
         return answers.into_explanation(asked, destination);
     };
+    if found.is_in_doubt(head) {
+        let why = "rules look at paths, and servers may read this one in two ways".to_owned();
+        let answers = Answers::refused(&asked, &Reason::BadRequest.into(), why);
+        return answers.into_explanation(asked, destination);
+    }
     let resource = resource(model, &table.name, port);
     let (view, rule) = route(found, resource, head);
     let Some(rule) = rule else {

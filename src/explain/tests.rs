@@ -7,7 +7,7 @@ use super::*;
 use crate::compile;
 use crate::mesh::fixture::{came, declared, policy, service, treated, workload};
 use crate::mesh::{Change, Snapshot};
-use crate::resource::{Key, Resource};
+use crate::resource::{Key, PathMatch, Resource};
 
 const NOW: u64 = 1_800_000_000;
 
@@ -137,6 +137,27 @@ fn a_port_that_the_service_does_not_have_is_no_route() {
     let said = explained(&snapshot, "http://reviews:81/", &Live::default());
     assert_eq!((said.answers[0].status, said.answers[0].reason), (Some(404), Some("no_route")));
     assert!(said.answers[0].why.contains("no port 81"), "{said:?}");
+}
+
+#[test]
+fn a_path_that_can_be_read_in_two_ways_is_refused_where_rules_look_at_paths() {
+    let snapshot = mesh(vec![declared(service("default/reviews", &[80]))]);
+    let ask = |path: &str| {
+        let key = Key::workload(&"default/web-0".parse().unwrap());
+        let Some(Resource::Workload(workload)) = known(&snapshot, &key).resource else { panic!() };
+        let Ok(model) = Model::load(workload, "reviews", |key| {
+            let mut known = known(&snapshot, key);
+            if let Some(Resource::Service(service)) = &mut known.resource {
+                service.ports[0].matches[0].path = PathMatch::Prefix(path.into());
+            }
+            Ok::<_, Infallible>(known)
+        });
+        let call = Call::http("GET", "http://reviews/a/..;/b", Vec::new()).unwrap();
+        let said = explain(&model, &call, &Live::default(), NOW);
+        said.answers[0].reason
+    };
+    assert_eq!(ask("/a"), Some("bad_request"));
+    assert_ne!(ask("/"), Some("bad_request"));
 }
 
 #[test]

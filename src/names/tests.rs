@@ -44,3 +44,17 @@ fn errors_never_echo_control_characters() {
     let error = "a\u{1b}[31m\n".parse::<Namespace>().unwrap_err().to_string();
     assert!(!error.contains('\u{1b}') && !error.contains('\n'), "{error}");
 }
+
+#[test]
+fn versions_may_be_one_minor_apart() {
+    use super::skew::{check, is_later};
+    for theirs in ["0.4.0", "0.3.9", "0.5.1", "0.5.0-rc.1", "0.4.2+dirty", "", "dev"] {
+        assert_eq!(check("0.4.1", theirs), Ok(()), "{theirs}");
+    }
+    for theirs in ["0.2.0", "0.6.0", "1.4.0", "1.0.0"] {
+        let text = check("0.4.1", theirs).expect_err(theirs).to_string();
+        assert!(text.starts_with(&format!("version {theirs} is too far from version 0.4.1")));
+    }
+    assert!(is_later("0.10.0", "0.9.9") && !is_later("0.9.9", "0.10.0"));
+    assert!(!is_later("0.9.9", "0.9.9") && !is_later("dev", "0.1.0"));
+}

@@ -11,17 +11,21 @@ use std::time::Duration;
 use crate::proxy::decide::Decision;
 use crate::proxy::flight::Flight;
 use crate::proxy::forward::Client;
-use crate::proxy::h1::{Framing, head_end, write};
+use crate::proxy::h1::{Framing, Malformed, head_end, write};
 use crate::proxy::pool::Upstream;
 use crate::proxy::pump::{Pump, PumpError};
 use crate::proxy::spent::Spent;
 use crate::proxy::stream::{Side, Stream};
 use crate::proxy::tries::is_retriable;
 use crate::resource::Retry;
+use crate::telemetry::limits::{Limit, LimitCounts};
 use crate::telemetry::reason::Reason;
 
 /// How long a request may go without a byte in either direction.
 pub const SILENCE: Duration = Duration::from_secs(300);
+
+/// Interim answers to one request; applications send one or two.
+const MAX_INTERIM: usize = Limit::InterimAnswers.most();
 
 /// What the answer's head must look like for this client.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +42,8 @@ pub struct Terms<'a> {
     pub decision: &'a Decision,
     /// Whether to warn the caller of repeating a failure.
     pub spent: &'a Spent,
+    /// Counts what was over a limit.
+    pub limits: &'a LimitCounts,
     /// Answers that could be repeated by this are held back.
     pub held: Option<&'a Retry>,
 }
@@ -101,6 +107,7 @@ pub struct Exchange<'a> {
     scanned: usize,
     relay: Option<Pump>,
     interim: bool,
+    interims: usize,
     /// The client was told that its connection is kept.
     kept: bool,
 }
@@ -124,6 +131,7 @@ impl<'a> Exchange<'a> {
             scanned: 0,
             relay: None,
             interim: false,
+            interims: 0,
             kept: false,
         }
     }
@@ -212,22 +220,19 @@ impl<'a> Exchange<'a> {
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        let protocol = Failure::BeforeAnswer(Reason::UpstreamProtocol);
         loop {
             let bytes = self.upstream.side.buffer.filled();
             match head_end(bytes, &mut self.scanned) {
                 Ok(Some(_)) => {
-                    let parsed = self.client.head.parse(bytes, self.terms.method);
+                    let headroom = self.upstream.side.stream.headroom();
+                    let parsed = self.client.head.parse(bytes, self.terms.method, headroom);
                     return Poll::Ready(match parsed {
                         Ok(()) => self.check_switch(cx),
-                        Err(malformed) => {
-                            tracing::warn!(detail = malformed.detail, "an answer breaks HTTP");
-                            Err(protocol)
-                        }
+                        Err(malformed) => Err(broken(malformed)),
                     });
                 }
                 Ok(None) => {}
-                Err(_) => return Poll::Ready(Err(protocol)),
+                Err(malformed) => return Poll::Ready(Err(broken(malformed))),
             }
             match self.upstream.side.poll_fill(cx) {
                 Poll::Ready(Ok(count)) if count > 0 => {}
@@ -325,13 +330,25 @@ impl<'a> Exchange<'a> {
             Ok(()) if self.interim => {
                 self.client.head.status = 0;
                 self.client.out = self.relay.take().map(Pump::into_room).unwrap_or_default();
-                Poll::Ready(Ok(None))
+                self.interims += 1;
+                if self.interims <= MAX_INTERIM {
+                    return Poll::Ready(Ok(None));
+                }
+                self.terms.limits.hit(Limit::InterimAnswers);
+                Poll::Ready(Err(broken(Malformed::bad("interim answers without end"))))
             }
             Ok(()) => Poll::Ready(Ok(Some(self.finish()))),
             Err(PumpError::Write(_)) => Poll::Ready(Err(Failure::Client(Reason::ClientGone))),
             Err(PumpError::Read(_)) => Poll::Ready(Err(self.mid_answer(Reason::UpstreamReset))),
-            Err(PumpError::Malformed(_)) => {
-                Poll::Ready(Err(self.mid_answer(Reason::UpstreamProtocol)))
+            Err(PumpError::Malformed(malformed)) => {
+                let untouched = self.relay.as_ref().is_some_and(Pump::is_untouched);
+                Poll::Ready(Err(match (untouched, broken(malformed)) {
+                    (true, before) => {
+                        self.client.head.status = 0;
+                        before
+                    }
+                    (false, _) => self.mid_answer(Reason::UpstreamProtocol),
+                }))
             }
         }
     }
@@ -354,4 +371,10 @@ impl<'a> Exchange<'a> {
     fn mid_answer(&self, reason: Reason) -> Failure {
         Failure::MidAnswer { status: self.client.head.status, reason }
     }
+}
+
+/// The endpoint does not speak HTTP as it must.
+fn broken(malformed: Malformed) -> Failure {
+    tracing::warn!(detail = malformed.detail, "an answer breaks HTTP");
+    Failure::BeforeAnswer(Reason::UpstreamProtocol)
 }

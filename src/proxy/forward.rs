@@ -285,6 +285,7 @@ impl Forward<'_> {
             decision: plan.decision,
             held: Some(plan.tries().retry()),
             spent: worker.shared.directory.spent(),
+            limits: &worker.shared.metrics.limits,
         };
         let terms = (terms, flight.as_mut());
         let mut exchange = Exchange::new(&mut outgoing.upload, upstream, client, terms);

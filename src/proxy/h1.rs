@@ -28,6 +28,41 @@ pub const MAX_HEAD: usize = Limit::Http1Head.most();
 /// The most fields of a head.
 pub const MAX_FIELDS: usize = Limit::HttpFields.most();
 
+/// The longest head that is read at all.
+const LONGEST: usize = MAX_HEAD + Headroom::SIDECAR.bytes;
+
+/// The most fields that are read at all.
+const ROOM: usize = MAX_FIELDS + Headroom::SIDECAR.fields;
+
+/// How far a head may go over the limits, which depends on who wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Headroom {
+    /// Bytes.
+    pub bytes: usize,
+    /// Fields.
+    pub fields: usize,
+}
+
+impl Headroom {
+    /// Of an application.
+    pub const NONE: Self = Self { bytes: 0, fields: 0 };
+
+    /// Of another sidecar, which adds to what was just acceptable to it: the edits of a rule and of
+    /// a backend (16 fields set and 16 added, each), trace, try, framing and connection.
+    pub const SIDECAR: Self = Self { bytes: 3 * 1024, fields: 72 };
+
+    /// Whether a head at the front of `bytes`, of this length and with so many fields, is allowed.
+    fn check(self, bytes: &[u8], length: usize, fields: usize) -> Result<(), Malformed> {
+        if length > MAX_HEAD + self.bytes {
+            Err(too_large(bytes))
+        } else if fields > MAX_FIELDS + self.fields {
+            Err(malformed(httparse::Error::TooManyHeaders))
+        } else {
+            Ok(())
+        }
+    }
+}
+
 /// A message that is not acceptable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed {
@@ -73,7 +108,7 @@ impl Range {
 /// Where the head in `bytes` ends (behind the empty line), looking only at what follows `scanned`.
 ///
 /// # Errors
-/// A line that does not end in CR LF, or more than [`MAX_HEAD`] bytes without an end.
+/// A line that does not end in CR LF, or more bytes without an end than anybody may send.
 pub fn head_end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, Malformed> {
     let from = *scanned;
     for at in memchr::memchr_iter(b'\n', bytes.get(from..).unwrap_or_default()) {
@@ -83,14 +118,14 @@ pub fn head_end(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, Malf
             return Err(Malformed::bad("a line ends without carriage return"));
         }
         if line.ends_with(b"\r\n\r\n") {
-            return match at < MAX_HEAD {
+            return match at < LONGEST {
                 true => Ok(Some(at + 1)),
                 false => Err(too_large(bytes)),
             };
         }
     }
     *scanned = bytes.len();
-    if bytes.len() >= MAX_HEAD { Err(too_large(bytes)) } else { Ok(None) }
+    if bytes.len() >= LONGEST { Err(too_large(bytes)) } else { Ok(None) }
 }
 
 fn too_large(bytes: &[u8]) -> Malformed {

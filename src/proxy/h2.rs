@@ -17,6 +17,7 @@ mod head;
 mod intake;
 mod io;
 mod keepalive;
+mod meter;
 mod pool;
 mod race;
 mod seat;
@@ -53,6 +54,9 @@ const SEND_BUFFER: usize = Limit::Http2SendBuffer.most();
 /// smallest gRPC messages fills its window with 44,000 frames, which count 250 each; this is room
 /// for that one and more, so that it does not end the connection (the crate's default would).
 const DATA_FRAME_BUDGET: usize = 16 * 1024 * 1024;
+
+/// Interim answers to one request, as in HTTP/1.1.
+const MAX_INTERIM: usize = Limit::InterimAnswers.most();
 
 /// How long a stream that was reset here is remembered for what is still on its way.
 const RESET_MEMORY: Duration = Duration::from_secs(5);

@@ -222,7 +222,7 @@ async fn is_mesh(tcp: &TcpStream) -> io::Result<bool> {
 }
 
 /// Whether a ClientHello offers one of our protocols; `None` where it is not complete.
-fn offers_mesh(mut hello: &[u8]) -> Option<bool> {
+pub fn offers_mesh(mut hello: &[u8]) -> Option<bool> {
     let mut acceptor = Acceptor::default();
     while !hello.is_empty() {
         match acceptor.read_tls(&mut hello) {

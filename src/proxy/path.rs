@@ -1,7 +1,8 @@
 //! The canonical path: every component behind the codec sees this form and no other.
 //!
-//! Unreserved characters are percent-decoded, dot segments removed, duplicate slashes merged
-//! (RFC 3986 §6.2.2, §5.2.4). Encoded slashes and everything reserved stay as they were sent.
+//! Unreserved characters are percent-decoded, other escapes written in upper case, dot segments
+//! removed, duplicate slashes merged (RFC 3986 §6.2.2, §5.2.4). Encoded slashes and everything
+//! reserved stay encoded; what servers may read in two ways is told by [`is_ambiguous`].
 
 use std::borrow::Cow;
 
@@ -66,6 +67,26 @@ pub fn is_valid_query(query: &str) -> bool {
     query.bytes().all(|b| (0x21..0x7f).contains(&b) && b != b'#')
 }
 
+/// Whether servers disagree on what a canonical path names: it has an encoded slash, backslash or
+/// NUL, or a dot segment with parameters (`..;`), which some resolve only after they were asked
+/// for another path. Whoever decides by paths must not let it pass.
+pub fn is_ambiguous(path: &str) -> bool {
+    // Most paths have neither, and cost one look.
+    memchr::memchr2(b'%', b';', path.as_bytes()).is_some()
+        && (path.split('%').skip(1).any(is_separator) || path.split('/').any(is_hidden_dots))
+}
+
+/// Whether an escape, without its `%`, stands for what separates or ends names.
+fn is_separator(escape: &str) -> bool {
+    matches!(escape.get(..2), Some("2F" | "5C" | "00"))
+}
+
+fn is_hidden_dots(segment: &str) -> bool {
+    let rest = segment.trim_start_matches('.');
+    matches!(segment.len() - rest.len(), 1 | 2)
+        && (rest.starts_with(';') || rest.starts_with("%3B"))
+}
+
 fn rewrite(path: &str) -> Result<String, InvalidPath> {
     let decoded = decode_unreserved(path)?;
     let mut out = String::with_capacity(decoded.len());
@@ -109,7 +130,7 @@ fn decode_unreserved(path: &str) -> Result<String, InvalidPath> {
             out.push(char::from(byte));
         } else {
             out.push('%');
-            out.push_str(digits);
+            out.extend(digits.chars().map(|digit| digit.to_ascii_uppercase()));
         }
         rest = after.get(2..).unwrap_or_default();
     }

@@ -205,7 +205,8 @@ impl Connection {
             }
             if head_end(self.client.side.buffer.filled(), &mut scanned)?.is_some() {
                 self.client.slot.disarm();
-                self.head.parse(self.client.side.buffer.filled())?;
+                let Side { stream, buffer } = &self.client.side;
+                self.head.parse(buffer.filled(), stream.headroom())?;
                 return Ok(true);
             }
             let (slot, side) = (&self.client.slot, &mut self.client.side);

@@ -12,6 +12,7 @@ use crate::names::{Identity, Protocol, RuleId, ServiceName};
 use crate::proxy::cluster::{ClusterCell, next_id};
 use crate::proxy::fault::Faults;
 use crate::proxy::head::Head;
+use crate::proxy::path;
 use crate::resource::{
     self, FieldMatch, HeaderEdit, PathMatch, Redirect, Retry, Rewrite, Timeouts, ValueMatch,
 };
@@ -42,6 +43,8 @@ pub struct PortTable {
     pub port: u16,
     /// What is spoken on it.
     pub protocol: Protocol,
+    /// Which rule a request falls under depends on its path.
+    judges_paths: bool,
     matches: Vec<Match>,
     rules: Vec<Arc<Rule>>,
     /// What is put in at requests of our application.
@@ -139,6 +142,11 @@ impl ServiceTable {
 }
 
 impl PortTable {
+    /// Whether rules look at paths, and the request's can be read in two ways.
+    pub fn is_in_doubt(&self, head: &impl Head) -> bool {
+        self.judges_paths && path::is_ambiguous(head.path())
+    }
+
     /// The rule that `head` falls under; `None` is 404 `no_route`.
     pub fn route(&self, head: &impl Head) -> Option<&Arc<Rule>> {
         let found = self.matches.iter().find(|candidate| candidate.matches(head))?;
@@ -233,9 +241,15 @@ impl Match {
         self.query.iter().find(differs).map(|test| Mismatch::Query(&test.name))
     }
 
+    fn is_any_path(&self) -> bool {
+        matches!(&self.path, PathTest::Prefix(prefix) if prefix.is_empty())
+    }
+
     fn is_open(&self) -> bool {
-        let any_path = matches!(&self.path, PathTest::Prefix(prefix) if prefix.is_empty());
-        any_path && self.method.is_none() && self.headers.is_empty() && self.query.is_empty()
+        self.is_any_path()
+            && self.method.is_none()
+            && self.headers.is_empty()
+            && self.query.is_empty()
     }
 }
 

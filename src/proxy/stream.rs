@@ -9,7 +9,7 @@ use socket2::TcpKeepalive;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::proxy::h1::Buffer;
+use crate::proxy::h1::{Buffer, Headroom};
 
 /// A connection.
 #[derive(Debug)]
@@ -29,6 +29,14 @@ impl Stream {
             Self::Plain(tcp) => tcp,
             Self::Accepted(tls) => tls.get_ref().0,
             Self::Dialed(tls) => tls.get_ref().0,
+        }
+    }
+
+    /// How far heads may go over the limits; TLS is spoken with sidecars alone.
+    pub fn headroom(&self) -> Headroom {
+        match self {
+            Self::Plain(_) => Headroom::NONE,
+            Self::Accepted(_) | Self::Dialed(_) => Headroom::SIDECAR,
         }
     }
 

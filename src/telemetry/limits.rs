@@ -78,12 +78,13 @@ limits! {
     Memory, "memory", 0, "the limit of the control group, or `--memory-limit`", Proxy, COUNTED, "503 `overloaded`, see below";
     Descriptors, "descriptors", 0, "the hard limit of the process", Both, COUNTED, "accepting pauses for at most 250 ms; idle connections to endpoints are closed";
     HandshakeTime, "handshake_time", 10, "seconds", Both, COUNTED, "the connection is closed";
-    Http1Head, "http1_head", 60 * 1024, "bytes", Proxy, COUNTED, "431 `head_too_large`, and the connection is closed";
-    HttpFields, "http_fields", 100, "fields of a head", Proxy, COUNTED, "431 `head_too_large`";
-    Http2Head, "http2_head", 16 * 1024, "bytes", Proxy, WAITS, "431, by the protocol library";
+    Http1Head, "http1_head", 60 * 1024, "bytes; 3 KiB more between sidecars, for what these add", Proxy, COUNTED, "431 `head_too_large`, and the connection is closed";
+    HttpFields, "http_fields", 100, "fields of a head; 72 more between sidecars, for what these add", Proxy, COUNTED, "431 `head_too_large`";
+    Http2Head, "http2_head", 16 * 1024, "bytes; 3 KiB more between sidecars, for what these add", Proxy, WAITS, "431, by the protocol library";
     HeadTime, "head_time", 10, "seconds from the first byte of a head", Proxy, COUNTED, "408 `head_timeout`, and the connection is closed";
+    InterimAnswers, "interim_answers", 32, "interim answers to a request", Proxy, COUNTED, "502 `upstream_protocol`";
     Http2Resets, "http2_resets", 500, "streams given up by the client, and 50 more each second", Proxy, COUNTED, "the connection ends with ENHANCE_YOUR_CALM";
-    Http2Floods, "http2_floods", 0, "budgets of the protocol library for frames that carry nothing, and for streams that it reset", Proxy, COUNTED, "the connection ends with ENHANCE_YOUR_CALM";
+    Http2Floods, "http2_floods", 10_000, "frames that bring nothing, 1,000 more each second, and one for every 4 bytes sent; and the budgets of the protocol library", Proxy, COUNTED, "the connection ends with ENHANCE_YOUR_CALM";
     Http2Streams, "http2_streams", 100, "streams of a connection", Proxy, WAITS, "a further stream is refused unread (REFUSED_STREAM)";
     Http2StreamWindow, "http2_stream_window", 256 * 1024, "bytes of a stream that nobody has taken", Proxy, WAITS, "the sender waits";
     Http2Window, "http2_window", 1024 * 1024, "bytes of a connection that nobody has taken", Proxy, WAITS, "the sender waits";

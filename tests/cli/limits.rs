@@ -52,7 +52,7 @@ fn a_proxy_outlives_more_clients_than_it_has_descriptors() {
     let words = ["--app", app.as_str()];
     let mut reviews = Proxy::begin(few, &mesh.home(), "reviews", &words);
     let web = Proxy::begin(command(&mesh.home()), &mesh.home(), "web", &[]);
-    assert_eq!(request(web.address("outbound"), TRACE), OK);
+    assert_eq!(request(web.address("outbound"), "reviews", TRACE), OK);
 
     let crowd = crowd(reviews.address("inbound"));
     let admin = reviews.address("admin");
@@ -62,11 +62,11 @@ fn a_proxy_outlives_more_clients_than_it_has_descriptors() {
     });
     assert!(reviews.runs());
     // Who is connected is served.
-    assert_eq!(request(web.address("outbound"), TRACE), OK);
+    assert_eq!(request(web.address("outbound"), "reviews", TRACE), OK);
     drop(crowd);
     eventually("a new caller gets in", || {
         let new = Proxy::begin(command(&mesh.home()), &mesh.home(), "new", &[]);
-        request(new.address("outbound"), TRACE) == OK
+        request(new.address("outbound"), "reviews", TRACE) == OK
     });
     assert!(reviews.runs());
     eventually("the control plane tells of it", || {

@@ -38,7 +38,7 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    fn start(mesh: &Mesh, service: &str, words: &[&str]) -> Self {
+    pub(super) fn start(mesh: &Mesh, service: &str, words: &[&str]) -> Self {
         Self::begin(command(&mesh.home()), &mesh.home(), service, words)
     }
 
@@ -90,10 +90,10 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
 }
 
 /// The status line of one request through a proxy's outbound side, traced under this id.
-pub(super) fn request(outbound: SocketAddr, trace: &str) -> String {
+pub(super) fn request(outbound: SocketAddr, host: &str, trace: &str) -> String {
     let mut stream = TcpStream::connect(outbound).expect("the outbound side");
     let head = format!(
-        "GET /x HTTP/1.1\r\nhost: reviews\r\ntraceparent: 00-{trace}-00f067aa0ba902b7-01\r\nconnection: close\r\n\r\n"
+        "GET /x HTTP/1.1\r\nhost: {host}\r\ntraceparent: 00-{trace}-00f067aa0ba902b7-01\r\nconnection: close\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).expect("sent");
     let mut answer = String::new();
@@ -109,7 +109,7 @@ fn a_rule_reaches_the_proxies_that_use_it_and_all_of_it_is_seen() {
     let app = application().to_string();
     let _reviews = Proxy::start(&mesh, "reviews", &["--version", "v1", "--app", &app]);
     let web = Proxy::start(&mesh, "web", &[]);
-    assert_eq!(request(web.address("outbound"), TRACE), "HTTP/1.1 200 OK");
+    assert_eq!(request(web.address("outbound"), "reviews", TRACE), "HTTP/1.1 200 OK");
 
     let applied = mesh.feed("apply -f - --wait", RULES);
     assert_eq!((applied.code, applied.stdout.as_str()), (0, "httproute/reviews created\n"));
@@ -141,7 +141,7 @@ fn a_rule_reaches_the_proxies_that_use_it_and_all_of_it_is_seen() {
 
     let follow = follow(&mesh);
     let next = TRACE.replace("4bf9", "5bf9");
-    assert_eq!(request(web.address("outbound"), &next), "HTTP/1.1 200 OK");
+    assert_eq!(request(web.address("outbound"), "reviews", &next), "HTTP/1.1 200 OK");
     let line = follow.1.recv_timeout(Duration::from_secs(30)).expect("the trace comes");
     assert_eq!(line, format!("trace/{next}"), "and not those that were there before");
 
@@ -217,7 +217,7 @@ fn an_endpoint_is_taken_out_seen_and_put_back() {
         "error: no connected proxy calls the endpoints of `default/reviews`\n\
          help: a proxy calls a service once its application did\n",
     );
-    assert_eq!(request(web.address("outbound"), TRACE), "HTTP/1.1 200 OK");
+    assert_eq!(request(web.address("outbound"), "reviews", TRACE), "HTTP/1.1 200 OK");
     let out = "ENDPOINT            CALLER   RESULT\nreviews/reviews-0   web-0    taken out\n";
     mesh.run("endpoints eject reviews/reviews-0 --for 5m --from web").is(0, out, "");
     let status = mesh.run("status").stdout;

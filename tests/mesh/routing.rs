@@ -6,6 +6,7 @@ use crate::support::{Conn, Mesh, Origin, eventually};
 
 mod changes;
 mod matches;
+mod paths;
 mod urls;
 
 /// An HTTPRoute of `reviews` with these rules, in YAML, each line indented by two.

@@ -7,7 +7,7 @@ use meshctl::names::Protocol;
 use crate::support::{Conn, Forger, Mesh, Origin, Tunnel, eventually};
 
 mod certificates;
-mod smuggling;
+mod first_bytes;
 
 const HTTP: &[u8] = b"meshctl/http1.1";
 
@@ -117,20 +117,6 @@ fn an_endpoint_that_speaks_plaintext_is_not_spoken_to() {
     let (hello, rest) = impostor.join().expect("no panic");
     assert_eq!(hello, [0x16, 0x03, 0x01], "TLS and nothing else");
     assert!(!rest.windows(9).any(|nine| nine == b"/password"));
-}
-
-#[test]
-fn the_identity_header_of_the_caller_is_replaced() {
-    let app = Origin::saying("");
-    let mesh = with(&app);
-    let answer = mesh.call("web").ask(
-        "GET / HTTP/1.1\r\nhost: app\r\nX-Forwarded-Client-Cert: By=x;URI=spiffe://evil/ns/a/sa/b\r\n\
-         x-forwarded-client-cert: second\r\n\r\n",
-    );
-    assert_eq!(answer.status, 200);
-    let wanted = "By=spiffe://cluster.local/ns/default/sa/app;\
-                  URI=spiffe://cluster.local/ns/default/sa/web";
-    assert_eq!(app.last().field("x-forwarded-client-cert").as_deref(), Some(wanted));
 }
 
 #[test]

@@ -133,6 +133,13 @@ impl Conn {
         std::mem::take(&mut self.ahead)
     }
 
+    /// Reads until `enough` of it has come, or to the end.
+    #[track_caller]
+    pub(crate) fn until(&mut self, enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        while !enough(&self.ahead) && self.fill() {}
+        std::mem::take(&mut self.ahead)
+    }
+
     /// Nothing more comes, and the other side has closed.
     #[track_caller]
     pub(crate) fn is_closed(&mut self) {

@@ -113,3 +113,20 @@ async fn a_resource_goes_down_and_its_verdict_comes_up() {
     assert_eq!(refused.refusal, Refusal::new(&key.name, "port", "not mine"));
     assert_eq!(refused.version, Held::Version(encode(&resource()).version));
 }
+
+#[test]
+fn fields_and_messages_of_a_later_version_are_passed_over() {
+    use meshctl::xds::agent::{Down, Hello, Up, Welcome};
+    use prost::Message as _;
+    // Field 1000, a number; and field 1001, a text.
+    let later = [0xc0, 0x3e, 0x07, 0xca, 0x3e, 0x03, b'n', b'e', b'w'];
+    let hello = Hello { name: "web-0".into(), product_version: "0.1.0".into(), ..Hello::default() };
+    let bytes = [hello.encode_to_vec(), later.to_vec()].concat();
+    assert_eq!(Hello::decode(&*bytes).expect("it is a hello"), hello);
+    let welcome = Welcome { product_version: "0.2.0".into() };
+    let bytes = [welcome.encode_to_vec(), later.to_vec()].concat();
+    assert_eq!(Welcome::decode(&*bytes).expect("it is a welcome"), welcome);
+    // A kind of message that nobody here knows is none, and no reason to end.
+    assert_eq!(Up::decode(&later[..]).expect("it is a message").message, None);
+    assert_eq!(Down::decode(&later[..]).expect("it is a message").message, None);
+}

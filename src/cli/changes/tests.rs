@@ -1,6 +1,7 @@
 //! One change in every form.
 
 use super::*;
+use crate::control::api::shapes::Action;
 
 fn changes(dry_run: bool) -> Changes {
     let route = AppliedObject {

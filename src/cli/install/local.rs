@@ -15,10 +15,11 @@ use crate::cli::client::{Client, Fault};
 use crate::cli::control_plane;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::installation::Installation;
+use crate::cli::upgrade;
 use crate::cli::version::CLIENT;
 use crate::control::api::shapes::MeshStatus;
 use crate::control::home::Home;
-use crate::names::TrustDomain;
+use crate::names::{TrustDomain, skew};
 use crate::platform::local::{self, Holder, Launch};
 
 /// Between two looks at a control plane that starts.
@@ -27,6 +28,10 @@ const INTERVAL: Duration = Duration::from_millis(20);
 const PROBE: Duration = Duration::from_secs(3);
 /// The status of an answer that says: not ready yet.
 const STARTING: u16 = 503;
+/// What an older installation is pointed to.
+const UPGRADE: &str = "see what changes with `meshctl upgrade --plan`, then `meshctl upgrade`";
+/// What a later installation is pointed to.
+const LATER: &str = "use that version of meshctl, or a later one";
 /// How much of the log is shown when it does not start.
 const TAIL: u64 = 2048;
 
@@ -51,6 +56,10 @@ pub(super) fn run(args: &InstallArgs, context: &Context) -> Outcome {
         return already(args, &status, &launch.home, context);
     }
     let home = Home::new(&launch.home);
+    if upgrade::is_due(&home) {
+        let text = format!("the mesh in `{}` is of an earlier version", launch.home.display());
+        return Err(Failure::new(text).help(UPGRADE));
+    }
     let new = !home.ca().join("root.pem").exists() && !home.store().exists();
     home.prepare()?;
     let progress = context.printer.progress("starting the control plane");
@@ -69,10 +78,11 @@ fn already(args: &InstallArgs, status: &MeshStatus, home: &Path, context: &Conte
     let running = &status.control_plane;
     let differs =
         |what: &str, is: &str| Failure::new(format!("a control plane runs already, {what} `{is}`"));
+    if skew::is_later(&running.version, CLIENT) {
+        return Err(differs("of version", &running.version).help(LATER));
+    }
     if running.version != CLIENT {
-        return Err(differs("of version", &running.version).help(
-            "proxies go on while it restarts: `meshctl uninstall` (data is kept), then `meshctl install`",
-        ));
+        return Err(differs("of version", &running.version).help(UPGRADE));
     }
     if let Some(listen) = args.local.listen
         && running.address != listen.to_string()
@@ -123,7 +133,11 @@ fn steps(launch: &Launch, running: Option<&MeshStatus>) -> String {
 }
 
 /// Starts it and waits for its first answer, or for its end.
-fn start(launch: &Launch, client: &Client, timeout: Duration) -> Result<MeshStatus, Failure> {
+pub(crate) fn start(
+    launch: &Launch,
+    client: &Client,
+    timeout: Duration,
+) -> Result<MeshStatus, Failure> {
     let deadline = Instant::now() + timeout;
     let before = std::fs::metadata(&launch.log).map_or(0, |meta| meta.len());
     // Whoever supervises already starts it again by itself.

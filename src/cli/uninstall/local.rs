@@ -69,7 +69,7 @@ fn connected(client: &Client) -> Vec<String> {
 
 /// Asks the control plane to end; where it does not answer, the process that supervises it.
 /// False where neither was there.
-fn stop(
+pub(crate) fn stop(
     client: &Client,
     home: &Home,
     timeout: Duration,

@@ -55,8 +55,10 @@ pub(super) async fn apply(
     let writes = parsed.objects.into_iter().map(|it| Write::Put(it.reference, it.source));
     let writes = writes.chain(gone.into_iter().map(prune));
     let batch = Batch {
-        actor: shown(&request.actor),
+        actor: actor(&request.actor),
         at_ms: now_ms(),
+        note: String::new(),
+        expected: None,
         writes: writes.collect(),
         dry_run: request.dry_run,
     };
@@ -72,8 +74,10 @@ pub(super) async fn delete(
     let write = |id: &ObjectId| Ok(Write::Delete { reference: reference(id)?, ignore_missing });
     let batch = Batch {
         writes: request.objects.iter().map(write).collect::<Result<_, Refusal>>()?,
-        actor: shown(&request.actor),
+        actor: actor(&request.actor),
         at_ms: now_ms(),
+        note: String::new(),
+        expected: None,
         dry_run: request.dry_run,
     };
     commit(&plane, batch, Vec::new()).await
@@ -109,7 +113,7 @@ pub(super) fn read(
     Ok((parsed, warnings))
 }
 
-async fn commit(
+pub(super) async fn commit(
     plane: &Plane,
     batch: Batch,
     warnings: Vec<Diagnostic>,
@@ -155,11 +159,17 @@ pub(super) fn namespace(text: &str) -> Result<Namespace, Refusal> {
     }
 }
 
-/// What goes into the history: it is only for reading.
-fn shown(actor: &str) -> String {
-    actor.chars().take(ACTOR).flat_map(char::escape_debug).collect()
+/// Who it was, for the history: what the caller calls itself, and its user. That is the one of this
+/// process, because nobody else gets through the socket at which rules are changed.
+pub(super) fn actor(name: &str) -> String {
+    let name: String = name.chars().take(ACTOR).flat_map(char::escape_debug).collect();
+    let user = format!("uid {}", rustix::process::getuid().as_raw());
+    match name.is_empty() {
+        true => user,
+        false => format!("{name} ({user})"),
+    }
 }
 
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0)
 }

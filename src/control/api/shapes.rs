@@ -13,6 +13,9 @@
 //! | `GET /v1/propagation/object?kind=K&namespace=N&name=M&after=R&resourceVersion=V` (or `goneAfter=V`) | | [`Propagation`] |
 //! | `GET /v1/objects?kind=K&namespace=N&name=M&resolved=B` (each optional) | | [`ObjectList`] |
 //! | `POST /v1/delete` | [`DeleteRequest`] | [`ApplyResult`] |
+//! | `GET /v1/history?limit=N` | | [`RevisionList`] |
+//! | `GET /v1/history/REVISION` | | [`Revision`] with documents |
+//! | `POST /v1/rollback` | [`RollbackRequest`] | [`ApplyResult`] |
 //! | `GET /v1/describe?kind=K&namespace=N&name=M` | | [`Description`] |
 //! | `GET /v1/certificates` | | [`CertificateList`] |
 //! | `GET /v1/endpoints?namespace=N&service=M` (both or none) | | [`EndpointList`] |
@@ -38,6 +41,7 @@ use serde::{Deserialize, Serialize};
 use crate::rules::Diagnostic;
 
 mod certificates;
+mod history;
 mod objects;
 mod pools;
 mod resources;
@@ -46,6 +50,7 @@ mod tokens;
 mod traces;
 
 pub use certificates::{CertificateList, CertificateStatus, RotateRequest, RotateResult, Rotated};
+pub use history::{RevisedObject, Revision, RevisionList, RevisionState, RollbackRequest};
 pub use objects::{
     Action, AppliedObject, ApplyRequest, ApplyResult, DeleteRequest, Description, ObjectId,
     ObjectList, Propagation, Rejection, Section, Source, ValidateRequest, ValidateResult,

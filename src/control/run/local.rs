@@ -12,12 +12,12 @@ use tokio_util::sync::CancellationToken;
 use super::unix::Listeners;
 use super::{Parts, RunError, assemble, begin, finish, live};
 use crate::certs::Authority;
-use crate::control::api;
 use crate::control::ground::Ground;
-use crate::control::home::{Home, Running};
+use crate::control::home::{Home, HomeError, Running};
 use crate::control::identity::JoinTokens;
 use crate::control::joins::Joins;
 use crate::control::store::{Opened, Recovered, Store, StoreError};
+use crate::control::{api, backup};
 use crate::names::TrustDomain;
 
 /// The trust domain of a mesh that was not given one.
@@ -44,6 +44,7 @@ pub async fn run(config: ControlPlaneConfig, shutdown: CancellationToken) -> Res
     let home = Home::new(config.home);
     home.prepare()?;
     let _lock = home.lock()?;
+    finish_restore(&home)?;
     let authority = authority(&home, config.trust_domain)?;
     let joins = Joins::open(&home.joins())?;
     let opened = open_store(&home, authority.trust_domain()).await?;
@@ -70,6 +71,19 @@ pub async fn run(config: ControlPlaneConfig, shutdown: CancellationToken) -> Res
     home.clear_running();
     finish(tasks).await;
     ended
+}
+
+/// A backup that was being brought back when the power went is all there now.
+fn finish_restore(home: &Home) -> Result<(), RunError> {
+    let finished = backup::finish(home).map_err(|source| HomeError::Io {
+        what: "finish bringing a backup back in",
+        path: home.dir().to_owned(),
+        source,
+    })?;
+    if let Some(aside) = finished {
+        tracing::warn!(aside = %aside.display(), "finished bringing a backup back");
+    }
+    Ok(())
 }
 
 fn authority(home: &Home, asked: Option<TrustDomain>) -> Result<Authority, RunError> {

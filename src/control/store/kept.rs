@@ -16,19 +16,23 @@ pub(super) fn path(store: &Path) -> PathBuf {
 
 /// Copies the store as it is now to the kept generation.
 pub(super) fn keep(connection: &Connection, store: &Path) -> Result<(), KeepError> {
-    let kept = path(store);
-    let fresh = store.with_extension("prev.db.new");
+    copy(connection, &path(store))
+}
+
+/// Copies the store as it is now to `target`, whole or not at all, durable when it returns.
+pub(super) fn copy(connection: &Connection, target: &Path) -> Result<(), KeepError> {
+    let fresh = with_suffix(target, ".new");
     match std::fs::remove_file(&fresh) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    let target = fresh.to_str().ok_or_else(|| {
+    let text = fresh.to_str().ok_or_else(|| {
         std::io::Error::new(std::io::ErrorKind::InvalidInput, "the path is not UTF-8")
     })?;
     // SQLite writes into an empty file that is there as it would into one of its own.
     super::private::create(&fresh)?;
     let copied = connection
-        .execute("VACUUM INTO ?1", [target])
+        .execute("VACUUM INTO ?1", [text])
         .map_err(KeepError::from)
         .and_then(|_| Ok(File::open(&fresh)?.sync_all()?));
     if copied.is_err() {
@@ -36,8 +40,8 @@ pub(super) fn keep(connection: &Connection, store: &Path) -> Result<(), KeepErro
         let _ = std::fs::remove_file(&fresh);
     }
     copied?;
-    std::fs::rename(&fresh, &kept)?;
-    sync_dir(store)?;
+    std::fs::rename(&fresh, target)?;
+    sync_dir(target)?;
     Ok(())
 }
 

@@ -27,7 +27,13 @@ pub(super) fn plan(objects: &Objects, batch: &Batch, revision: u64) -> Result<Pl
     for write in &batch.writes {
         let outcome = match write {
             Write::Put(reference, document) => {
-                Some(put(objects, &mut plan, reference, document, (batch.at_ms, revision)))
+                let before = current(objects, &plan, reference);
+                let created_ms = before.as_ref().map_or(batch.at_ms, |before| before.created_ms);
+                Some(put(&mut plan, reference, (document, created_ms), (before, revision)))
+            }
+            Write::Back { reference, document, created_ms } => {
+                let before = current(objects, &plan, reference);
+                Some(put(&mut plan, reference, (document, *created_ms), (before, revision)))
             }
             Write::Delete { reference, ignore_missing } => {
                 let deleted = delete(objects, &mut plan, reference);
@@ -50,23 +56,21 @@ fn current(objects: &Objects, plan: &Plan, reference: &ObjectRef) -> Option<Arc<
 }
 
 fn put(
-    objects: &Objects,
     plan: &mut Plan,
     reference: &ObjectRef,
-    document: &Value,
-    (at_ms, revision): (u64, u64),
+    (document, created_ms): (&Value, u64),
+    (before, revision): (Option<Arc<Stored>>, u64),
 ) -> Outcome {
     let reference = reference.clone();
-    let (action, generation, created_ms) = match current(objects, plan, &reference) {
-        None => (Action::Created, 1, at_ms),
-        Some(before) if before.document == *document => {
+    let (action, generation) = match before {
+        None => (Action::Created, 1),
+        Some(before) if before.document == *document && before.created_ms == created_ms => {
             let generation = before.generation;
             return Outcome { reference, action: Action::Unchanged, generation };
         }
         Some(before) => {
             let respecified = before.document.get("spec") != document.get("spec");
-            let generation = before.generation + u64::from(respecified);
-            (Action::Configured, generation, before.created_ms)
+            (Action::Configured, before.generation + u64::from(respecified))
         }
     };
     let document = document.clone();

@@ -2,24 +2,23 @@
 //! and the sum of all rows is held against one kept in `meta`, so that a row that vanished is
 //! noticed as well as one that changed.
 //!
-//! Adding a table or column is a new schema version; a store of a newer version is refused.
+//! Adding a table or column is a new schema version; a store of a newer version is refused, one of
+//! an older version is read as it is and then brought forward by `migration`.
 
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::{Contents, Objects, Stored, kind};
+use super::{Contents, Objects, Stored, history, kind};
 use crate::control::registration::Registration;
 use crate::mesh::ObjectRef;
 use crate::names::ProxyId;
 
-/// The version of the tables below.
-pub(super) const SCHEMA_VERSION: i64 = 1;
+/// The version of the tables below. Version 1 had no `changes`, and `revisions` without sums.
+pub(super) const SCHEMA_VERSION: i64 = 2;
 
-/// Revisions of which the history is kept.
-const HISTORY_MAX: i64 = 1_000;
-
+/// The tables that never changed.
 const TABLES: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE objects (
@@ -27,12 +26,15 @@ CREATE TABLE objects (
     document TEXT NOT NULL, generation INTEGER NOT NULL, created_ms INTEGER NOT NULL,
     revision INTEGER NOT NULL, sha256 BLOB NOT NULL,
     PRIMARY KEY (kind, namespace, name)) WITHOUT ROWID;
-CREATE TABLE revisions (
-    revision INTEGER PRIMARY KEY, actor TEXT NOT NULL, at_ms INTEGER NOT NULL,
-    summary TEXT NOT NULL);
 CREATE TABLE registrations (
     proxy TEXT PRIMARY KEY, document TEXT NOT NULL, sha256 BLOB NOT NULL) WITHOUT ROWID;
 ";
+
+/// The tables of a store of each version, in alphabetical order.
+const NAMES: [&[&str]; 2] = [
+    &["meta", "objects", "registrations", "revisions"],
+    &["changes", "meta", "objects", "registrations", "revisions"],
+];
 
 /// Why a store could not be loaded.
 #[derive(Debug)]
@@ -62,7 +64,7 @@ impl From<rusqlite::Error> for LoadError {
 pub(super) type Sum = [u8; 32];
 
 /// The SHA-256 of fields, each with its length, so that no two lists of fields are alike.
-fn sum(fields: &[&[u8]]) -> Sum {
+pub(super) fn sum(fields: &[&[u8]]) -> Sum {
     let mut bytes = Vec::with_capacity(fields.iter().map(|field| field.len() + 8).sum());
     for field in fields {
         bytes.extend_from_slice(&(field.len() as u64).to_be_bytes());
@@ -101,12 +103,28 @@ fn whole_sum(objects: &Objects, revision: u64) -> String {
 pub(super) fn create(connection: &mut Connection, trust_domain: &str) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     transaction.execute_batch(TABLES)?;
-    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-    for (key, value) in [("schema_version", "1"), ("trust_domain", trust_domain)] {
-        set_meta(&transaction, key, value)?;
-    }
+    transaction.execute_batch(history::TABLES)?;
+    set_version(&transaction)?;
+    set_meta(&transaction, "trust_domain", trust_domain)?;
     save_revision(&transaction, &Objects::new(), 0)?;
     transaction.commit()
+}
+
+/// Says that the tables are those of [`SCHEMA_VERSION`].
+pub(super) fn set_version(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    set_meta(transaction, "schema_version", &SCHEMA_VERSION.to_string())
+}
+
+/// The version that the file's header says, which must be what `meta` says too: a bit that fell
+/// over in either is damage, not another version.
+pub(super) fn version(connection: &Connection) -> Result<i64, LoadError> {
+    let header: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let meta = meta(connection, "schema_version")?;
+    match meta.and_then(|text| text.parse::<i64>().ok()) {
+        Some(meta) if meta == header && header > 0 => Ok(header),
+        _ => Err(LoadError::Damaged("its two versions differ".to_owned())),
+    }
 }
 
 /// Reads one value of `meta`.
@@ -152,19 +170,6 @@ pub(super) fn save_object(
         .map(|_| ())
 }
 
-/// Adds a line to the history, and forgets the oldest.
-pub(super) fn save_history(
-    transaction: &Transaction<'_>,
-    revision: u64,
-    (actor, at_ms, summary): (&str, u64, &str),
-) -> rusqlite::Result<()> {
-    let (revision, at_ms) = (revision.cast_signed(), at_ms.cast_signed());
-    let sql = "INSERT INTO revisions VALUES (?1, ?2, ?3, ?4)";
-    transaction.execute(sql, params![revision, actor, at_ms, summary])?;
-    let sql = "DELETE FROM revisions WHERE revision <= ?1";
-    transaction.execute(sql, [revision - HISTORY_MAX]).map(|_| ())
-}
-
 /// Writes or deletes one registration.
 pub(super) fn save_registration(
     connection: &Connection,
@@ -189,6 +194,7 @@ pub(super) fn load(connection: &Connection) -> Result<Contents, LoadError> {
     if verdict != "ok" {
         return Err(LoadError::Damaged(verdict));
     }
+    check_tables(connection)?;
     let missing = || LoadError::Damaged("`meta` is incomplete".to_owned());
     let revision = meta(connection, "revision")?.and_then(|text| text.parse().ok());
     let mut contents = Contents { revision: revision.ok_or_else(missing)?, ..Contents::default() };
@@ -212,6 +218,20 @@ pub(super) fn load(connection: &Connection) -> Result<Contents, LoadError> {
         }
     }
     Ok(contents)
+}
+
+/// Whether there are the tables of its version, and nothing else.
+fn check_tables(connection: &Connection) -> Result<(), LoadError> {
+    let index = usize::try_from(version(connection)? - 1).ok();
+    let wanted = index.and_then(|index| NAMES.get(index)).copied().unwrap_or_default();
+    let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
+    let mut statement = connection.prepare(sql)?;
+    let found: Vec<String> =
+        statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    match found == wanted {
+        true => Ok(()),
+        false => Err(LoadError::Damaged(format!("it has the tables {}", found.join(", ")))),
+    }
 }
 
 fn object(row: &Row<'_>) -> Result<Stored, LoadError> {

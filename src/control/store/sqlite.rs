@@ -5,15 +5,15 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::kept::{self, KeepError};
+use super::history::{self, Changes, Entry, Past};
+use super::kept;
+use super::opening::{self, Loaded, acknowledge, failed, keep_failed, sqlite_failed};
 use super::plan::{Plan, plan};
-use super::private;
-use super::schema::{self, LoadError, SCHEMA_VERSION};
+use super::schema;
 use super::{Applied, Batch, Commit, Contents, Recovered, StoreError};
-use crate::control::api::shapes::Action;
 use crate::control::registration::Registration;
 use crate::names::{ProxyId, TrustDomain};
 
@@ -30,6 +30,8 @@ pub struct Handle {
 enum Request {
     Apply(Batch, oneshot::Sender<Result<Applied, StoreError>>),
     Register(ProxyId, Option<Registration>, oneshot::Sender<Result<(), StoreError>>),
+    History(u64, oneshot::Sender<Result<Vec<Entry>, StoreError>>),
+    Past(u64, oneshot::Sender<Result<Past, StoreError>>),
 }
 
 impl Handle {
@@ -55,30 +57,30 @@ impl Handle {
         let _ = self.send(Request::Register(proxy, registration, reply)).await;
     }
 
+    pub(super) async fn history(&self, limit: u64) -> Result<Vec<Entry>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Request::History(limit, reply)).await?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    pub(super) async fn past(&self, revision: u64) -> Result<Past, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Request::Past(revision, reply)).await?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
     async fn send(&self, request: Request) -> Result<(), StoreError> {
         self.requests.send(request).await.map_err(|_| StoreError::Closed)
     }
 }
 
-/// Opens or creates the store, falling back to the kept generation, and starts its thread.
+/// Opens or creates the store and starts its thread.
 pub(super) fn open(
     path: &Path,
     trust_domain: &TrustDomain,
     commits: mpsc::Sender<Commit>,
 ) -> Result<(Handle, Contents, Option<Recovered>), StoreError> {
-    let there = path.exists();
-    if !there && !kept::path(path).exists() {
-        create(path, trust_domain)?;
-    }
-    private::mend(path).map_err(|error| failed(path, &error))?;
-    let (connection, contents, recovered) = match load(path, trust_domain) {
-        Ok((connection, contents)) => (connection, contents, None),
-        Err(Trouble::Refused(error)) => return Err(error),
-        Err(Trouble::Damaged(reason)) => recover(path, trust_domain, reason)?,
-    };
-    if !kept::path(path).exists() {
-        kept::keep(&connection, path).map_err(|error| keep_failed(path, &error))?;
-    }
+    let Loaded { connection, contents, recovered, .. } = opening::open(path, trust_domain)?;
     let (sender, requests) = mpsc::channel(QUEUE);
     let owner = Owner { path: path.to_owned(), connection, contents: contents.clone(), commits };
     std::thread::Builder::new()
@@ -86,114 +88,6 @@ pub(super) fn open(
         .spawn(move || owner.run(requests))
         .map_err(|error| failed(path, &error))?;
     Ok((Handle { requests: sender }, contents, recovered))
-}
-
-/// Why a store was not loaded.
-enum Trouble {
-    Damaged(String),
-    Refused(StoreError),
-}
-
-/// Made beside and renamed into place: an empty or half made store is never one of ours.
-fn create(path: &Path, trust_domain: &TrustDomain) -> Result<(), StoreError> {
-    let fresh = path.with_extension("new.db");
-    match std::fs::remove_file(&fresh) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(failed(path, &error));
-        }
-        _ => {}
-    }
-    private::create(&fresh).map_err(|error| failed(path, &error))?;
-    let mut connection = Connection::open(&fresh).map_err(|error| sqlite_failed(path, &error))?;
-    schema::create(&mut connection, trust_domain.as_str())
-        .map_err(|error| sqlite_failed(path, &error))?;
-    connection.close().map_err(|(_, error)| sqlite_failed(path, &error))?;
-    std::fs::File::open(&fresh)
-        .and_then(|file| file.sync_all())
-        .and_then(|()| std::fs::rename(&fresh, path))
-        .and_then(|()| kept::sync_dir(path))
-        .map_err(|error| failed(path, &error))
-}
-
-fn load(path: &Path, trust_domain: &TrustDomain) -> Result<(Connection, Contents), Trouble> {
-    match std::fs::metadata(path) {
-        Ok(meta) if meta.len() == 0 => return Err(Trouble::Damaged("it is empty".to_owned())),
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Trouble::Damaged("it is gone".to_owned()));
-        }
-        Err(error) => return Err(Trouble::Refused(failed(path, &error))),
-    }
-    let trouble = |error: rusqlite::Error| match LoadError::from(error) {
-        LoadError::Damaged(reason) => Trouble::Damaged(reason),
-        LoadError::Sqlite(error) => Trouble::Refused(sqlite_failed(path, &error)),
-    };
-    // Looked at read-only first: a store of a newer version must be left untouched.
-    let probe =
-        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(trouble)?;
-    let found: i64 =
-        probe.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(trouble)?;
-    if found > SCHEMA_VERSION {
-        let path = path.to_owned();
-        let newer = StoreError::Newer { path, found, known: SCHEMA_VERSION };
-        return Err(Trouble::Refused(newer));
-    }
-    drop(probe);
-    let connection = connect(path).map_err(trouble)?;
-    match schema::meta(&connection, "trust_domain").map_err(trouble)? {
-        Some(found) if found == trust_domain.as_str() => {}
-        Some(found) => {
-            let (path, asked) = (path.to_owned(), trust_domain.clone());
-            return Err(Trouble::Refused(StoreError::TrustDomain { path, found, asked }));
-        }
-        None => return Err(Trouble::Damaged("`meta` is incomplete".to_owned())),
-    }
-    let contents = schema::load(&connection).map_err(|error| match error {
-        LoadError::Damaged(reason) => Trouble::Damaged(reason),
-        LoadError::Sqlite(error) => Trouble::Refused(sqlite_failed(path, &error)),
-    })?;
-    Ok((connection, contents))
-}
-
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    Ok(connection)
-}
-
-fn recover(
-    path: &Path,
-    trust_domain: &TrustDomain,
-    reason: String,
-) -> Result<(Connection, Contents, Option<Recovered>), StoreError> {
-    let hopeless = |reason: String, kept: String| {
-        let path = path.to_owned();
-        StoreError::Damaged { path, reason, kept }
-    };
-    let kept = kept::path(path);
-    if !kept.exists() {
-        return Err(hopeless(reason, format!("`{}` is not there", kept.display())));
-    }
-    // Tried where it lies, before the damaged one is moved.
-    match load(&kept, trust_domain) {
-        Ok((connection, _)) => drop(connection),
-        Err(Trouble::Refused(error)) => return Err(error),
-        Err(Trouble::Damaged(why)) => {
-            return Err(hopeless(reason, format!("`{}` is damaged too: {why}", kept.display())));
-        }
-    }
-    let damaged = kept::restore(path).map_err(|error| failed(path, &error))?;
-    match load(path, trust_domain) {
-        Ok((connection, contents)) => {
-            let revision = contents.revision;
-            Ok((connection, contents, Some(Recovered { revision, reason, damaged })))
-        }
-        Err(Trouble::Refused(error)) => Err(error),
-        Err(Trouble::Damaged(why)) => Err(hopeless(reason, why)),
-    }
 }
 
 /// What the thread owns.
@@ -215,11 +109,17 @@ impl Owner {
                         tracing::warn!(%proxy, %error, "the registration is not written down");
                     }
                 }
+                Request::History(limit, reply) => drop(reply.send(self.history(limit))),
+                Request::Past(revision, reply) => drop(reply.send(self.past(revision))),
             }
         }
     }
 
     fn apply(&mut self, batch: &Batch) -> Result<Applied, StoreError> {
+        let found = self.contents.revision;
+        if let Some(expected) = batch.expected.filter(|expected| *expected != found) {
+            return Err(StoreError::Moved { expected, found });
+        }
         let revision = self.contents.revision + 1;
         let Plan { outcomes, changes } = plan(&self.contents.objects, batch, revision)?;
         if batch.dry_run || changes.is_empty() {
@@ -232,6 +132,7 @@ impl Owner {
                 None => drop(objects.remove(reference)),
             }
         }
+        let entry = Entry::new(revision, batch, &self.contents.objects, &changes);
         kept::keep(&self.connection, &self.path)
             .map_err(|error| keep_failed(&self.path, &error))?;
         let written = (|| {
@@ -240,13 +141,12 @@ impl Owner {
             for (reference, object) in &changes {
                 schema::save_object(&transaction, reference, object.as_deref())?;
             }
-            let summary = summary(&outcomes);
-            let line = (batch.actor.as_str(), batch.at_ms, summary.as_str());
-            schema::save_history(&transaction, revision, line)?;
+            history::save(&transaction, &entry)?;
             schema::save_revision(&transaction, &objects, revision)?;
             transaction.commit()
         })();
         written.map_err(|error| sqlite_failed(&self.path, &error))?;
+        acknowledge(&self.path, revision);
         self.contents.objects = objects;
         self.contents.revision = revision;
         let changes = changes.into_iter().collect();
@@ -274,41 +174,34 @@ impl Owner {
         }
         Ok(())
     }
-}
 
-/// `2 created, 1 configured`, for the history.
-fn summary(outcomes: &[super::Outcome]) -> String {
-    let count = |action, word| {
-        let count = outcomes.iter().filter(|outcome| outcome.action == action).count();
-        (count > 0).then(|| format!("{count} {word}"))
-    };
-    let parts = [
-        count(Action::Created, "created"),
-        count(Action::Configured, "configured"),
-        count(Action::Deleted, "deleted"),
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
-fn sqlite_failed(path: &Path, error: &rusqlite::Error) -> StoreError {
-    match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DiskFull) => StoreError::NoSpace(path.to_owned()),
-        _ => StoreError::Failed { path: path.to_owned(), reason: error.to_string() },
+    fn history(&self, limit: u64) -> Result<Vec<Entry>, StoreError> {
+        history::last(&self.connection, limit).map_err(|error| sqlite_failed(&self.path, &error))
     }
-}
 
-fn failed(path: &Path, error: &std::io::Error) -> StoreError {
-    match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-            StoreError::NoSpace(path.to_owned())
+    /// Takes back what came after `revision`, newest first.
+    fn past(&self, revision: u64) -> Result<Past, StoreError> {
+        let now = self.contents.revision;
+        if revision > now {
+            return Err(StoreError::NoRevision { revision, last: now });
         }
-        _ => StoreError::Failed { path: path.to_owned(), reason: error.to_string() },
-    }
-}
-
-fn keep_failed(path: &Path, error: &KeepError) -> StoreError {
-    match error {
-        KeepError::Sqlite(error) => sqlite_failed(path, error),
-        KeepError::Io(error) => failed(path, error),
+        let read = |revision| {
+            history::read(&self.connection, revision)
+                .map_err(|error| sqlite_failed(&self.path, &error))
+        };
+        let mut objects = history::present(&self.contents.objects);
+        for later in (revision + 1..=now).rev() {
+            match read(later)?.map(|entry| entry.changes) {
+                Some(Changes::Kept(changes)) => history::undo(&mut objects, changes),
+                Some(Changes::Damaged) => {
+                    let path = self.path.clone();
+                    return Err(StoreError::History { path, revision: later });
+                }
+                Some(Changes::Forgotten) | None => {
+                    return Err(StoreError::Forgotten { revision, oldest: later });
+                }
+            }
+        }
+        Ok(Past { now, entry: read(revision)?, objects })
     }
 }

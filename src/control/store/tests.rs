@@ -5,6 +5,10 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod damage;
+mod migration;
+mod revisions;
+
 struct Bed {
     dir: tempfile::TempDir,
 }
@@ -40,6 +44,8 @@ fn puts(names: &[&str], weight: u32) -> Batch {
     Batch {
         actor: "tester".to_owned(),
         at_ms: 1_000,
+        note: String::new(),
+        expected: None,
         writes: names.iter().map(write).collect(),
         dry_run: false,
     }
@@ -186,9 +192,10 @@ fn sql(bed: &Bed, statement: &str) {
 #[tokio::test]
 async fn damage_is_found_and_the_kept_generation_used() {
     type Harm = (&'static str, fn(&Bed));
-    let harms: [Harm; 5] = [
+    let harms: [Harm; 6] = [
         ("a changed row", |bed| sql(bed, "UPDATE objects SET generation = 7 WHERE name = 'b'")),
         ("a lost row", |bed| sql(bed, "DELETE FROM objects WHERE name = 'b'")),
+        ("another version in the header", |bed| sql(bed, "PRAGMA user_version = 99")),
         ("a lost table", |bed| sql(bed, "DROP TABLE objects")),
         ("an empty file", |bed| std::fs::write(bed.path(), b"").expect("written")),
         ("garbage", |bed| std::fs::write(bed.path(), [7; 9000]).expect("written")),
@@ -215,9 +222,12 @@ async fn damage_without_a_kept_generation_names_file_and_remedy() {
     assert!(text.contains("store.db") && text.contains("backup"), "{text}");
 }
 
+const NEWER: &str = "PRAGMA user_version = 99;
+    UPDATE meta SET value = '99' WHERE key = 'schema_version'";
+
 #[tokio::test]
 async fn a_newer_store_and_another_trust_domain_are_refused_untouched() {
-    let (bed, opened) = after(|bed| sql(bed, "PRAGMA user_version = 99")).await;
+    let (bed, opened) = after(|bed| sql(bed, NEWER)).await;
     let bytes = std::fs::read(bed.path()).expect("read");
     assert!(matches!(opened, Err(StoreError::Newer { found: 99, .. })));
     assert!(matches!(bed.open(), Err(StoreError::Newer { .. })));

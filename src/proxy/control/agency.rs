@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::link::{self, Message};
 use super::pools::Said;
 use super::{Control, reports};
+use crate::names::skew;
 use crate::telemetry::collector::Previous;
 use crate::telemetry::span::SpanQueue;
 use crate::xds::agent::command::Action;
@@ -73,6 +74,13 @@ impl Control {
             Message::Down(down) => match down.message {
                 Some(down::Message::Welcome(welcome)) => {
                     tracing::debug!(version = welcome.product_version, "registered");
+                    if let Err(skew) = skew::check(skew::OWN, &welcome.product_version) {
+                        // One that is older than this does not look by itself.
+                        let why = format!("the control plane's {skew}");
+                        self.subscription.end();
+                        self.note_refusal(&tonic::Status::failed_precondition(&*why));
+                        return self.lost(&why, None);
+                    }
                     self.refusal.send_replace(None);
                     // Not before: who is refused is connected first, and would try without a pause.
                     self.backoff.succeed();

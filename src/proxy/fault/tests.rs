@@ -5,7 +5,7 @@ use std::cell::Cell;
 use proptest::prelude::*;
 
 use super::*;
-use crate::proxy::h1::{RequestHead, head_end};
+use crate::proxy::h1::{Headroom, RequestHead, head_end};
 use crate::resource::{Fault, PathMatch, RouteMatch};
 
 const ALL: u32 = PARTS_PER_MILLION;
@@ -37,7 +37,7 @@ fn met(faults: &[Fault], path: &str, now: u64, random: u32) -> Option<Injected> 
     let text = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
     head_end(text.as_bytes(), &mut 0).unwrap().unwrap();
     let mut head = RequestHead::default();
-    head.parse(text.as_bytes()).unwrap();
+    head.parse(text.as_bytes(), Headroom::NONE).unwrap();
     let faults = Faults::build(faults, &me(), "faults").unwrap();
     let (now, random) = (|| now, || random);
     let chance = Chance { now: &now, random: &random, counts: &FaultCounts::default() };
@@ -102,7 +102,7 @@ fn the_clock_is_read_only_where_a_fault_that_fits_ends() {
     let chance = Chance { now: &now, random: &|| 0, counts: &FaultCounts::default() };
     let mut head = RequestHead::default();
     let text = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
-    head.parse(text).unwrap();
+    head.parse(text, Headroom::NONE).unwrap();
     let faults = [
         Fault { matches: vec![on("/b")], expires: Some(9), ..fault("elsewhere") },
         fault("for ever"),
@@ -119,7 +119,7 @@ fn what_only_counts_is_passed_over_and_counted() {
     let chance = Chance { now: &|| 0, random: &|| 0, counts: &counts };
     let mut head = RequestHead::default();
     let text = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-    head.parse(text).unwrap();
+    head.parse(text, Headroom::NONE).unwrap();
     let delay = Some(FaultDelay { duration: Duration::from_secs(1), ppm: ALL });
     let faults =
         [Fault { shadow: true, delay, ..fault("shadow") }, Fault { delay, ..fault("real") }];

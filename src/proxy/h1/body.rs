@@ -130,12 +130,12 @@ impl BodyDecoder {
             return Err(Malformed::bad("a chunk is longer than its size says"));
         }
         let line = input.get(start..).unwrap_or_default();
-        let Some(newline) = memchr::memchr(b'\n', line) else {
-            return match line.len() > MAX_SIZE_LINE {
-                true => Err(Malformed::bad("a chunk's size line is too long")),
-                false => Ok(Decoded::NeedMore),
-            };
-        };
+        // Whether the end has come with the line or not: it is refused all the same.
+        let newline = memchr::memchr(b'\n', line);
+        if newline.unwrap_or(line.len()) > MAX_SIZE_LINE {
+            return Err(Malformed::bad("a chunk's size line is too long"));
+        }
+        let Some(newline) = newline else { return Ok(Decoded::NeedMore) };
         let size = parse_size(line.get(..newline).unwrap_or_default())?;
         let skip = start + newline + 1;
         if size == 0 {

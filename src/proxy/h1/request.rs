@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
 use super::fields::{ConnectionOptions, classify, connection_options};
-use super::{FieldRange, Framing, Known, MAX_FIELDS, Malformed, Range, malformed};
+use super::{FieldRange, Framing, Headroom, Known, Malformed, ROOM, Range, malformed};
 use crate::proxy::head::{Head, is_valid_authority, split_authority};
 use crate::proxy::path;
 use crate::proxy::tries::attempt_of;
@@ -62,13 +62,16 @@ impl RequestHead {
     ///
     /// # Errors
     /// Everything that SECURITY's rules of the codec refuse.
-    pub fn parse(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
-        let mut room = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    pub fn parse(&mut self, bytes: &[u8], headroom: Headroom) -> Result<(), Malformed> {
+        let mut room = [const { MaybeUninit::uninit() }; ROOM];
         let mut parsed = httparse::Request::new(&mut []);
-        let status = parsed.parse_with_uninit_headers(bytes, &mut room).map_err(malformed)?;
+        let status = parsed
+            .parse_with_uninit_headers(bytes, &mut room)
+            .map_err(|error| refused(error, bytes))?;
         let httparse::Status::Complete(length) = status else {
             return Err(Malformed::bad("an incomplete head"));
         };
+        headroom.check(bytes, length, parsed.headers.len())?;
         let incomplete = Malformed::bad("an incomplete start line");
         let method = parsed.method.ok_or(incomplete)?;
         let target = parsed.path.ok_or(incomplete)?;
@@ -207,6 +210,21 @@ impl RequestHead {
     /// The head together with its bytes, for reading.
     pub fn view<'a>(&'a self, bytes: &'a [u8]) -> RequestView<'a> {
         RequestView { head: self, bytes: bytes.get(..self.length).unwrap_or_default() }
+    }
+}
+
+/// What is wrong with a request that the parser refuses. Of another version is only what says so:
+/// where there is no version, or too many words, it is the line that is wrong (RFC 9112 §3).
+fn refused(error: httparse::Error, bytes: &[u8]) -> Malformed {
+    let mut lines = bytes.split(|byte| matches!(byte, b'\r' | b'\n'));
+    let mut words = lines.find(|line| !line.is_empty()).unwrap_or_default().split(|&b| b == b' ');
+    let version = matches!(
+        (words.nth(2), words.next()),
+        (Some([b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9']), None)
+    );
+    match error {
+        httparse::Error::Version if !version => malformed(httparse::Error::Token),
+        error => malformed(error),
     }
 }
 

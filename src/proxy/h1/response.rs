@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use super::fields::{classify, connection_options};
 use super::request::content_length;
-use super::{FieldRange, Framing, Known, MAX_FIELDS, Malformed, Range, malformed};
+use super::{FieldRange, Framing, Headroom, Known, Malformed, ROOM, Range, malformed};
 
 /// A parsed head. Reused from response to response.
 #[derive(Debug, Default)]
@@ -32,8 +32,17 @@ impl ResponseHead {
     ///
     /// # Errors
     /// A head that breaks RFC 9112, or whose framing is ambiguous.
-    pub fn parse(&mut self, bytes: &[u8], method: &str) -> Result<(), Malformed> {
-        let mut room = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    pub fn parse(
+        &mut self,
+        bytes: &[u8],
+        method: &str,
+        headroom: Headroom,
+    ) -> Result<(), Malformed> {
+        // The parser skips empty lines, which may stand before requests only (RFC 9112 §2.2).
+        if !bytes.starts_with(b"HTTP/") {
+            return Err(Malformed::bad("no status line"));
+        }
+        let mut room = [const { MaybeUninit::uninit() }; ROOM];
         let mut parsed = httparse::Response::new(&mut []);
         let status = httparse::ParserConfig::default()
             .parse_response_with_uninit_headers(&mut parsed, bytes, &mut room)
@@ -41,6 +50,7 @@ impl ResponseHead {
         let httparse::Status::Complete(length) = status else {
             return Err(Malformed::bad("an incomplete head"));
         };
+        headroom.check(bytes, length, parsed.headers.len())?;
         let http11 = parsed.version == Some(1);
         let mut fields = std::mem::take(&mut self.fields);
         fields.clear();
@@ -75,6 +85,11 @@ impl ResponseHead {
                 Known::Upgrade if options.upgrade => self.upgrade = Some(field.value),
                 _ => {}
             }
+        }
+        let never = matches!(self.status, 100..=199 | 204);
+        if never && (self.declared_chunked || self.declared_length.is_some_and(|it| it > 0)) {
+            // As Envoy: other readers believe the framing rather than the status.
+            return Err(Malformed::bad("a body where the status allows none"));
         }
         if self.declared_chunked && (self.declared_length.is_some() || !http11) {
             return Err(Malformed::bad("ambiguous framing"));

@@ -4,13 +4,14 @@ use super::*;
 use crate::proxy::head::Head;
 
 mod bodies;
+mod differential;
 mod heads;
 
 pub(super) fn parse(text: &[u8]) -> Result<(RequestHead, Vec<u8>), Malformed> {
     let mut scanned = 0;
     head_end(text, &mut scanned)?.ok_or(Malformed::bad("incomplete"))?;
     let mut head = RequestHead::default();
-    head.parse(text)?;
+    head.parse(text, Headroom::NONE)?;
     Ok((head, text.to_vec()))
 }
 

@@ -17,13 +17,14 @@ use tokio::time::Sleep;
 use super::body::{Copy, CopyError, Source as _};
 use super::intake::Intake;
 use super::pool::Seat;
-use super::seat;
+use super::{MAX_INTERIM, seat};
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::decide::Decision;
 use crate::proxy::flight::{Flight, Verdict};
 use crate::proxy::trace::Events;
 use crate::proxy::tries::ATTEMPT_HEADER;
 use crate::proxy::worker::Worker;
+use crate::telemetry::limits::Limit;
 use crate::telemetry::reason::Reason;
 
 /// How often a connection that was about to end is replaced by another one to the same endpoint:
@@ -78,6 +79,7 @@ pub(super) struct Attempt<'a> {
     /// When it has taken too long.
     limit: Option<Pin<Box<Sleep>>>,
     reseats: u32,
+    interims: usize,
 }
 
 /// How far it has come.
@@ -102,6 +104,7 @@ impl<'a> Attempt<'a> {
             number: None,
             limit: limit.map(|limit| Box::pin(tokio::time::sleep(limit))),
             reseats: 0,
+            interims: 0,
         }
     }
 
@@ -169,6 +172,11 @@ impl<'a> Attempt<'a> {
                 Stage::Asked(response, _) => response,
             };
             while let Poll::Ready(Some(Ok(interim))) = response.poll_informational(cx) {
+                self.interims += 1;
+                if self.interims > MAX_INTERIM {
+                    self.call.worker.hit(Limit::InterimAnswers);
+                    return Poll::Ready(Err(Failure::Own(Reason::UpstreamProtocol)));
+                }
                 if alone {
                     near.begun = true;
                     // Whoever is not there any more is noticed elsewhere.

@@ -67,6 +67,10 @@ pub(super) struct Copy {
     done: bool,
     /// The status of gRPC that its trailers said.
     grpc_code: Option<u32>,
+    /// It must end with such a status, and does so in any case.
+    owes_code: bool,
+    /// The sender left that out.
+    supplied: bool,
 }
 
 /// Which side ended a direction.
@@ -81,7 +85,25 @@ pub(super) enum CopyError {
 impl Copy {
     /// Nothing moved yet.
     pub(super) fn new(to: SendStream<Bytes>) -> Self {
-        Self { to, pending: Bytes::new(), moved: 0, done: false, grpc_code: None }
+        Self {
+            to,
+            pending: Bytes::new(),
+            moved: 0,
+            done: false,
+            grpc_code: None,
+            owes_code: false,
+            supplied: false,
+        }
+    }
+
+    /// Ends with a status of gRPC, be it one of the proxy's.
+    pub(super) fn owing_code(self, owes_code: bool) -> Self {
+        Self { owes_code, ..self }
+    }
+
+    /// Whether the status of gRPC is the proxy's, because the sender said none.
+    pub(super) fn has_supplied(&self) -> bool {
+        self.supplied
     }
 
     /// Bytes that went through.
@@ -140,7 +162,7 @@ impl Copy {
             if !self.pending.is_empty() {
                 ready!(self.poll_send(cx, from))?;
                 if self.pending.is_empty() && from.is_over(self.moved) {
-                    return Poll::Ready(Ok(()));
+                    return Poll::Ready(if self.owes_code { self.end() } else { Ok(()) });
                 }
                 continue;
             }
@@ -170,7 +192,7 @@ impl Copy {
         let data = self.pending.split_to(count);
         self.moved += count as u64;
         from.written(self.moved, count);
-        let last = self.pending.is_empty() && from.is_over(self.moved);
+        let last = self.pending.is_empty() && from.is_over(self.moved) && !self.owes_code;
         Poll::Ready(self.to.send_data(data, last).map_err(|error| gone(&error)))
     }
 
@@ -182,6 +204,10 @@ impl Copy {
         match ready!(from.poll_trailers(cx)) {
             Ok(Some(mut trailers)) => {
                 trailers.remove(CLIENT_CERT);
+                if self.owes_code && grpc::code(&trailers).is_none() {
+                    self.supplied = true;
+                    trailers.extend(grpc::in_place_of_code());
+                }
                 self.grpc_code = grpc::code(&trailers);
                 Poll::Ready(self.to.send_trailers(trailers).map_err(|error| gone(&error)))
             }
@@ -191,6 +217,11 @@ impl Copy {
     }
 
     fn end(&mut self) -> Result<(), CopyError> {
+        if self.owes_code {
+            let trailers = grpc::in_place_of_code();
+            (self.supplied, self.grpc_code) = (true, grpc::code(&trailers));
+            return self.to.send_trailers(trailers).map_err(|error| gone(&error));
+        }
         self.to.send_data(Bytes::new(), true).map_err(|error| gone(&error))
     }
 }

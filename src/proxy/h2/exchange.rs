@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
-use http::Response;
+use http::{Response, StatusCode};
 use tokio::time::{Instant, Sleep};
 
 use super::attempt::{Attempt, Call, Failure, Near, code, failure_of};
@@ -48,6 +48,8 @@ pub(super) struct Exchange {
     pub(super) status: u16,
     /// The code of gRPC that the client saw.
     pub(super) grpc_code: Option<u32>,
+    /// The proxy had to say that code, because the endpoint did not.
+    pub(super) supplied: bool,
     /// The endpoint that was tried last, or answered.
     pub(super) tried: Option<Arc<Endpoint>>,
     /// How many tries there were.
@@ -67,6 +69,7 @@ impl Exchange {
             seen: (0, 0, false),
             status: 0,
             grpc_code: None,
+            supplied: false,
             tried: None,
             attempts: 0,
             events: Events::default(),
@@ -146,6 +149,15 @@ impl Exchange {
         response: Response<RecvStream>,
     ) -> Result<(), Failure> {
         let (mut head, mut answer) = response.into_parts();
+        if call.is_grpc && grpc::is_foreign(head.status, &head.headers) {
+            return Err(Failure::Own(Reason::UpstreamProtocol));
+        }
+        let ended = answer.is_end_stream();
+        let owes_code = call.is_grpc && head.status == StatusCode::OK;
+        if owes_code && ended && grpc::code(&head.headers).is_none() {
+            self.supplied = true;
+            head.headers.extend(grpc::in_place_of_code());
+        }
         let of_head = grpc::code(&head.headers);
         let mut edits = call.decision.response_edits();
         let spent = call.worker.shared.directory.spent();
@@ -157,14 +169,15 @@ impl Exchange {
         self.near.begun = true;
         let status = head.status;
         self.status = status.as_u16();
-        let ended = answer.is_end_stream();
         let to = self
             .near
             .respond
             .send_response(Response::from_parts(head, ()), ended)
             .map_err(|error| Failure::Gone(code(&error)))?;
         if !ended {
+            let to = Copy::new(to).owing_code(owes_code && of_head.is_none());
             self.carry(attempt, &mut answer, to).await?;
+            self.supplied = self.download.as_ref().is_some_and(Copy::has_supplied);
         }
         if call.is_grpc {
             let of_trailers = self.download.as_ref().and_then(Copy::grpc_code);
@@ -179,9 +192,9 @@ impl Exchange {
         &mut self,
         attempt: &mut Attempt<'_>,
         answer: &mut RecvStream,
-        to: h2::SendStream<Bytes>,
+        to: Copy,
     ) -> Result<(), Failure> {
-        self.download = Some(Copy::new(to));
+        self.download = Some(to);
         std::future::poll_fn(|cx| {
             let Some(download) = &mut self.download else { return Poll::Ready(Ok(())) };
             match download.poll(cx, answer) {

@@ -10,7 +10,7 @@ use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, request};
 
 use crate::proxy::decide::{Decision, Target};
-use crate::proxy::h1::Malformed;
+use crate::proxy::h1::{Headroom, Malformed};
 use crate::proxy::head::{Head, is_valid_authority};
 use crate::proxy::path;
 use crate::resource::{self, Field, HeaderEdit};
@@ -44,12 +44,12 @@ impl RequestHead {
     ///
     /// # Errors
     /// What the codec of HTTP/1.1 refuses too.
-    pub(super) fn parse(parts: request::Parts) -> Result<Self, Malformed> {
+    pub(super) fn parse(parts: request::Parts, headroom: Headroom) -> Result<Self, Malformed> {
         let request::Parts { method, uri, mut headers, extensions, .. } = parts;
         if method == Method::CONNECT || extensions.get::<Protocol>().is_some() {
             return Err(Malformed::bad("CONNECT over HTTP/2"));
         }
-        check_fields(&headers)?;
+        check_fields(&headers, headroom)?;
         let authority = authority(&uri, &headers)?;
         let (path, query) = resource(&method, &uri)?;
         headers.remove(HOST);
@@ -108,8 +108,8 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<&[u8]>) {
     }
 }
 
-fn check_fields(headers: &HeaderMap) -> Result<(), Malformed> {
-    if headers.len() > MAX_FIELDS {
+fn check_fields(headers: &HeaderMap, headroom: Headroom) -> Result<(), Malformed> {
+    if headers.len() > MAX_FIELDS + headroom.fields {
         return Err(Malformed { reason: Reason::HeadTooLarge, detail: "too many fields" });
     }
     if CONNECTION_FIELDS.iter().any(|name| headers.contains_key(*name)) {

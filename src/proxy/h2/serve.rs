@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::server;
@@ -12,18 +12,24 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::io::Io;
 use super::keepalive::Keepalive;
+use super::meter::Meter;
 use super::tally::Tally;
 use super::{
     CONNECTION_WINDOW, DATA_FRAME_BUDGET, MAX_HEADER_LIST, MAX_STREAMS, RESET_MEMORY, SEND_BUFFER,
     STREAM_WINDOW, stream,
 };
+use crate::names::Protocol;
+use crate::proxy::h1::Headroom;
 use crate::proxy::inbound;
 use crate::proxy::overload::Level;
+use crate::proxy::record::{self, Outcome};
 use crate::proxy::serve::Origin;
 use crate::proxy::slots::{Fired, Slot};
 use crate::proxy::stream::Side;
+use crate::proxy::trace::Trace;
 use crate::proxy::worker::Worker;
 use crate::telemetry::limits::Limit;
+use crate::telemetry::reason::Reason;
 
 /// How long a client may take to say how it speaks.
 const PREFACE: Duration = Duration::from_secs(10);
@@ -43,8 +49,11 @@ pub(super) struct Client {
     pub(super) origin: Origin,
     /// How short memory was when it came.
     pub(super) came: Level,
+    /// How far its heads may go over the limits.
+    pub(super) headroom: Headroom,
     tally: RefCell<Tally>,
     abused: Cell<bool>,
+    meter: Rc<RefCell<Meter>>,
 }
 
 impl Client {
@@ -64,13 +73,30 @@ impl Client {
             self.worker.shared.metrics.panics.note("a stream", &*panic);
         }
     }
+
+    /// Records what broke HTTP so early that it was no request; the crate has answered.
+    fn malformed(&self) {
+        let outcome = Outcome { reason: Some(Reason::BadRequest), ..Outcome::default() };
+        let now = Instant::now();
+        match &self.origin {
+            Origin::Inbound(caller) => {
+                record::inbound(&self.worker, caller, &outcome, (Trace::Passed, now));
+            }
+            origin => {
+                let called = origin.called("");
+                record::not_passed_on(&self.worker, &called, Protocol::Http2, &outcome, now);
+            }
+        }
+    }
 }
 
 /// Serves a client that speaks HTTP/2, for `life` at most (and to the end of its streams).
 pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duration) {
-    let io = Io::new(&worker, side);
+    let meter = Rc::new(RefCell::new(Meter::new()));
+    let headroom = side.stream.headroom();
+    let io = Io::new(&worker, side).metered(&meter);
     let arrivals = io.arrivals();
-    let handshake = tokio::time::timeout(PREFACE, builder().handshake(io));
+    let handshake = tokio::time::timeout(PREFACE, builder(headroom).handshake(io));
     let mut connection = match handshake.await {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => {
@@ -87,8 +113,10 @@ pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duratio
     let client = Client {
         origin,
         came: worker.shared.overload.level(),
+        headroom,
         tally: RefCell::new(Tally::new(now)),
         abused: Cell::new(false),
+        meter,
         worker: Rc::clone(&worker),
     };
     let serving = Serving {
@@ -97,20 +125,24 @@ pub async fn serve(worker: Rc<Worker>, side: Side, origin: Origin, life: Duratio
         keepalive: Keepalive::new(&worker, pings, arrivals),
         slot: worker.slots.take(),
         streams: JoinSet::new(),
+        began: now,
+        accepted: 0,
+        refused: 0,
         expires: now + life,
         busy_until: now,
         parting: false,
+        given_up: false,
     };
     serving.run().await;
 }
 
-fn builder() -> server::Builder {
+fn builder(headroom: Headroom) -> server::Builder {
     let mut builder = server::Builder::new();
     builder
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEADER_LIST)
+        .max_header_list_size(MAX_HEADER_LIST + headroom.bytes as u32)
         .max_send_buffer_size(SEND_BUFFER)
         .max_concurrent_reset_streams(MAX_STREAMS as usize)
         .max_pending_accept_reset_streams(MAX_STREAMS as usize)
@@ -125,11 +157,18 @@ struct Serving {
     keepalive: Keepalive,
     slot: Slot,
     streams: JoinSet<()>,
+    began: Duration,
+    /// Streams that the crate has handed out.
+    accepted: u64,
+    /// Streams that it has refused itself, as far as they are counted.
+    refused: u64,
     expires: Duration,
     /// When a stream was last seen, on the worker's clock.
     busy_until: Duration,
     /// GOAWAY was said.
     parting: bool,
+    /// The client was told to go away at once.
+    given_up: bool,
 }
 
 impl Serving {
@@ -139,14 +178,19 @@ impl Serving {
             self.poll_streams(cx);
             // The stream that was one too many has just ended, which is why this task runs.
             if self.client.abused.take() {
-                self.client.worker.hit(Limit::Http2Resets);
-                tracing::warn!("a client opens streams only to reset them");
-                self.connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+                self.give_up(Limit::Http2Resets, "a client opens streams only to reset them");
             }
             if self.poll_over(cx).is_ready() {
                 return Poll::Ready(());
             }
-            if self.poll_accept(cx).is_ready() {
+            let accepted = self.poll_accept(cx);
+            self.count_refused();
+            if !self.given_up && self.is_flooded() {
+                self.give_up(Limit::Http2Floods, "a client sends frames that bring nothing");
+                // What was just said is to be written.
+                cx.waker().wake_by_ref();
+            }
+            if accepted.is_ready() {
                 return Poll::Ready(());
             }
             // Last: streams may just have begun.
@@ -163,10 +207,52 @@ impl Serving {
         }
     }
 
+    /// Ends the connection of a client that abuses it.
+    fn give_up(&mut self, limit: Limit, why: &'static str) {
+        tracing::warn!(why, "a client's HTTP/2 connection was ended");
+        self.client.worker.hit(limit);
+        self.connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+        self.given_up = true;
+        // Who does not even read that is waited for no longer than others.
+        self.parting = true;
+        self.watch();
+    }
+
+    fn is_flooded(&self) -> bool {
+        let since = self.client.worker.slots.now().saturating_sub(self.began);
+        self.client.meter.borrow().is_flooded(since)
+    }
+
+    /// Records the streams that the crate refused by itself (a head over the limit or malformed, a
+    /// stream too many), for it tells nobody.
+    fn count_refused(&mut self) {
+        let meter = self.client.meter.borrow();
+        // What lies unread, because answers cannot be written, is not refused; nor is what crosses
+        // a GOAWAY, which its client sends again.
+        if self.parting || meter.is_blocked() {
+            return;
+        }
+        let refused = meter.opened().saturating_sub(self.accepted);
+        (self.refused..refused).for_each(|_| self.client.malformed());
+        self.refused = self.refused.max(refused);
+    }
+
+    /// The connection failed, by the crate's judgement, the client's, or the network's.
+    fn failed(&self, error: &h2::Error) {
+        tracing::debug!(%error, "a client's connection failed");
+        match error.reason() {
+            _ if self.given_up || !error.is_library() => {}
+            Some(h2::Reason::ENHANCE_YOUR_CALM) => self.client.worker.hit(Limit::Http2Floods),
+            Some(_) => self.client.malformed(),
+            None => {}
+        }
+    }
+
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match self.connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
+                    self.accepted += 1;
                     if let Origin::Inbound(caller) = &self.client.origin
                         && !inbound::is_still_welcome(&self.client.worker, caller)
                     {
@@ -178,10 +264,7 @@ impl Serving {
                     self.poll_streams(cx);
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    if error.is_go_away() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM) {
-                        self.client.worker.hit(Limit::Http2Floods);
-                    }
-                    tracing::debug!(%error, "a client's connection failed");
+                    self.failed(&error);
                     return Poll::Ready(());
                 }
                 Poll::Ready(None) => return Poll::Ready(()),

@@ -22,6 +22,7 @@ use crate::proxy::serve::Origin;
 use crate::proxy::trace::{Events, Trace};
 use crate::proxy::tries::{ATTEMPT_HEADER, Tries, attempt_of};
 use crate::proxy::{inbound, outbound};
+use crate::telemetry::escape;
 use crate::telemetry::limits::Limit;
 use crate::telemetry::reason::Reason;
 
@@ -36,7 +37,7 @@ pub(super) async fn serve(
 ) {
     let started = Instant::now();
     let (parts, body) = request.into_parts();
-    let head = match RequestHead::parse(parts) {
+    let head = match RequestHead::parse(parts, client.headroom) {
         Ok(head) => head,
         Err(malformed) => {
             tracing::debug!(detail = malformed.detail, "request refused");
@@ -54,7 +55,8 @@ pub(super) async fn serve(
     match exchange.while_wanted(decide(&client, &head)).await {
         Ok(Ok(decision)) => forward(&client, exchange, head, decision, started).await,
         Ok(Err(refusal)) => {
-            tracing::debug!(reason = refusal.reason.as_str(), path = head.path(), "refused");
+            let path = escape(head.path().as_bytes());
+            tracing::debug!(reason = refusal.reason.as_str(), path = &*path, "request refused");
             let called = client.origin.called(head.authority());
             let destination = refusal.destination(&called);
             refused(&client, &destination, (&refusal, form), started);
@@ -63,7 +65,7 @@ pub(super) async fn serve(
         }
         Err(_) => {
             let called = client.origin.called(head.authority());
-            let destination = crate::telemetry::escape(called.as_bytes());
+            let destination = escape(called.as_bytes());
             refused(&client, &destination, (&Reason::ClientGone.into(), form), started);
             client.ended(true);
         }
@@ -180,7 +182,7 @@ fn settle(
         response_bytes,
     };
     match result {
-        Ok(()) => {}
+        Ok(()) => outcome.reason = exchange.supplied.then_some(Reason::UpstreamProtocol),
         // The caller's proxy may know another endpoint, which does not refuse it.
         Err(Failure::Own(Reason::RefusedStream))
             if outcome.status == 0 && matches!(decision.pool, Endpoints::App(_)) =>

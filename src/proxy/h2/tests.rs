@@ -15,7 +15,9 @@ use crate::proxy::head::Head;
 use crate::resource::{Field, HeaderEdit};
 use crate::telemetry::reason::Reason;
 
+mod calls;
 mod events;
+mod floods;
 mod limits;
 mod retries;
 mod rig;
@@ -68,7 +70,8 @@ impl Plain {
 }
 
 fn parse(request: Request<()>) -> Result<RequestHead, Reason> {
-    RequestHead::parse(request.into_parts().0).map_err(|malformed| malformed.reason)
+    RequestHead::parse(request.into_parts().0, h1::Headroom::NONE)
+        .map_err(|malformed| malformed.reason)
 }
 
 fn refusal(request: Request<()>) -> Reason {
@@ -130,7 +133,7 @@ proptest! {
     fn one_request_reads_the_same_in_both_forms(plain in requests()) {
         let bytes = plain.http1();
         let mut head = h1::RequestHead::default();
-        let first = head.parse(&bytes).ok().map(|()| reading(&head.view(&bytes)));
+        let first = head.parse(&bytes, h1::Headroom::NONE).ok().map(|()| reading(&head.view(&bytes)));
         let second = plain.http2().and_then(|request| parse(request).ok());
         prop_assert_eq!(first, second.map(|head| reading(&head)));
     }
@@ -238,6 +241,7 @@ fn grpc_is_answered_in_its_own_words() {
         (Reason::TryTimeout, 4),
         (Reason::MaxRequests, 14),
         (Reason::BadRequest, 13),
+        (Reason::UpstreamProtocol, 13),
         (Reason::MissingBackend, 2),
     ] {
         assert_eq!(code_of(&reason.into()), status, "{reason:?}");

@@ -21,6 +21,7 @@ use crate::names::ServiceName;
 use crate::proxy::circuit::Permit;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::connect::{self, Alpn};
+use crate::proxy::h1::Headroom;
 use crate::proxy::worker::Worker;
 use crate::telemetry::reason::Reason;
 
@@ -55,10 +56,11 @@ pub(super) async fn connect(
         service: &terms.service,
     };
     let upstream = connect::open(worker, endpoint, dial).await?;
+    let headroom = upstream.side.stream.headroom();
     let io = Io::new(worker, upstream.side);
     let arrivals = io.arrivals();
     let (send, mut connection) =
-        builder().handshake(io).await.map_err(|_| Reason::ConnectFailure)?;
+        builder(headroom).handshake(io).await.map_err(|_| Reason::ConnectFailure)?;
     let pings = match endpoint.identity {
         Some(_) => connection.ping_pong(),
         None => None,
@@ -81,13 +83,13 @@ pub(super) async fn connect(
     Ok((line, driver))
 }
 
-fn builder() -> client::Builder {
+fn builder(headroom: Headroom) -> client::Builder {
     let mut builder = client::Builder::new();
     builder
         .enable_push(false)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_header_list_size(MAX_HEADER_LIST)
+        .max_header_list_size(MAX_HEADER_LIST + headroom.bytes as u32)
         .max_send_buffer_size(SEND_BUFFER)
         .reset_stream_duration(RESET_MEMORY)
         .data_frame_budget(DATA_FRAME_BUDGET);

@@ -24,6 +24,9 @@ pub fn decide(
     (source, counts): (&ProxyId, &FaultCounts),
 ) -> Result<Decision, Refusal> {
     let found = table.port(port).ok_or(Reason::NoRoute)?;
+    if found.is_in_doubt(head) {
+        return Err(Reason::BadRequest.into());
+    }
     let rule = found.route(head).ok_or(Reason::NoRoute)?;
     if let Some(to) = &rule.redirect {
         return Err(redirect::refusal(table, rule, to, head, port));

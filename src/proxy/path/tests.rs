@@ -22,7 +22,8 @@ fn canonical_forms() {
         ("/%2e%2e/admin", "/admin"),
         ("/a/%2E%2e/b", "/b"),
         ("/%61dmin", "/admin"),
-        ("/a%2fb", "/a%2fb"),
+        ("/a%2fb", "/a%2Fb"),
+        ("/caf%c3%a9", "/caf%C3%A9"),
         ("/a%00b", "/a%00b"),
         ("/.hidden", "/.hidden"),
         ("/...", "/..."),
@@ -30,6 +31,26 @@ fn canonical_forms() {
         ("///", "/"),
     ] {
         assert_eq!(normalize(path).as_deref(), Ok(expected), "{path}");
+    }
+}
+
+#[test]
+fn what_servers_may_read_in_two_ways() {
+    let ambiguous = |path| is_ambiguous(&normalize(path).expect(path));
+    for path in [
+        "/admin%00",
+        "/a%2fb",
+        "/a%5Cb",
+        "/public/..;/admin",
+        "/public/..;x=1/admin",
+        "/public/%2e%2e;/admin",
+        "/public/.%2E%3b/admin",
+        "/.;/admin",
+    ] {
+        assert!(ambiguous(path), "{path}");
+    }
+    for path in ["/", "/a;b=1", "/a..;b", "/...;", "/..a;/", "/%C3%A9", "/100%25", "/%252e%252e"] {
+        assert!(!ambiguous(path), "{path}");
     }
 }
 

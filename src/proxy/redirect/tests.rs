@@ -1,7 +1,7 @@
 //! `Location`, case by case as the specification has them.
 
 use super::*;
-use crate::proxy::h1::{RequestHead, head_end};
+use crate::proxy::h1::{Headroom, RequestHead, head_end};
 use crate::resource::{PathEdit, Scheme};
 
 const KEEP: Redirect =
@@ -12,7 +12,7 @@ fn sent(redirect: &Redirect, request: &str, called: u16) -> String {
     let text = format!("{request}\r\n\r\n");
     head_end(text.as_bytes(), &mut 0).unwrap().unwrap();
     let mut head = RequestHead::default();
-    head.parse(text.as_bytes()).unwrap();
+    head.parse(text.as_bytes(), Headroom::NONE).unwrap();
     location(redirect, &head.view(text.as_bytes()), called)
 }
 

@@ -17,6 +17,7 @@ use crate::proxy::record::{self, Outcome};
 use crate::proxy::reply;
 use crate::proxy::stream::Stream;
 use crate::proxy::trace::Trace;
+use crate::telemetry::escape;
 use crate::telemetry::limits::Limit;
 use crate::telemetry::reason::Reason;
 
@@ -57,7 +58,8 @@ impl Connection {
     /// Answers a request that no endpoint is to see.
     pub(super) async fn refuse(&mut self, refusal: Refusal, started: Instant) -> Next {
         let view = self.head.view(self.client.side.buffer.filled());
-        tracing::debug!(reason = refusal.reason.as_str(), path = view.path(), "request refused");
+        let path = escape(view.path().as_bytes());
+        tracing::debug!(reason = refusal.reason.as_str(), path = &*path, "request refused");
         let outcome = Outcome::refusal(&refusal);
         match &self.origin {
             Origin::Inbound(caller) => {

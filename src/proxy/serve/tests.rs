@@ -12,6 +12,7 @@ use crate::proxy::{captured, inbound, outbound};
 
 mod ends;
 mod idle;
+mod logs;
 pub(crate) mod rig;
 mod strain;
 

@@ -1,11 +1,13 @@
 //! From the resource to the tables; everything that can be refused is refused here.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{
     Backend, ClusterCell, Faults, FieldMatch, FieldTest, Identity, Match, PathMatch, PathTest,
     PortTable, Regex, Rule, ServiceName, ValueMatch, ValueTest, resource,
 };
+use crate::proxy::path;
 
 /// The longest regular expression, characters.
 const MAX_REGEX: usize = 1024;
@@ -41,7 +43,9 @@ pub(super) fn ports(
             matches.push(build_match(found, rules.len(), &field)?);
         }
         let faults = Faults::build(&port.faults, me, &format!("{field}.faults"))?;
-        ports.push(PortTable { port: port.port, protocol: port.protocol, matches, rules, faults });
+        let judges_paths = !matches.iter().all(Match::is_any_path);
+        let (port, protocol) = (port.port, port.protocol);
+        ports.push(PortTable { port, protocol, judges_paths, matches, rules, faults });
     }
     Ok(ports)
 }
@@ -90,9 +94,11 @@ pub(in crate::proxy) fn build_match(
         return Err(BuildError { field: format!("{field}.rule"), reason: "no such rule".into() });
     }
     let path = match &found.path {
-        PathMatch::Exact(path) => PathTest::Exact(path.clone()),
+        PathMatch::Exact(path) => PathTest::Exact(canonical(path)),
         // A trailing slash means nothing in a prefix; `/` alone matches every path.
-        PathMatch::Prefix(prefix) => PathTest::Prefix(prefix.trim_end_matches('/').to_owned()),
+        PathMatch::Prefix(prefix) => {
+            PathTest::Prefix(canonical(prefix).trim_end_matches('/').to_owned())
+        }
         PathMatch::Regex(text) => PathTest::Regex(regex(text, || format!("{field}.path"))?),
     };
     Ok(Match {
@@ -102,6 +108,11 @@ pub(in crate::proxy) fn build_match(
         headers: build_fields(&found.headers, || format!("{field}.headers"))?,
         query: build_fields(&found.query, || format!("{field}.query"))?,
     })
+}
+
+/// A path in the form in which requests are compared with it.
+fn canonical(path: &str) -> String {
+    path::normalize(path).map_or_else(|_| path.to_owned(), Cow::into_owned)
 }
 
 fn build_fields(

@@ -1,7 +1,7 @@
 //! Routing: which rule and backend a head comes to, as the compiled table says.
 
 use super::*;
-use crate::proxy::h1::{RequestHead, head_end};
+use crate::proxy::h1::{Headroom, RequestHead, head_end};
 use crate::resource::{Backend as WireBackend, Rewrite, RouteMatch, Service, ServicePort};
 
 fn any() -> RouteMatch {
@@ -59,7 +59,7 @@ fn routes(found: RouteMatch, request: &str) -> bool {
     let text = format!("{request}\r\n\r\n");
     head_end(text.as_bytes(), &mut 0).unwrap().unwrap();
     let mut head = RequestHead::default();
-    head.parse(text.as_bytes()).unwrap();
+    head.parse(text.as_bytes(), Headroom::NONE).unwrap();
     let table = table(vec![found], &[1]);
     table.port(80).unwrap().route(&head.view(text.as_bytes())).is_some()
 }

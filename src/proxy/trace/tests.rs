@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use super::*;
-use crate::proxy::h1::RequestHead;
+use crate::proxy::h1::{Headroom, RequestHead};
 use crate::telemetry::span::{ALWAYS_PPM, MAX_EVENTS};
 
 fn trace(ppm: u32) -> Trace {
     let text = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let mut head = RequestHead::default();
-    head.parse(text).expect("valid");
+    head.parse(text, Headroom::NONE).expect("valid");
     Trace::begin(None, ppm, &head.view(text), false)
 }
 

@@ -47,7 +47,7 @@ fn without_descriptors_a_proxy_does_not_spin() {
     drop(held);
     let gone = Instant::now();
     let web = Proxy::begin(command(&mesh.home()), &mesh.home(), "web", &[]);
-    assert_eq!(request(web.address("outbound"), TRACE), OK);
+    assert_eq!(request(web.address("outbound"), "reviews", TRACE), OK);
     eprintln!("{:.1} % of a core; back {:?} after the clients left", share * 100.0, gone.elapsed());
     assert!(share <= 0.3, "{:.1} % of a core", share * 100.0);
 }
@@ -168,7 +168,7 @@ fn a_proxy_in_little_memory_outlives_clients_that_read_nothing() {
     let _reviews = Proxy::begin(command(&mesh.home()), &mesh.home(), "reviews", &reviews);
     let mut web = Proxy::begin(group.command(&mesh), &mesh.home(), "web", &[]);
     let outbound = web.address("outbound");
-    assert_eq!(request(outbound, TRACE), OK);
+    assert_eq!(request(outbound, "reviews", TRACE), OK);
     let (stop, most) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let stopped = Arc::clone(&stop);
     let good = std::thread::spawn(move || good_client(outbound, &stopped));
@@ -195,7 +195,7 @@ fn a_proxy_in_little_memory_outlives_clients_that_read_nothing() {
     assert!(web.runs());
     assert!(is_hit(&metrics, "default/web-0", "memory"), "it never came near its limit");
     drop(stalled);
-    eventually("new callers are let in again", || request(outbound, TRACE) == OK);
+    eventually("new callers are let in again", || request(outbound, "reviews", TRACE) == OK);
     assert!(bad * 100 <= good + bad, "{bad} of {} failed", good + bad);
     drop((web, group));
 }

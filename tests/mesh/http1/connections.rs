@@ -207,28 +207,6 @@ fn a_client_that_goes_away_takes_its_request_with_it() {
 }
 
 #[test]
-fn hop_by_hop_fields_end_at_each_hop() {
-    let app = Origin::http(|_| {
-        "HTTP/1.1 200 OK\r\nconnection: x-mine\r\nx-mine: 1\r\nkeep-alive: timeout=5\r\n\
-         x-yours: 2\r\ncontent-length: 0\r\n\r\n"
-            .into()
-    });
-    let mesh = with(&app);
-    let answer = mesh.call("web").ask(
-        "GET / HTTP/1.1\r\nhost: app\r\nconnection: keep-alive, x-hop\r\nx-hop: 1\r\n\
-         keep-alive: timeout=5\r\nproxy-connection: keep-alive\r\n\
-         proxy-authorization: Basic eA==\r\nx-end: 2\r\n\r\n",
-    );
-    let seen = app.last();
-    for name in ["connection", "x-hop", "keep-alive", "proxy-connection", "proxy-authorization"] {
-        assert_eq!(seen.field(name), None, "{}", seen.head);
-    }
-    assert_eq!(seen.field("x-end").as_deref(), Some("2"));
-    assert_eq!((answer.field("x-mine"), answer.field("keep-alive")), (None, None));
-    assert_eq!(answer.field("x-yours").as_deref(), Some("2"));
-}
-
-#[test]
 fn a_destination_outside_of_the_mesh_is_reached_where_that_is_allowed() {
     let outside = Origin::saying("outside");
     let mesh = Mesh::new().caller("web").start();

@@ -59,15 +59,6 @@ fn an_application_that_does_not_know_100_gets_the_body_all_the_same() {
 }
 
 #[test]
-fn another_expectation_is_refused() {
-    let app = Origin::saying("");
-    let mesh = with(&app);
-    let answer = mesh.call("web").ask("GET / HTTP/1.1\r\nhost: app\r\nexpect: tea\r\n\r\n");
-    assert_eq!((answer.status, answer.reason().as_str()), (417, "unsupported_expectation"));
-    assert!(app.requests().is_empty());
-}
-
-#[test]
 fn early_hints_come_before_the_answer() {
     let app = Origin::http(|_| {
         let hint = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n";

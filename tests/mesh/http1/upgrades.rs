@@ -74,17 +74,6 @@ fn bytes_sent_before_101_reach_nobody() {
 }
 
 #[test]
-fn an_upgrade_with_a_body_is_an_ordinary_request() {
-    let app = Origin::http(|request| ok(&String::from_utf8_lossy(&request.body)));
-    let mesh = with(&app);
-    let answer = mesh.call("web").ask(
-        "POST / HTTP/1.1\r\nhost: app\r\nconnection: upgrade\r\nupgrade: x\r\ncontent-length: 2\r\n\r\nhi",
-    );
-    assert_eq!((answer.status, answer.text().as_str()), (200, "hi"));
-    assert_eq!(app.last().field("upgrade"), None);
-}
-
-#[test]
 fn connect_to_a_service_carries_http_that_is_routed() {
     let app = Origin::http(|request| ok(request.path()));
     let mesh = with(&app);
@@ -93,25 +82,4 @@ fn connect_to_a_service_carries_http_that_is_routed() {
     assert_eq!(conn.head(), "HTTP/1.1 200 Connection established\r\n\r\n");
     assert_eq!(conn.get("whatever.example", "/inside").text(), "/inside");
     assert_eq!(conn.get("app", "/again").text(), "/again");
-}
-
-#[test]
-fn bytes_sent_before_a_tunnel_is_granted_are_refused() {
-    let app = Origin::http(|request| ok(request.path()));
-    let mesh = with(&app);
-    let mut conn = mesh.call("web");
-    conn.send("CONNECT app:80 HTTP/1.1\r\nhost: app:80\r\n\r\nGET / HTTP/1.1\r\nhost: app\r\n\r\n");
-    let answer = conn.answer();
-    assert_eq!((answer.status, answer.reason().as_str()), (400, "bad_request"));
-    conn.is_closed();
-    assert!(app.requests().is_empty());
-}
-
-#[test]
-fn connect_with_a_body_is_refused() {
-    let app = Origin::saying("");
-    let mesh = with(&app);
-    let mut conn = mesh.call("web");
-    let answer = conn.ask("CONNECT app:80 HTTP/1.1\r\nhost: app:80\r\ncontent-length: 1\r\n\r\nx");
-    assert_eq!((answer.status, answer.reason().as_str()), (400, "bad_request"));
 }

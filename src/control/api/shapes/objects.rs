@@ -68,7 +68,26 @@ pub enum Action {
     Deleted,
 }
 
-/// What `apply` or `delete` did.
+impl Action {
+    const ALL: [Self; 4] = [Self::Created, Self::Configured, Self::Unchanged, Self::Deleted];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Configured => "configured",
+            Self::Unchanged => "unchanged",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    /// The action that a word means.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.as_str() == word)
+    }
+}
+
+/// What `apply`, `delete` or a rollback did.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ApplyResult {

@@ -97,6 +97,9 @@ pub struct ProxyStatus {
     pub since: Timestamp,
     /// When its certificate expires; `null` when it never told.
     pub certificate_expires: Option<Timestamp>,
+    /// The version of its program; empty while it is away.
+    #[serde(default)]
+    pub product_version: String,
 }
 
 /// One service.

@@ -73,10 +73,18 @@ fn bad_chunks_are_refused_however_they_arrive() {
 
 #[test]
 fn endless_size_lines_and_trailers_are_refused() {
-    let line = format!("1;{}", "x".repeat(1000));
-    assert_ne!(decode(Framing::Chunked, line.as_bytes(), 10).unwrap_err().detail, "truncated");
-    let trailers = format!("0\r\n{}", "x: y\r\n".repeat(10_000));
-    assert_ne!(decode(Framing::Chunked, trailers.as_bytes(), 10).unwrap_err().detail, "truncated");
+    for input in [
+        format!("1;{}", "x".repeat(1000)),
+        format!("0\r\n{}", "x: y\r\n".repeat(10_000)),
+        // The end is there, where all of it comes at once.
+        format!("1;{}\r\nx\r\n0\r\n\r\n", "x".repeat(300)),
+        format!("0\r\nx: {}\r\n\r\n", "y".repeat(10_000)),
+    ] {
+        for step in [10, 100_000] {
+            let refused = decode(Framing::Chunked, input.as_bytes(), step).unwrap_err();
+            assert_ne!(refused.detail, "truncated", "{} bytes in {step}", input.len());
+        }
+    }
 }
 
 #[test]

@@ -87,6 +87,52 @@ fn rules_read_what_the_endpoint_will_read() {
 }
 
 #[test]
+fn another_version_is_not_a_broken_line() {
+    for (line, reason) in [
+        ("GET / HTTP/2.0", Reason::VersionNotSupported),
+        ("GET / HTTP/1.2", Reason::VersionNotSupported),
+        ("GET /a b HTTP/1.1", Reason::BadRequest),
+        ("GET / HTTP/1.1 ", Reason::BadRequest),
+        ("GET / HTTPS/1.1", Reason::BadRequest),
+        ("GET / HTTP/11", Reason::BadRequest),
+        ("GET /", Reason::BadRequest),
+    ] {
+        let text = format!("{line}\r\nHost: a\r\n\r\n");
+        assert_eq!(parse(text.as_bytes()).unwrap_err().reason, reason, "{line}");
+    }
+}
+
+#[test]
+fn what_sidecars_add_to_a_full_head_is_not_held_against_it() {
+    let head = |fields: usize, length: usize| {
+        let fields = "x: y\r\n".repeat(fields - 2);
+        let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}z: \r\n\r\n");
+        text.replace("z: ", &format!("z: {}", "z".repeat(length - text.len())))
+    };
+    let Headroom { bytes, fields } = Headroom::SIDECAR;
+    for (fields, length, of_application, of_sidecar) in [
+        (MAX_FIELDS, MAX_HEAD, true, true),
+        (MAX_FIELDS + 1, MAX_HEAD, false, true),
+        (MAX_FIELDS, MAX_HEAD + 1, false, true),
+        (MAX_FIELDS + fields, MAX_HEAD + bytes, false, true),
+        (MAX_FIELDS + fields + 1, MAX_HEAD, false, false),
+    ] {
+        let text = head(fields, length);
+        let accepted = |headroom| match RequestHead::default().parse(text.as_bytes(), headroom) {
+            Ok(()) => true,
+            Err(malformed) => {
+                assert_eq!(malformed.reason, Reason::HeadTooLarge);
+                false
+            }
+        };
+        let found = (accepted(Headroom::NONE), accepted(Headroom::SIDECAR));
+        assert_eq!(found, (of_application, of_sidecar), "{fields} fields, {length} bytes");
+    }
+    let over = head(MAX_FIELDS, MAX_HEAD + bytes + 1);
+    assert_eq!(head_end(over.as_bytes(), &mut 0).unwrap_err().reason, Reason::HeadTooLarge);
+}
+
+#[test]
 fn the_work_for_connection_is_bounded() {
     let head = |named: usize| {
         let names = "a, ".repeat(named);
@@ -161,7 +207,7 @@ fn response_framing_follows_the_order_of_the_rfc() {
         ("HTTP/1.0 200\r\n\r\n", "GET", Framing::UntilClose),
     ] {
         let mut head = ResponseHead::default();
-        head.parse(text.as_bytes(), method).expect(text);
+        head.parse(text.as_bytes(), method, Headroom::NONE).expect(text);
         assert_eq!(head.framing, framing, "{text}");
     }
     for text in [
@@ -169,8 +215,15 @@ fn response_framing_follows_the_order_of_the_rfc() {
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
         "HTTP/1.1 99 No\r\n\r\n",
+        "\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\n",
     ] {
-        assert!(ResponseHead::default().parse(text.as_bytes(), "GET").is_err(), "{text}");
+        assert!(
+            ResponseHead::default().parse(text.as_bytes(), "GET", Headroom::NONE).is_err(),
+            "{text}"
+        );
     }
 }
 
@@ -212,6 +265,6 @@ proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = parse(&bytes);
-        let _ = ResponseHead::default().parse(&bytes, "GET");
+        let _ = ResponseHead::default().parse(&bytes, "GET", Headroom::NONE);
     }
 }

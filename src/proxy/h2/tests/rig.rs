@@ -7,11 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use h2::RecvStream;
-use h2::server::SendResponse;
-use http::{HeaderMap, HeaderValue, Response};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::names::{Protocol, RuleId};
 use crate::proxy::directory::{Loader, Lookup};
@@ -29,15 +25,14 @@ use crate::resource::{
     Rewrite, RouteMatch, Rule, Service, ServicePort, Timeouts,
 };
 
+mod answers;
 mod client;
 
+use answers::answer;
 pub(super) use client::{Answer, Begun, Client, get, grpc, post};
 
 /// More than any connection lives.
 const LONG: Duration = Duration::from_secs(100_000);
-
-/// What a flood is made of.
-static FLOOD: [u8; 16 * 1024] = [7; 16 * 1024];
 
 /// The number of a try, and the body as far as it was read.
 type Came = (Option<String>, Vec<u8>);
@@ -55,6 +50,12 @@ pub(super) enum Does {
     PushBack(&'static str),
     /// A message, then trailers with this code.
     Message(u32),
+    /// A message, and an end without a code.
+    Codeless,
+    /// A page with this status.
+    Page(u16),
+    /// Reads nothing and ends with RESOURCE_EXHAUSTED.
+    TooMuch,
     /// A message, then a reset.
     HalfMessage,
     /// Sends back what it reads, as it comes.
@@ -139,89 +140,6 @@ impl App {
     /// How many requests came.
     pub(super) fn count(&self) -> usize {
         self.seen.borrow().len()
-    }
-}
-
-async fn answer(
-    does: Does,
-    mut body: RecvStream,
-    mut respond: SendResponse<Bytes>,
-    seen: impl Fn(&[u8]),
-) -> Result<(), h2::Error> {
-    let mut response = Response::new(());
-    let reads = !matches!(does, Does::Refuse | Does::Echo | Does::Flood | Does::Hang);
-    while reads && let Some(data) = body.data().await {
-        let data = data?;
-        seen(&data);
-        let _ = body.flow_control().release_capacity(data.len());
-    }
-    match does {
-        Does::Answer(status) => *response.status_mut() = status.try_into().unwrap(),
-        Does::Busy(seconds) => {
-            *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
-            response.headers_mut().insert("retry-after", HeaderValue::from(seconds));
-        }
-        Does::TrailersOnly(code) => response.headers_mut().extend(code_field(code)),
-        Does::PushBack(ms) => {
-            response.headers_mut().extend(code_field(14));
-            let ms = HeaderValue::from_static(ms);
-            response.headers_mut().insert("grpc-retry-pushback-ms", ms);
-        }
-        Does::Interim => {
-            let mut interim = Response::new(());
-            *interim.status_mut() = http::StatusCode::EARLY_HINTS;
-            respond.send_informational(interim)?;
-            *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
-        }
-        Does::Message(_) | Does::HalfMessage | Does::Echo => {
-            let mut to = respond.send_response(response, false)?;
-            if does == Does::Echo {
-                while let Some(data) = body.data().await {
-                    let data = data?;
-                    let _ = body.flow_control().release_capacity(data.len());
-                    seen(&data);
-                    to.send_data(data, false)?;
-                }
-            } else {
-                to.send_data(Bytes::from_static(b"message"), false)?;
-            }
-            if let Does::HalfMessage = does {
-                // The reset must not overtake the message.
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                to.send_reset(h2::Reason::INTERNAL_ERROR);
-                return Ok(());
-            }
-            let code = if let Does::Message(code) = does { code } else { 0 };
-            return to.send_trailers(code_field(code));
-        }
-        Does::Flood => return flood(respond.send_response(response, false)?).await,
-        Does::Refuse | Does::Reset => {
-            respond.send_reset(match does {
-                Does::Refuse => h2::Reason::REFUSED_STREAM,
-                _ => h2::Reason::INTERNAL_ERROR,
-            });
-            return Ok(());
-        }
-        Does::Hang => {
-            let reason = std::future::poll_fn(|cx| respond.poll_reset(cx)).await?;
-            return Err(reason.into());
-        }
-    }
-    respond.send_response(response, true).map(drop)
-}
-
-fn code_field(code: u32) -> HeaderMap {
-    let mut fields = HeaderMap::new();
-    fields.insert("grpc-status", HeaderValue::from(code));
-    fields
-}
-
-async fn flood(mut to: h2::SendStream<Bytes>) -> Result<(), h2::Error> {
-    loop {
-        to.reserve_capacity(FLOOD.len());
-        let room = std::future::poll_fn(|cx| to.poll_capacity(cx)).await;
-        let room = room.ok_or(h2::Reason::CANCEL)??;
-        to.send_data(Bytes::from_static(&FLOOD[..room.min(FLOOD.len())]), false)?;
     }
 }
 
@@ -318,13 +236,18 @@ impl Net {
         Arc::clone(cluster.load().unwrap().port(80).unwrap().endpoints.first().unwrap())
     }
 
-    /// A connection of the application.
-    pub(super) async fn client(&self) -> Client {
+    /// A connection of the application on which nothing was said.
+    pub(super) async fn connect(&self) -> TcpStream {
         let (client, accepted) = pair().await;
         let side = Side::new(Stream::Plain(accepted));
         let origin = Origin::Upstream(self.called.clone());
         tokio::task::spawn_local(serve(Rc::clone(&self.worker), side, origin, LONG));
-        let (send, connection) = h2::client::handshake(client).await.unwrap();
+        client
+    }
+
+    /// A connection of the application.
+    pub(super) async fn client(&self) -> Client {
+        let (send, connection) = h2::client::handshake(self.connect().await).await.unwrap();
         tokio::task::spawn_local(async move {
             // Its end is what a test ends with.
             let _ = connection.await;

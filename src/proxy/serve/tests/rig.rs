@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::certs::tls::{ClientAuth, Tls};
@@ -123,7 +123,7 @@ pub(crate) async fn pair() -> (TcpStream, TcpStream) {
 }
 
 /// Reads until what came ends in `end`.
-pub(crate) async fn read_until(from: &mut TcpStream, end: &str) -> String {
+pub(crate) async fn read_until(from: &mut (impl AsyncRead + Unpin), end: &str) -> String {
     let mut read = Vec::new();
     soon(async {
         while !read.ends_with(end.as_bytes()) {

@@ -99,7 +99,7 @@ impl Begun {
         }
         let trailers = soon(body.trailers()).await?.unwrap_or_default();
         let code = trailers.get("grpc-status").or(head.headers.get("grpc-status"));
-        let reason = head.headers.get("meshctl-reason");
+        let reason = head.headers.get("meshctl-reason").or(trailers.get("meshctl-reason"));
         Ok(Answer {
             status: head.status.as_u16(),
             reason: reason.map(|reason| reason.to_str().unwrap().to_owned()),
