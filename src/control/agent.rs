@@ -21,7 +21,7 @@ use crate::control::pools::{self, changes};
 use crate::control::proxies::{AgentLink, Ask};
 use crate::control::refusals::What;
 use crate::control::{status, stream};
-use crate::names::{Identity, ProxyId, skew};
+use crate::names::{Identity, skew};
 use crate::telemetry::limits::Limit;
 use crate::xds::agent::{Command, Counters, Down, Noted, Pools, State, Up, Welcome, down, up};
 use crate::xds::grpc::Peer;
