@@ -101,6 +101,10 @@ pub(super) struct Ports {
 impl Place {
     /// Takes the directory of the name given, or of the first free one.
     pub(super) fn claim(config: &Config) -> Result<Self, PlaceError> {
+        // The volume of a pod is writable for all its containers, and for nobody else.
+        if !config.is_pod() {
+            keep_others_out(&config.home)?;
+        }
         let proxies = config.home.join("proxies");
         let namespace = &config.service.namespace;
         let of_namespace = proxies.join(namespace.as_str());
@@ -211,6 +215,15 @@ pub(super) fn recall(wanted: SocketAddr, before: u16) -> SocketAddr {
     let recalled = SocketAddr::new(wanted.ip(), before);
     let usable = wanted.port() == 0 && before != 0 && TcpListener::bind(recalled).is_ok();
     if usable { recalled } else { wanted }
+}
+
+/// Refuses a directory in which others could put something else in the place of ours.
+fn keep_others_out(home: &Path) -> Result<(), PlaceError> {
+    let Ok(metadata) = std::fs::metadata(home) else { return Ok(()) };
+    match metadata.mode() & 0o7777 {
+        mode if mode & 0o022 != 0 => Err(PlaceError::Mode { path: home.to_owned(), mode }),
+        _ => Ok(()),
+    }
 }
 
 fn make_private(directory: &Path) -> Result<(), PlaceError> {

@@ -120,6 +120,20 @@ fn a_directory_that_others_may_read_is_refused() {
 }
 
 #[test]
+fn a_home_that_others_may_write_to_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let open = |mode| {
+        std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    open(0o777);
+    let error = Place::claim(&config(home.path())).unwrap_err();
+    assert!(matches!(&error, PlaceError::Mode { path, mode: 0o777 } if path == home.path()));
+    assert!(!home.path().join("proxies").exists(), "nothing was made there");
+    open(0o755);
+    assert!(Place::claim(&config(home.path())).is_ok());
+}
+
+#[test]
 fn ports_are_kept_and_used_while_they_are_free() {
     let home = tempfile::tempdir().unwrap();
     let place = Place::claim(&config(home.path())).unwrap();
