@@ -36,7 +36,7 @@ mod loader;
 mod pools;
 mod slot;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod waiting;
 
 pub use addresses::{Answering, Destination};

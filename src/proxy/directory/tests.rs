@@ -84,7 +84,7 @@ fn identity(account: &str) -> Identity {
     format!("spiffe://cluster.local/ns/shop/sa/{account}").parse().unwrap()
 }
 
-fn service(name: &str, backends: &[&str]) -> Service {
+pub(in crate::proxy) fn service(name: &str, backends: &[&str]) -> Service {
     let backend = |backend: &&str| Backend {
         service: named(backend),
         port: 80,
