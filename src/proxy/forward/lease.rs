@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::hedge::Lane;
 use super::plan::Plan;
 use super::{Dropped, Ended, Forward};
 use crate::proxy::admission::Repetition;
@@ -56,12 +57,18 @@ impl Forward<'_> {
             (None, limit) => {
                 let reason = limit.map_or(Reason::RequestTimeout, |(_, reason)| reason);
                 let failure = match self.client.head.status {
-                    0 => Failure::BeforeAnswer(self.plan.late(reason)),
+                    0 => Failure::BeforeAnswer(self.plan.late(reason, self.is_in_line())),
                     status => Failure::MidAnswer { status, reason },
                 };
                 Ended::Over(Err(failure), None)
             }
         }
+    }
+
+    /// Whether what is out waits in line for a connection.
+    fn is_in_line(&self) -> bool {
+        let hedged = !self.lanes.is_empty() && self.lanes.iter().all(Lane::is_in_line);
+        hedged || self.plan.in_line.get()
     }
 
     /// Waits as long as the client is there.
