@@ -178,7 +178,9 @@ async fn who_speaks_nonsense_or_nothing_keeps_nobody_out() {
     let mut older = Running::patient(short(|patience, time| patience.ask = time), |_| {});
     let (garbage, broken, flood, silent) =
         (older.knock(), older.knock(), older.knock(), older.knock());
+    garbage.writable().await.expect("open");
     garbage.try_write(b"GET / HTTP/1.1\r\n\r\n").expect("written");
+    broken.writable().await.expect("open");
     broken.try_write(&[0, 0, 0, 9, b'{']).expect("written");
     drop(broken);
     let file = tempfile::tempfile().expect("a file");
