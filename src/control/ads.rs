@@ -95,7 +95,7 @@ async fn registered(plane: &Plane, id: &ProxyId, identity: &Identity) -> Result<
     let known = || {
         let board = plane.board.lock();
         let proxy = board.proxies.get(id)?;
-        let agent = proxy.agent.as_ref()?;
+        let agent = proxy.agent.as_ref().filter(|agent| agent.in_mesh)?;
         Some((proxy.registration.identity(&plane.trust_domain), agent.stream))
     };
     let wait = async {
