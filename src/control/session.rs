@@ -64,17 +64,6 @@ pub enum Refuse {
     NotAuthorized(Key),
 }
 
-/// A response that the proxy has not answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pending {
-    /// Of which kind.
-    pub kind: Kind,
-    /// How many resources.
-    pub resources: usize,
-    /// When it was sent.
-    pub since: Instant,
-}
-
 /// A version that a proxy could not use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
@@ -189,14 +178,10 @@ impl Session {
         self.line(key.kind).refused(&key.name)
     }
 
-    /// Everything that is refused at present.
-    pub fn refusals(&self) -> impl Iterator<Item = (Key, &Refused)> {
-        self.lines.iter().flat_map(Line::refusals)
-    }
-
-    /// The responses that wait for an answer.
-    pub fn pending(&self) -> impl Iterator<Item = Pending> {
-        self.lines.iter().filter_map(Line::pending)
+    /// What [`poll`](Self::poll) has withheld since this was asked last, because it is too large to be
+    /// sent: it counts as refused, though the proxy has not said so.
+    pub fn take_withheld(&mut self) -> Vec<Key> {
+        self.lines.iter_mut().flat_map(Line::take_withheld).collect()
     }
 
     /// Whether the proxy has answered everything and nothing waits to be sent.
