@@ -25,8 +25,15 @@ use line::Line;
 /// The longest name that may be asked for; the longest valid one has 317 characters.
 pub const NAME_BYTES: usize = 512;
 
-/// The table of limits says the same of it.
-const _: () = assert!(NAMES == Limit::SubscribedNames.most());
+/// The table of limits says the same of it, and it is enough for what a proxy may know: a service costs
+/// up to three names, its rules for all, its rules for the proxy's namespace and its endpoints; an
+/// address or a workload costs one; and there are the mesh's settings and the proxy's own. As many
+/// again as services are left for endpoints that only rules lead to.
+const _: () = {
+    assert!(NAMES == Limit::SubscribedNames.most());
+    let (services, addresses) = (Limit::KnownNames.most(), Limit::KnownAddresses.most());
+    assert!(NAMES >= 3 * services + 2 * addresses + 2 + services);
+};
 
 /// What one stream may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
