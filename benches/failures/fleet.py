@@ -124,9 +124,11 @@ class Fleet:
         return took
 
     def again(self, name, *more):
-        """Starts a proxy again, as it was."""
+        """Starts a proxy again, as it was, with `more` for this time."""
         _, service, arguments = self.sidecars[name]
-        return self.sidecar(name, service, *arguments, *more)
+        took = self.sidecar(name, service, *arguments, *more)
+        self.sidecars[name] = (self.child(name), service, arguments)
+        return took
 
     def kill(self, name):
         self.processes.stop(self.sidecars[name][0], signal.SIGKILL)

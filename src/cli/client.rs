@@ -204,7 +204,8 @@ impl Client {
     /// Nobody answers at the socket.
     fn not_here(&self, fault: &Fault) -> Failure {
         let Way::Socket { home: dir, .. } = &self.way else {
-            return Failure::new("no control plane is running on the cluster");
+            return Failure::new("no control plane is running on the cluster")
+                .help("see why with `meshctl check`");
         };
         let home = dir.display();
         match (fault, Holder::find(dir)) {

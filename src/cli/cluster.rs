@@ -32,9 +32,15 @@ impl Cluster {
         let Connection { context: name, server, insecure, .. } = &self.connection;
         context.printer.note(&format!("context `{name}`, cluster {server}"));
         if *insecure {
-            context.printer.note("warning: the certificate of this cluster is not looked at");
+            context.printer.note(&unchecked(&self.connection));
         }
     }
+}
+
+/// That a kubeconfig says not to check the certificate of its cluster.
+pub(crate) fn unchecked(connection: &Connection) -> String {
+    let Connection { context, server, .. } = connection;
+    format!("warning: context `{context}` does not check the certificate of `{server}`")
 }
 
 /// A request that was refused, in words; `attempt` continues "cannot".

@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::Context;
 use super::exit::{Exit, Failure, Outcome};
-use crate::control::{self, Addresses, ControlPlaneConfig, DEFAULT_TRUST_DOMAIN, KubernetesConfig};
+use crate::control::{
+    self, Addresses, ControlPlaneConfig, DEFAULT_TRUST_DOMAIN, KubernetesConfig, RunError,
+};
 use crate::names::{Namespace, ROOT_NAMESPACE, TrustDomain};
 use crate::net::descriptors;
 use crate::platform::kubernetes::client::{self, ClientError, Connection};
@@ -153,17 +155,23 @@ fn serve(args: &RunArgs, context: &Context) -> Outcome {
             Some(home) => {
                 let (listen, trust_domain) = (args.listen, args.trust_domain.clone());
                 let config = ControlPlaneConfig { home, listen, trust_domain };
-                control::run(config, shutdown).await.map_err(Failure::from)
+                control::run(config, shutdown).await.map_err(failure)
             }
             None => {
                 let config = on_kubernetes(args).await?;
-                control::run_on_kubernetes(config, shutdown).await.map_err(Failure::from)
+                control::run_on_kubernetes(config, shutdown).await.map_err(failure)
             }
         }
     });
     // What still runs in the background was given its time.
     runtime.shutdown_background();
     ended.map(|()| Exit::Done)
+}
+
+/// What to do about what a user can do something about.
+fn failure(error: RunError) -> Failure {
+    let help = error.help();
+    Failure::from(error).help(help)
 }
 
 async fn on_kubernetes(args: &RunArgs) -> Result<KubernetesConfig, Failure> {

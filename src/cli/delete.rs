@@ -152,7 +152,8 @@ fn named(args: &DeleteArgs, context: &Context) -> Result<Vec<ObjectRef>, Failure
                 }
             }
             (Some(_), true) => {
-                return Err(Failure::usage("`--all` cannot be used with a name"));
+                return Err(Failure::usage("`--all` cannot be used with a name")
+                    .help("leave one of the two out"));
             }
             (None, false) => {
                 return Err(Failure::usage(format!("which {}?", kind.as_str()))

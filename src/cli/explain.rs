@@ -89,6 +89,8 @@ pub(crate) fn run(args: &ExplainArgs, context: &Context) -> Outcome {
     let view = match (id, args.what.as_slice()) {
         (Some(id), _) => rule::view(id, args, context)?,
         (None, [word]) if explain::reason(word).is_some() => reason::view(word)?,
+        // A word that asks for nothing else can only be a reason, mistyped.
+        (None, [word]) if args.from.is_none() && reason::is_word(word) => reason::view(word)?,
         _ => return request(args, context),
     };
     context.printer.view(args.format.output, &view)?;
@@ -136,7 +138,11 @@ fn call(args: &ExplainArgs) -> Result<Call, Failure> {
         ([url], None) => ("GET", url),
         ([url], Some(method)) => (method.as_str(), url),
         ([method, url], None) => (method.as_str(), url),
-        ([_, _], Some(_)) => return Err(Failure::usage("the method was given twice")),
+        ([_, _], Some(_)) => {
+            return Err(
+                Failure::usage("the method was given twice").help("leave one of the two out")
+            );
+        }
         _ => {
             return Err(Failure::usage("which request?")
                 .help("write `meshctl explain --from SERVICE [METHOD] http://HOST/PATH`"));
@@ -145,7 +151,8 @@ fn call(args: &ExplainArgs) -> Result<Call, Failure> {
     let headers = args.headers.clone();
     let call = match &args.grpc {
         Some(_) if args.what.len() > 1 => {
-            return Err(Failure::usage("`--grpc` cannot be used with a method of HTTP"));
+            return Err(Failure::usage("`--grpc` cannot be used with a method of HTTP")
+                .help("leave one of the two out"));
         }
         Some(method) => Call::grpc(method, url, headers),
         None => Call::http(method, url, headers),

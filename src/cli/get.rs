@@ -74,7 +74,8 @@ fn resolve(args: &GetArgs) -> Result<Vec<Wanted>, Failure> {
     for (kind, name) in kind::resolve(&args.what)? {
         if let Some(name) = &name {
             if args.all_namespaces {
-                return Err(Failure::usage("`--all-namespaces` cannot be used with a name"));
+                return Err(Failure::usage("`--all-namespaces` cannot be used with a name")
+                    .help("leave one of the two out, or say the namespace with `--namespace`"));
             }
             kind::object(kind, within, name)?;
         }

@@ -1,6 +1,6 @@
 //! `-f`: files, directories, URLs and standard input with rules, read once for whoever needs them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::exit::Failure;
 use crate::rules::{self, Diagnostic, Document, MAX_TOTAL_BYTES};
@@ -40,9 +40,7 @@ impl Input {
             match fetch::address(path) {
                 Some(address) => drop(address?),
                 None if path.as_os_str() == "-" || path.exists() => {}
-                None => {
-                    return Err(Failure::usage(format!("there is no file `{}`", path.display())));
-                }
+                None => return Err(absent(path)),
             }
         }
         let mut input = Self::default();
@@ -70,5 +68,15 @@ impl Input {
                 self.unread.extend(error.diagnostics);
             }
         }
+    }
+}
+
+/// Nothing of that name can be read.
+fn absent(path: &Path) -> Failure {
+    match path.to_str().and_then(|text| text.split_once("://")) {
+        Some((scheme, _)) => Failure::usage(format!("`{}` cannot be fetched", path.display()))
+            .help(format!("`http` and `https` are spoken, `{scheme}` is not")),
+        None => Failure::usage(format!("there is no file `{}`", path.display()))
+            .help("name a file, a directory or a URL; `-` is standard input"),
     }
 }

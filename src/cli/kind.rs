@@ -57,7 +57,8 @@ pub(crate) fn resolve(words: &[String]) -> Result<Vec<(ObjectKind, Option<String
             .iter()
             .map(|word| match word.split_once('/') {
                 Some((kind, name)) => Ok((parse(kind).map_err(wrong)?, Some(name.to_owned()))),
-                None => Err(Failure::usage(format!("`{word}` has no `KIND/` before the name"))),
+                None => Err(Failure::usage(format!("`{word}` has no `KIND/` before the name"))
+                    .help("write each as KIND/NAME, or one KIND and then names")),
             })
             .collect();
     }

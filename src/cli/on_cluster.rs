@@ -1,7 +1,7 @@
 //! A cluster that a command works on step by step: the connection, and a runtime of its own, so that
 //! commands read top to bottom.
 
-use super::cluster::{Cluster, failed};
+use super::cluster::{Cluster, failed, unchecked};
 use super::exit::Failure;
 use super::installation::Target;
 use super::output::Printer;
@@ -21,10 +21,7 @@ impl OnCluster {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let Cluster { connection, .. } = runtime.block_on(Cluster::connect(target))?;
         if connection.insecure {
-            printer.note(&format!(
-                "warning: context `{}` does not check the certificate of `{}`",
-                connection.context, connection.server
-            ));
+            printer.note(&unchecked(&connection));
         }
         Ok(Self { connection, runtime })
     }

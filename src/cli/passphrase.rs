@@ -30,7 +30,8 @@ impl PassphraseArgs {
             None => {
                 let first = ask("passphrase for the backup: ")?;
                 if first != ask("the same again: ")? {
-                    return Err(Failure::new("the two passphrases differ"));
+                    return Err(Failure::new("the two passphrases differ")
+                        .help("nothing was changed; try again"));
                 }
                 first
             }

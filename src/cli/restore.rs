@@ -71,6 +71,10 @@ pub(crate) fn run(args: &RestoreArgs, context: &Context) -> Outcome {
     }
     let aside = backup::restore(&home, &whole).map_err(|error| match error {
         BackupError::Home(HomeError::Locked { .. }) => running(&error.to_string()),
+        BackupError::Home(home) => {
+            let help = home.help();
+            Failure::from(home).context(format!("cannot bring `{file}` back")).help(help)
+        }
         BackupError::Store(StoreError::Newer { .. }) => {
             Failure::from(error).help("nothing was changed; use the version that made the backup")
         }

@@ -14,19 +14,10 @@ use super::output::{Color, Printer};
 /// Commands that come later.
 const LATER_COMMANDS: &[&str] = &["top", "tap", "dashboard", "graph"];
 
-/// Flags that come later.
-const LATER_FLAGS: &[&str] = &[
-    "--namespace",
-    "--replicas",
-    "--set",
-    "--force",
-    "--from",
-    "--issuer",
-    "--root",
-    "--plan",
-    "--pause",
-    "--resume",
-    "--abort",
+/// Flags that come later, by their command.
+const LATER_FLAGS: &[(&str, &[&str])] = &[
+    ("meshctl trace", &["--from"]),
+    ("meshctl certs rotate", &["--issuer", "--root", "--plan", "--pause", "--resume", "--abort"]),
 ];
 
 /// `--color` as it was typed, for what is said before the command line is understood.
@@ -63,7 +54,7 @@ pub(super) fn report(
         }
         _ => {
             root.build();
-            let meant = meant(root, words).get_bin_name().unwrap_or("meshctl").to_owned();
+            let meant = meant(root, words);
             printer.complain(&Fault { error, meant }.failure().render());
             Exit::Usage
         }
@@ -82,7 +73,7 @@ fn meant<'a>(root: &'a clap::Command, words: &[OsString]) -> &'a clap::Command {
 /// What clap found, and the command in which.
 struct Fault<'a> {
     error: &'a clap::Error,
-    meant: String,
+    meant: &'a clap::Command,
 }
 
 impl Fault<'_> {
@@ -96,7 +87,7 @@ impl Fault<'_> {
             ErrorKind::InvalidSubcommand => {
                 let name = one(ContextKind::InvalidSubcommand).unwrap_or_default();
                 if LATER_COMMANDS.contains(&name.as_str()) {
-                    return Failure::later(&format!("`{} {name}`", self.meant))
+                    return Failure::later(&format!("`{} {name}`", self.name()))
                         .help(self.see_help());
                 }
                 let near = texts(error, ContextKind::SuggestedSubcommand);
@@ -107,9 +98,10 @@ impl Fault<'_> {
                 let value = one(ContextKind::InvalidValue).unwrap_or_default();
                 let cause = std::error::Error::source(error).map(ToString::to_string);
                 let cause = cause.unwrap_or_else(|| "it cannot be used".to_owned());
-                let what = match cause.contains(&format!("`{value}`")) {
-                    true => format!("`{arg}`: {cause}"),
-                    false => format!("`{arg}`: `{value}`: {cause}"),
+                let what = match (number(&value, &cause), cause.contains(&format!("`{value}`"))) {
+                    (Some(number), _) => format!("`{arg}`: {number}"),
+                    (None, true) => format!("`{arg}`: {cause}"),
+                    (None, false) => format!("`{arg}`: `{value}`: {cause}"),
                 };
                 Failure::usage(what).help(self.see_help())
             }
@@ -139,7 +131,9 @@ impl Fault<'_> {
     fn unknown_argument(&self, arg: &str) -> Failure {
         let error = self.error;
         let name = arg.split('=').next().unwrap_or(arg);
-        if LATER_FLAGS.contains(&name) {
+        let is_later =
+            |(command, flags): &(&str, &[&str])| *command == self.name() && flags.contains(&name);
+        if LATER_FLAGS.iter().any(is_later) {
             return Failure::later(&format!("`{name}`")).help(self.see_help());
         }
         if !arg.starts_with('-') {
@@ -154,6 +148,12 @@ impl Fault<'_> {
     fn invalid_value(&self, arg: &str) -> Failure {
         let error = self.error;
         let value = texts(error, ContextKind::InvalidValue).into_iter().next().unwrap_or_default();
+        if value.is_empty()
+            && let Some(name) = self.empty_variable(arg)
+        {
+            return Failure::usage(format!("the environment variable `{name}` is empty"))
+                .help("give it a value, or unset it");
+        }
         if value.is_empty() {
             return Failure::usage(format!("`{arg}` needs a value")).help(self.see_help());
         }
@@ -167,8 +167,23 @@ impl Fault<'_> {
         }
     }
 
+    /// The variable that gives a flag its value, where it is set to nothing.
+    fn empty_variable(&self, flag: &str) -> Option<&str> {
+        let mut known = self.meant.get_arguments();
+        let arg = known.find(|it| it.get_long().is_some_and(|long| flag == format!("--{long}")))?;
+        let name = arg.get_env()?;
+        std::env::var_os(name).filter(|value| value.is_empty())?;
+        name.to_str()
+    }
+
+    /// How the command is called.
+    fn name(&self) -> &str {
+        self.meant.get_bin_name().unwrap_or("meshctl")
+    }
+
+    /// The nearest, which clap names last.
     fn suggest(&self, near: &[String]) -> String {
-        match near.first() {
+        match near.last() {
             Some(near) => format!("did you mean `{near}`?"),
             None => self.see_help(),
         }
@@ -176,8 +191,26 @@ impl Fault<'_> {
 
     /// Points to the help of the command that was meant.
     fn see_help(&self) -> String {
-        format!("see `{} --help`", self.meant)
+        format!("see `{} --help`", self.name())
     }
+}
+
+/// What clap says of a number, in words: that it is none, or the range that it must be in.
+fn number(value: &str, cause: &str) -> Option<String> {
+    if cause == "invalid digit found in string" {
+        return Some(format!("`{value}` is not a whole number"));
+    }
+    let (first, last) = cause.strip_prefix(&format!("{value} is not in "))?.split_once("..")?;
+    let last: u64 = match last.strip_prefix('=') {
+        Some(last) => last.parse().ok()?,
+        None => last.parse::<u64>().ok()?.checked_sub(1)?,
+    };
+    // As many as a type holds is no limit that anybody meant.
+    let range = match last >= u64::from(u32::MAX) {
+        true => format!("of at least {first}"),
+        false => format!("from {first} to {last}"),
+    };
+    Some(format!("`{value}` is not a whole number {range}"))
 }
 
 /// `--flag <VALUE>` as it is, `NAME` out of `<NAME>...`.

@@ -163,6 +163,9 @@ impl From<StoreError> for Refusal {
         let refusal = Self::new(status, error.to_string());
         match error {
             StoreError::NoSpace(_) => refusal.help("make room on that file system and try again"),
+            StoreError::NotFound(it) => {
+                refusal.help(&format!("{}, or pass `--ignore-not-found`", where_seen(it.kind)))
+            }
             StoreError::Elsewhere => {
                 refusal.help("write them with `meshctl apply` or `kubectl apply`")
             }
@@ -174,6 +177,11 @@ impl From<StoreError> for Refusal {
             _ => refusal,
         }
     }
+}
+
+/// Where objects of a kind are seen.
+fn where_seen(kind: ObjectKind) -> String {
+    format!("see what there is with `meshctl get {} -A`", kind.as_str().to_ascii_lowercase())
 }
 
 impl From<JsonRejection> for Refusal {

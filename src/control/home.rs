@@ -19,7 +19,7 @@ mod tests;
 /// The longest path of a Unix socket on Linux: `sun_path` holds 108 bytes with the final NUL.
 const SOCKET_PATH_MAX: usize = 107;
 
-/// What is wrong with a home directory; `Display` includes the fix where there is one.
+/// What is wrong with a home directory.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
     /// It could not be created, read or written.
@@ -36,7 +36,7 @@ pub enum HomeError {
     #[error("`{}` is not a directory", .0.display())]
     NotADirectory(PathBuf),
     /// Somebody else owns it.
-    #[error("`{}` belongs to user {owner}, not to user {user}; run as that user, or choose another directory with `--home`", path.display())]
+    #[error("`{}` belongs to user {owner}, not to user {user}", path.display())]
     Owner {
         /// Which.
         path: PathBuf,
@@ -46,7 +46,7 @@ pub enum HomeError {
         user: u32,
     },
     /// Others may read or write it.
-    #[error("`{}` has mode {mode:04o}, others could get at its keys; run `chmod 700 {}`", path.display(), path.display())]
+    #[error("`{}` has mode {mode:04o}, others could get at its keys", path.display())]
     Mode {
         /// Which.
         path: PathBuf,
@@ -54,7 +54,7 @@ pub enum HomeError {
         mode: u32,
     },
     /// Another process holds the lock.
-    #[error("another control plane (pid {pid}) runs on `{}`; stop it, or choose another directory with `--home`", path.display())]
+    #[error("another control plane (pid {pid}) runs on `{}`", path.display())]
     Locked {
         /// Which.
         path: PathBuf,
@@ -62,7 +62,7 @@ pub enum HomeError {
         pid: String,
     },
     /// The sockets in it would have too long a path.
-    #[error("the socket path `{}` has {length} bytes, the system's limit is {SOCKET_PATH_MAX}; choose a shorter directory with `--home`", path.display())]
+    #[error("the socket path `{}` has {length} bytes, the system's limit is {SOCKET_PATH_MAX}", path.display())]
     SocketPath {
         /// Which.
         path: PathBuf,
@@ -72,6 +72,22 @@ pub enum HomeError {
 }
 
 impl HomeError {
+    /// What to do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Io { what: "create", .. } | Self::NotADirectory(_) => {
+                "choose another directory with `--home`".to_owned()
+            }
+            Self::Io { .. } => String::new(),
+            Self::Owner { .. } => {
+                "run as that user, or choose another directory with `--home`".to_owned()
+            }
+            Self::Mode { path, .. } => format!("run `chmod 700 {}`", path.display()),
+            Self::Locked { .. } => "stop it, or choose another directory with `--home`".to_owned(),
+            Self::SocketPath { .. } => "choose a shorter directory with `--home`".to_owned(),
+        }
+    }
+
     fn io(what: &'static str, path: &Path, source: std::io::Error) -> Self {
         Self::Io { what, path: path.to_owned(), source }
     }
@@ -163,7 +179,7 @@ impl Home {
     /// Creates what is missing (mode 0700) and checks owner, mode and socket paths.
     ///
     /// # Errors
-    /// [`HomeError`], with the fix in its text.
+    /// [`HomeError`].
     pub fn prepare(&self) -> Result<(), HomeError> {
         for socket in [self.admin_socket(), self.join_socket()] {
             let length = socket.as_os_str().as_bytes().len();
@@ -234,7 +250,7 @@ impl Home {
             if let Err(error) = std::fs::remove_file(&path)
                 && error.kind() != std::io::ErrorKind::NotFound
             {
-                tracing::warn!(path = %path.display(), %error, "cannot remove");
+                tracing::warn!(path = %path.display(), %error, "a file of this run cannot be removed");
             }
         }
     }

@@ -297,7 +297,7 @@ impl Proxies {
             let old = proxy.discovery.replace(link)?;
             let predecessor = proxy.predecessor.agent.as_ref();
             if predecessor.is_some_and(|agent| agent.stream == old.agent) {
-                return Some(std::mem::replace(&mut proxy.predecessor.discovery, Some(old)));
+                return Some(proxy.predecessor.discovery.replace(old));
             }
             Some(Some(old))
         });

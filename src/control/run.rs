@@ -99,6 +99,22 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// What to do about it; empty where the text says it already, or nothing helps.
+    pub fn help(&self) -> String {
+        let help = match self {
+            Self::Home(error) => return error.help(),
+            Self::TrustDomain { .. } => {
+                "leave `--trust-domain` out, or make another mesh with another `--home`"
+            }
+            Self::Listen { at, .. } if !at.contains('/') => {
+                "choose another address with `--listen`"
+            }
+            Self::Heart => "start it again with `meshctl install`",
+            _ => "",
+        };
+        help.to_owned()
+    }
+
     /// A port that cannot be listened on.
     fn port(address: SocketAddr, error: &std::io::Error) -> Self {
         Self::Listen { at: address.to_string(), why: holder::why_not(address, error) }

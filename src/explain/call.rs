@@ -4,10 +4,10 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// It is not a URL that a proxy is asked for.
-    #[error("`{0}` is not a URL that a proxy can be asked for: it begins with `http://`")]
+    #[error("`{0}` is not a URL that a proxy can be asked for: write `http://HOST/PATH`")]
     Scheme(String),
     /// Nobody is called.
-    #[error("`{0}` names no host")]
+    #[error("`{0}` names no host: write `http://HOST/PATH`")]
     NoHost(String),
     /// A gRPC method is `package.Service/Method`.
     #[error("`{0}` is not a gRPC method, which is written `package.Service/Method`")]

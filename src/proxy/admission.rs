@@ -23,6 +23,8 @@ pub struct Admission<'a> {
     request: Option<Permit>,
     /// Counts its repetitions, of which one is out at a time.
     repetition: Option<Permit>,
+    /// It has wanted one of those that the budget is about.
+    wanted: bool,
 }
 
 /// What follows a try.
@@ -67,7 +69,7 @@ impl Limit {
 impl<'a> Admission<'a> {
     /// Nobody was asked yet.
     pub fn new(decision: &'a Decision, tries: Tries<'a>) -> Self {
-        Self { decision, tries, request: None, repetition: None }
+        Self { decision, tries, request: None, repetition: None, wanted: false }
     }
 
     /// Asks to be let in, with all tries.
@@ -128,11 +130,15 @@ impl<'a> Admission<'a> {
         let Some(circuit) = self.decision.pool.circuit().filter(|_| budgeted) else {
             return Ok(());
         };
+        let budget = self.tries.retry().budget;
+        if budget.is_some() && !std::mem::replace(&mut self.wanted, true) {
+            circuit.wanted();
+        }
         let permit = match self.repetition {
             Some(_) => None,
             None => circuit.retry().map_err(|_| Limit::MaxRetries)?,
         };
-        if let Some(budget) = self.tries.retry().budget
+        if let Some(budget) = budget
             && !circuit.may_repeat(&budget)
         {
             return Err(Limit::Budget);

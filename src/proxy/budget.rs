@@ -2,7 +2,7 @@
 //! seconds no more than a share of the requests, or a floor, whichever is more (Finagle's
 //! `RetryBudget`, where the floor comes on top).
 //!
-//! A request whose failure asks for a repetition lends nothing: while a service is down altogether
+//! A request that wants a repetition, or several, lends nothing: while a service is down altogether
 //! repetitions stop but for the floor, so that callers in a chain do not multiply each other's
 //! shares (gRPC's retry throttling, proposal A6, has the same effect). A failure of seconds still
 //! lives on what succeeded before it.
@@ -34,7 +34,8 @@ const SECONDS: u64 = 10;
 #[derive(Debug, Default)]
 pub struct Budget {
     requests: Window,
-    failures: Window,
+    /// Of these, those that want a repetition.
+    wanting: Window,
     repetitions: Window,
     /// Held while it is decided about a repetition.
     gate: Mutex<()>,
@@ -47,11 +48,15 @@ impl Budget {
         self.requests.add(now_ms);
     }
 
+    /// A request wants to be sent again; to be said once of each.
+    pub fn wanted(&self, now_ms: u64) {
+        self.wanting.add(now_ms);
+    }
+
     /// Whether there may be one repetition more, which is counted then.
     pub fn may_repeat(&self, budget: &RetryBudget, now_ms: u64) -> bool {
         let _gate = self.gate.lock();
-        self.failures.add(now_ms);
-        let well = self.requests.sum(now_ms).saturating_sub(self.failures.sum(now_ms));
+        let well = self.requests.sum(now_ms).saturating_sub(self.wanting.sum(now_ms));
         let share = well * u64::from(budget.ppm) / u64::from(PARTS_PER_MILLION);
         let floor = u64::from(budget.min_per_second) * SECONDS;
         let may = self.repetitions.sum(now_ms) < share.max(floor);

@@ -234,6 +234,11 @@ impl Circuit {
         self.budget.counted(clock::now_ms());
     }
 
+    /// A request counted before wants to be sent again; to be said once of each.
+    pub fn wanted(&self) {
+        self.budget.wanted(clock::now_ms());
+    }
+
     /// Whether `budget` has room for one repetition more, which is counted then; counts what it
     /// refuses too.
     pub fn may_repeat(&self, budget: &RetryBudget) -> bool {

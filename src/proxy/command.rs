@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use tokio::process::{Child, Command};
 
 use crate::net::descriptors::Raised;
@@ -43,16 +43,8 @@ impl Application {
         let mut command = Command::new(program);
         command.args(arguments).kill_on_drop(true);
         command.envs(environment(outbound, |name| std::env::var_os(name)));
-        die_with_parent(&mut command);
-        let child = command.spawn()?;
-        let application = Self { child };
-        if let (Some(raised), Some(pid)) = (raised, application.pid()) {
-            let mut limit = getrlimit(Resource::Nofile);
-            limit.current = Some(raised.before);
-            // It may have ended already; then there is nothing to limit.
-            let _ = prlimit(Some(pid), Resource::Nofile, limit);
-        }
-        Ok(application)
+        prepare(&mut command, raised.filter(|it| it.now != it.before).map(|it| it.before));
+        Ok(Self { child: command.spawn()? })
     }
 
     /// Passes a signal on.
@@ -90,20 +82,28 @@ fn code(status: ExitStatus) -> u8 {
     status.code().or(signal).and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
 }
 
+/// What becomes of the child before it is the application: it dies with its parent, and has this soft
+/// limit of descriptors from its first instruction on.
 #[cfg(target_os = "linux")]
-fn die_with_parent(command: &mut Command) {
-    let die =
-        || rustix::process::set_parent_process_death_signal(Some(Signal::TERM)).map_err(Into::into);
-    #[expect(unsafe_code, reason = "the closure makes one system call, prctl, and nothing else")]
-    // SAFETY: between fork and exec only async-signal-safe calls are allowed; prctl is one, and
-    // nothing is allocated on the way.
+fn prepare(command: &mut Command, descriptors: Option<u64>) {
+    let prepare = move || {
+        if let Some(current) = descriptors {
+            let limit = Rlimit { current: Some(current), ..getrlimit(Resource::Nofile) };
+            // A lower one than there is may always be set.
+            let _ = setrlimit(Resource::Nofile, limit);
+        }
+        rustix::process::set_parent_process_death_signal(Some(Signal::TERM)).map_err(Into::into)
+    };
+    #[expect(unsafe_code, reason = "the closure makes system calls (prlimit, prctl) and no others")]
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed; these are plain system
+    // calls, and nothing is allocated on the way.
     unsafe {
-        command.pre_exec(die);
+        command.pre_exec(prepare);
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn die_with_parent(_: &mut Command) {}
+fn prepare(_: &mut Command, _: Option<u64>) {}
 
 /// What makes common runtimes call through `outbound`, added to what is there (`before`).
 fn environment(

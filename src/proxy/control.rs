@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 
 use crate::certs::Tls;
 use crate::net::backoff::Backoff;
@@ -19,7 +19,7 @@ use crate::xds::subscription::Subscription;
 
 use super::directory::{Directory, Loader};
 use super::handover::ProcessId;
-use super::join::{Applicant, JoinError, Joined};
+use super::join::{Applicant, JoinError, Joined, chain};
 use super::last_good::{Keeper, LastGood, Names};
 use super::view::{Status, View};
 use answers::Answers;
@@ -95,8 +95,8 @@ enum Done {
     Opened(Result<Box<Link>, LinkError>),
     Renewed(Result<Box<Joined>, JoinError>),
     Written(std::io::Result<()>),
-    /// One of the above, it is not known which.
-    Panicked,
+    /// One of the above panicked.
+    Panicked(task::Id),
 }
 
 /// See the head of this file.
@@ -117,7 +117,9 @@ pub struct Control {
     agency: agency::Agency,
     standing: Standing,
     link: Option<Box<Link>>,
-    opening: bool,
+    /// The job that opens a link, and that which renews the certificate.
+    opening: Option<task::Id>,
+    renewing: Option<task::Id>,
     retry_at: tokio::time::Instant,
     backoff: Backoff,
     jobs: JoinSet<Done>,
@@ -156,7 +158,8 @@ impl Control {
             agency: agency::Agency::default(),
             standing: Standing::of(&registration),
             link: None,
-            opening: false,
+            opening: None,
+            renewing: None,
             retry_at: tokio::time::Instant::now(),
             backoff: Backoff::new(FIRST_RETRY, LONGEST_RETRY),
             jobs: JoinSet::new(),
@@ -249,12 +252,13 @@ impl Control {
         orders: &mut mpsc::Receiver<Order>,
         tick: &mut tokio::time::Interval,
     ) -> Event {
-        let idle = self.link.is_none() && !self.opening && self.standing != Standing::Yielded;
+        let idle =
+            self.link.is_none() && self.opening.is_none() && self.standing != Standing::Yielded;
         tokio::select! {
             order = orders.recv() => Event::Order(order),
             Some(done) = self.jobs.join_next() => match done {
                 Ok(done) => Event::Done(done),
-                Err(_) => Event::Done(Done::Panicked),
+                Err(panic) => Event::Done(Done::Panicked(panic.id())),
             },
             message = Link::message(&mut self.link), if self.link.is_some() => {
                 Event::Link(Box::new(message))
@@ -307,7 +311,7 @@ impl Control {
         match done {
             Done::Opened(Ok(link)) => self.connected(link),
             Done::Opened(Err(error)) => {
-                self.opening = false;
+                self.opening = None;
                 self.subscription.end();
                 if let LinkError::Refused(status) = &error {
                     self.note_refusal(status);
@@ -316,11 +320,12 @@ impl Control {
             }
             Done::Renewed(Ok(joined)) => self.renewed(*joined),
             Done::Renewed(Err(error)) => {
-                tracing::warn!(%error, "the certificate was not renewed");
+                let why = chain(&error);
+                tracing::warn!(error = why, "the certificate was not renewed");
                 let at = (SystemTime::now(), Instant::now());
                 let refused = !error.is_transient();
                 let waiting = self.renewal.failed(refused, at, fastrand::u64(..));
-                self.reply_all(&waiting, &Err(error.to_string()));
+                self.reply_all(&waiting, &Err(why));
             }
             Done::Written(outcome) => {
                 if let Err(error) = &outcome {
@@ -328,16 +333,23 @@ impl Control {
                 }
                 self.keeper.written(&outcome);
             }
-            Done::Panicked => {
-                tracing::error!("a job of the control thread panicked");
-                self.keeper.written(&Err(std::io::ErrorKind::Other.into()));
-                let at = (SystemTime::now(), Instant::now());
-                self.renewal.failed(false, at, fastrand::u64(..));
-                if self.link.is_none() {
-                    self.opening = false;
-                    self.lost("opening a connection panicked", None);
-                }
-            }
+            Done::Panicked(job) => self.panicked(job),
+        }
+    }
+
+    /// A job has ended without a word: as if it had failed.
+    fn panicked(&mut self, job: task::Id) {
+        tracing::error!("a job of the control thread panicked");
+        if self.opening == Some(job) {
+            self.opening = None;
+            self.subscription.end();
+            self.lost("opening a connection panicked", None);
+        } else if self.renewing == Some(job) {
+            let at = (SystemTime::now(), Instant::now());
+            let waiting = self.renewal.failed(false, at, fastrand::u64(..));
+            self.reply_all(&waiting, &Err("the renewal panicked".to_owned()));
+        } else {
+            self.keeper.written(&Err(std::io::ErrorKind::Other.into()));
         }
     }
 

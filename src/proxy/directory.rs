@@ -36,7 +36,7 @@ mod loader;
 mod pools;
 mod slot;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod waiting;
 
 pub use addresses::{Answering, Destination};
@@ -151,7 +151,6 @@ pub struct Directory {
     spent: Spent,
     /// Whole seconds since the control thread began; coarse on purpose.
     clock: AtomicU32,
-    generation: AtomicU64,
     turned_away: AtomicU64,
     crowded: AtomicU64,
 }
@@ -178,7 +177,6 @@ impl Directory {
             bell: Arc::default(),
             spent: Spent::default(),
             clock: AtomicU32::new(0),
-            generation: AtomicU64::new(0),
             turned_away: AtomicU64::new(0),
             crowded: AtomicU64::new(0),
         }
@@ -286,12 +284,6 @@ impl Directory {
     /// How this proxy receives.
     pub fn workload(&self) -> Arc<resource::Workload> {
         self.workload.load_full()
-    }
-
-    /// Counts up whenever a name becomes known or is let go, so that what was looked up may be
-    /// kept as long as this stays the same.
-    pub fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
     }
 
     /// The names that are known as services, in order; for people.

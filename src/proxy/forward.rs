@@ -22,6 +22,7 @@ use crate::proxy::tcp::Tunnel;
 use crate::proxy::tries::ATTEMPT_HEADER;
 use crate::proxy::worker::Worker;
 use crate::telemetry::reason::Reason;
+use hedge::Lane;
 use plan::{Left, Plan};
 
 mod client;
@@ -142,7 +143,7 @@ pub async fn send(
     outgoing: &mut Outgoing,
 ) -> Sent {
     let plan = Plan::new(decision, outgoing.idempotent, outgoing.attempt);
-    let mut forward = Forward { worker, client, outgoing, plan, flight: None };
+    let mut forward = Forward { worker, client, outgoing, plan, flight: None, lanes: Vec::new() };
     if let Err(reason) = forward.plan.admission.enter() {
         forward.client.events.failed(0, reason);
         return Sent::failed(reason);
@@ -164,6 +165,8 @@ struct Forward<'a> {
     plan: Plan<'a>,
     /// The try that is out.
     flight: Option<Flight>,
+    /// Those that are, where there may be two at once.
+    lanes: Vec<Lane<'a>>,
 }
 
 /// How a try ended. What is rare is boxed: it must not make every idle connection larger.
@@ -229,10 +232,13 @@ impl Forward<'_> {
         self.flight = Some(Flight::begin(&self.plan.decision.pool, endpoint));
     }
 
-    /// The try that is out has come to its end.
+    /// What is out has come to its end.
     fn land(&mut self, verdict: Verdict) {
         if let Some(flight) = self.flight.take() {
             self.client.events.end(flight, verdict);
+        }
+        for lane in self.lanes.drain(..) {
+            lane.land(verdict, &mut self.client.events);
         }
     }
 
@@ -276,7 +282,7 @@ impl Forward<'_> {
         &mut self,
         upstream: &mut Upstream,
     ) -> Result<Result<Answered, Failure>, Box<Repetition>> {
-        let Self { worker, client, outgoing, plan, flight } = self;
+        let Self { worker, client, outgoing, plan, flight, .. } = self;
         let terms = Terms {
             method: if outgoing.is_head { "HEAD" } else { "" },
             http11: outgoing.http11,

@@ -38,7 +38,7 @@ pub use taker::{Older, TakeOverError, take_over};
 const PROTOCOL: u32 = 1;
 
 /// The program, as it introduces itself.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+const VERSION: &str = crate::names::skew::OWN;
 
 /// The socket inside the proxy's directory.
 const SOCKET: &str = "take-over.sock";

@@ -295,7 +295,10 @@ impl Applicant {
         let joined = self.take(key, answer, mesh)?;
         if let Err(error) = keep(&joined, &self.directory) {
             // A full disk must not end traffic; a restart then has to join anew.
-            tracing::warn!(%error, "the new certificate is used but could not be saved");
+            tracing::warn!(
+                error = chain(&error),
+                "the new certificate is used but could not be saved"
+            );
         }
         Ok(joined)
     }
@@ -332,7 +335,7 @@ fn keep(joined: &Joined, directory: &Path) -> Result<(), CredentialError> {
 }
 
 /// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -164,7 +164,8 @@ pub async fn decide(
 ) -> Result<Decision, Refusal> {
     match called {
         Called::Service(cell, port) => {
-            let table = cell.table.load();
+            let renewed = renewed(worker, cell).await?;
+            let table = renewed.as_ref().unwrap_or(cell).table.load();
             let faults = &worker.shared.metrics.faults;
             route::decide(&table, *port, head, (&worker.shared.proxy, faults))
         }
@@ -179,9 +180,33 @@ pub async fn decide(
 pub async fn decide_opaque(worker: &Rc<Worker>, called: &Called) -> Result<Decision, Refusal> {
     match called {
         Called::Service(cell, port) => {
-            route::decide_opaque(&cell.table.load(), *port, &worker.shared.proxy)
+            let renewed = renewed(worker, cell).await?;
+            let table = renewed.as_ref().unwrap_or(cell).table.load();
+            route::decide_opaque(&table, *port, &worker.shared.proxy)
         }
         other => without_rules(worker, other).await,
+    }
+}
+
+/// What a service is called by instead of `cell`, which a connection may have kept since it came:
+/// `None` where that is still in use, which is said; where it was let go, the service is asked for
+/// again.
+///
+/// # Errors
+/// The service is gone, or the control plane does not answer in time.
+async fn renewed(
+    worker: &Rc<Worker>,
+    cell: &Arc<ServiceCell>,
+) -> Result<Option<Arc<ServiceCell>>, Reason> {
+    if !cell.is_retired() {
+        cell.touch(&worker.shared.directory);
+        return Ok(None);
+    }
+    let name = cell.table.load().name.clone();
+    match Box::pin(worker.shared.directory.wait_service(&name)).await {
+        Ok(found) => Ok(Some(found)),
+        Err(Miss::NotAService) => Err(Reason::NoService),
+        Err(Miss::Pending) => Err(Reason::ConfigPending),
     }
 }
 

@@ -69,7 +69,8 @@ pub(super) type Lookup =
 pub struct Resolver {
     lookup: Lookup,
     entries: Mutex<HashMap<String, Entry>>,
-    at_once: Semaphore,
+    at_once: Arc<Semaphore>,
+    patience: Duration,
     limits: Arc<LimitCounts>,
 }
 
@@ -149,8 +150,8 @@ impl Resolver {
 
     /// By any other.
     pub(super) fn new(lookup: Lookup, limits: Arc<LimitCounts>) -> Arc<Self> {
-        let (entries, at_once) = (Mutex::default(), Semaphore::new(AT_ONCE));
-        Arc::new(Self { lookup, entries, at_once, limits })
+        let (entries, at_once) = (Mutex::default(), Arc::new(Semaphore::new(AT_ONCE)));
+        Arc::new(Self { lookup, entries, at_once, patience: PATIENCE, limits })
     }
 
     /// The addresses of `host`.
@@ -204,12 +205,22 @@ impl Resolver {
     }
 
     async fn answer(&self, host: String) -> Answer {
-        let Ok(_permit) = self.at_once.try_acquire() else {
+        let Ok(permit) = Arc::clone(&self.at_once).try_acquire_owned() else {
             self.limits.hit(Limit::Lookups);
             return Err(Unresolved::Unanswered);
         };
-        let answer = tokio::time::timeout(PATIENCE, (self.lookup)(host)).await;
-        answer.unwrap_or(Err(Unresolved::Unanswered))
+        let lookup = (self.lookup)(host);
+        // In a task of its own: nothing ends `getaddrinfo` early, and its thread counts for as long
+        // as it takes, whether or not anybody still waits.
+        let lookup = tokio::spawn(async move {
+            let answer = lookup.await;
+            drop(permit);
+            answer
+        });
+        match tokio::time::timeout(self.patience, lookup).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) | Err(_) => Err(Unresolved::Unanswered),
+        }
     }
 }
 

@@ -84,6 +84,27 @@ pub enum RunError {
     Ended(&'static str),
 }
 
+impl RunError {
+    /// What to do about it; empty where there is nothing to say, and for [`Self::Join`], where it
+    /// depends on how the proxy was to join.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Config(error) => error.help(),
+            Self::Place(error) => error.help(),
+            Self::Listen { .. } => "give it another address; port 0 is any that is free".to_owned(),
+            Self::ReadyFile(..) => {
+                "name a file in a directory that is there, and where this user may write".to_owned()
+            }
+            Self::Command(..) => {
+                "name a program after `--` that is there and may be run, by its path or as it is \
+                 found on `PATH`"
+                    .to_owned()
+            }
+            _ => String::new(),
+        }
+    }
+}
+
 /// Runs one proxy until it is told to end, and returns the exit code of the process: that of
 /// `Config::command` where there is one, else 0. Blocks; makes its own runtime; handles signals.
 /// `log` is what changes the log level later, `hands` what it has of others.

@@ -157,27 +157,33 @@ impl Worker {
 
     /// Looks after deadlines and pools until the runtime ends.
     pub async fn housekeep(self: Rc<Self>) {
+        tokio::join!(self.keep_time(), self.heed());
+    }
+
+    /// Ends what is over, as time passes.
+    async fn keep_time(&self) {
         let mut ticks = tokio::time::interval(SWEEP);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut shortages = self.shared.directory.bell().shortages();
-        let mut dry = self.shared.overload.dry();
         loop {
-            tokio::select! {
-                Ok(()) = shortages.changed() => {
-                    self.pool.borrow_mut().make_way();
-                    self.http2.borrow_mut().make_way();
-                    if std::mem::replace(&mut dry, self.shared.overload.dry()) != dry {
-                        self.close_unused();
-                    }
-                    self.relieve();
-                    continue;
-                }
-                _ = ticks.tick() => {}
-            }
+            ticks.tick().await;
             self.slots.sweep();
             self.pool.borrow_mut().sweep(self.slots.now());
             self.http2.borrow_mut().sweep(self.slots.now());
             self.targets.borrow_mut().retain(|_, (cell, _)| !cell.is_retired());
+        }
+    }
+
+    /// Makes room whenever the bell is rung for a shortage.
+    pub(super) async fn heed(&self) {
+        let mut shortages = self.shared.directory.bell().shortages();
+        let mut dry = self.shared.overload.dry();
+        while shortages.changed().await.is_ok() {
+            self.pool.borrow_mut().make_way();
+            self.http2.borrow_mut().make_way();
+            if std::mem::replace(&mut dry, self.shared.overload.dry()) != dry {
+                self.close_unused();
+            }
+            self.relieve();
         }
     }
 

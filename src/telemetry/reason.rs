@@ -88,7 +88,6 @@ reasons! {
     AdaptiveConcurrency, "adaptive_concurrency", 503, "the circuit breaker: more in flight than the service keeps up with";
     FaultInjected, "fault_injected", 503, "a fault policy lets the request fail, with the status that it names";
     Loop, "loop", 502, "the destination is the proxy itself";
-    Draining, "draining", 503, "the proxy is about to end";
     Overloaded, "overloaded", 503, "a limit of the proxy is reached";
     ProtocolMismatch, "protocol_mismatch", 502, "the port is declared for another protocol";
     ClientGone, "client_gone", 0, "the client went away before the answer was complete";

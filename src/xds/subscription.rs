@@ -137,14 +137,10 @@ impl Subscription {
         }
     }
 
-    /// What is held under `key`; `None` where it is not subscribed.
+    /// What is held under `key`; `None` where it is not subscribed. What a proxy holds is in its
+    /// directory: this is for who watches whether both sides agree.
     pub fn held(&self, key: &Key) -> Option<&Held> {
         self.names.get(key).map(|entry| &entry.held)
-    }
-
-    /// Every subscribed name and what is held, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&Key, &Held)> {
-        self.names.iter().map(|(key, entry)| (key, &entry.held))
     }
 
     /// A new stream begins: the requests to send first, with every name and what is held of it.

@@ -19,7 +19,7 @@ const FLAGS: [&str; 6] = [
 
 fn run(mut command: Command, words: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } =
-        command.args(["proxy", "capture"]).args(words).output().expect("it runs");
+        command.args(["proxy", "capture", "--yes"]).args(words).output().expect("it runs");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     (status.code().expect("not killed"), text(stdout), text(stderr))
 }
@@ -42,6 +42,18 @@ fn the_command_captures_again_and_again_and_undoes_it() {
         (0, String::new(), "there is no table inet meshctl\n".to_owned())
     );
     assert_eq!(rules(), [""; 0]);
+}
+
+#[test]
+fn without_a_terminal_and_a_yes_nothing_is_captured() {
+    let link = Link::new();
+    let mut command = link.pod.command(MESHCTL);
+    let refused = command.args(["proxy", "capture"]).stdin(std::process::Stdio::null()).output();
+    let refused = refused.expect("it runs");
+    let said = String::from_utf8(refused.stderr).expect("UTF-8");
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("pass `--yes` if you mean it"), "{said}");
+    assert_eq!(link.pod.enter(0, kernel::tables), vec![""; 0]);
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub(super) fn wired() -> (Namespace, Namespace) {
             "ip -6 addr add fd77::{last}/64 dev eth0 nodad
             ip route add default dev eth0
             ip -6 route add default dev eth0
-            {} proxy capture --exclude-inbound-ports {OUTSIDE},{OUTSIDE_MAIL}",
+            {} proxy capture --yes --exclude-inbound-ports {OUTSIDE},{OUTSIDE_MAIL}",
             env!("CARGO_BIN_EXE_meshctl"),
         ));
     }

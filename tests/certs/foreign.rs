@@ -71,7 +71,7 @@ impl Foreign {
         with_alpn(config.expect("key and leaf match"))
     }
 
-    /// Answers with this certificate and asks for none.
+    /// Answers with this certificate, whatever is spoken between proxies, and asks for none.
     pub(crate) fn server(&self) -> Arc<ServerConfig> {
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
@@ -79,7 +79,8 @@ impl Foreign {
             .with_client_cert_verifier(WebPkiClientVerifier::no_client_auth())
             .with_single_cert(self.chain.clone(), self.key())
             .expect("key and leaf match");
-        config.alpn_protocols = ALPN.iter().map(|protocol| protocol.to_vec()).collect();
+        let spoken = ALPN.iter().copied().chain([&b"meshctl/http1.1"[..], b"meshctl/h2"]);
+        config.alpn_protocols = spoken.map(<[u8]>::to_vec).collect();
         Arc::new(config)
     }
 }

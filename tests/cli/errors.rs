@@ -6,11 +6,13 @@ use super::binary::meshctl;
 fn mistakes_are_named_with_a_remedy() {
     let later = "is not supported in this version yet";
     let cases: &[(&str, String, &str)] = &[
+        ("instal", "there is no command `instal`".into(), "did you mean `install`?"),
         ("aply -f x", "there is no command `aply`".into(), "did you mean `apply`?"),
         ("proxy cnfig", "there is no command `cnfig`".into(), "did you mean `config`?"),
         ("frobnicate", "there is no command `frobnicate`".into(), "see `meshctl --help`"),
         ("tap", format!("`meshctl tap` {later}"), "see `meshctl --help`"),
         ("status --edgs", "there is no flag `--edgs`".into(), "did you mean `--edges`?"),
+        ("status --replicas 2", "there is no flag `--replicas`".into(), "see `meshctl status --help`"),
         ("status --frobnicate", "there is no flag `--frobnicate`".into(), "see `meshctl status --help`"),
         ("status -o yml", "`--output` cannot be `yml`".into(), "did you mean `yaml`?"),
         ("status -o x", "`--output` cannot be `x`".into(), "one of `table`, `wide`, `json`, `yaml`, `name`"),
@@ -34,7 +36,9 @@ fn mistakes_are_named_with_a_remedy() {
         ("delete httproute", "which HTTPRoute?".into(), "name it, or pass `--all` for all of the namespace"),
         ("delete httproute a", "to delete httproute/a in default needs a confirmation, and this is no terminal".into(), "pass `--yes` if you mean it"),
         ("trace xyz", "`xyz` is not the id of a trace, which has 32 hexadecimal digits".into(), "see the recent ones with `meshctl trace`"),
-        ("trace --limit 0", "`--limit`: `0`: 0 is not in 1..=1000".into(), "see `meshctl trace --help`"),
+        ("trace --limit 0", "`--limit`: `0` is not a whole number from 1 to 1000".into(), "see `meshctl trace --help`"),
+        ("trace --limit many", "`--limit`: `many` is not a whole number".into(), "see `meshctl trace --help`"),
+        ("trace --status 600", "`--status`: `600` is not a whole number from 100 to 599".into(), "see `meshctl trace --help`"),
         ("certs rotate --root", format!("`--root` {later}"), "see `meshctl certs rotate --help`"),
         ("proxy run", "`--service <NAME>` is missing".into(), "see `meshctl proxy run --help`"),
         ("proxy run --service a --capture", "`--capture-user <USER>` is missing".into(), "see `meshctl proxy run --help`"),
@@ -43,6 +47,11 @@ fn mistakes_are_named_with_a_remedy() {
         ("proxy run --service a --app 127.0.0.1:0", "`--app`: `127.0.0.1:0` has no port to connect to".into(), "see `meshctl proxy run --help`"),
         ("proxy run --service a --workers 100000", "`--workers`: `100000` is not a whole number from 1 to 64".into(), "see `meshctl proxy run --help`"),
         ("proxy run --service a --label a=b/c", "`--label`: `a=b/c` is not a label (letters, digits, `-`, `_`, `.`; values of at most 63)".into(), "see `meshctl proxy run --help`"),
+        ("apply -f missing.yaml", "there is no file `missing.yaml`".into(), "name a file, a directory or a URL; `-` is standard input"),
+        ("apply -f ftp://a/b.yaml", "`ftp://a/b.yaml` cannot be fetched".into(), "`http` and `https` are spoken, `ftp` is not"),
+        ("proxy run --service a --outbound 0.0.0.0:80", "`--outbound 0.0.0.0:80` is not a loopback address: whoever reaches it calls as this workload".into(), "listen on loopback: `--outbound 127.0.0.1:80`"),
+        ("install --platform kubernetes --set imgae=x", "there is no value `imgae`".into(), "did you mean `image`?"),
+        ("explain no_rout", "`no_rout` is neither a reason nor a request".into(), "did you mean `no_route`?"),
         ("completions cmd", "`SHELL` cannot be `cmd`".into(), "one of `bash`, `zsh`, `fish`, `powershell`, `elvish`"),
     ];
     for (words, error, help) in cases {
@@ -58,11 +67,17 @@ fn mistakes_without_a_remedy_stand_alone() {
         "",
         "error: `htproute` is not a kind of rule, did you mean `httproute`?\n",
     );
-    meshctl(&["apply", "-f", "missing.yaml"]).is(2, "", "error: there is no file `missing.yaml`\n");
-    meshctl(&["proxy", "run", "--service=a", "--outbound=0.0.0.0:80"]).is(
-        2,
-        "",
-        "error: `--outbound 0.0.0.0:80` is not a loopback address; whoever reaches it calls as this workload\n",
+}
+
+#[test]
+fn a_variable_that_is_empty_is_named() {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_meshctl"));
+    let output = command.env_clear().env("MESHCTL_HOME", "").arg("status").output();
+    let stderr = String::from_utf8(output.expect("runs").stderr).expect("UTF-8");
+    assert_eq!(
+        stderr,
+        "error: the environment variable `MESHCTL_HOME` is empty\n\
+         help: give it a value, or unset it\n"
     );
 }
 

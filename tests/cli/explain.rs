@@ -42,12 +42,16 @@ fn files_are_explained_as_was_agreed_on() {
 
 #[test]
 fn what_is_wrong_with_the_words_is_said() {
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 8] = [
         (&["explain", "http://a/"], "error: `--from` is missing\n"),
+        (
+            &["explain", "no_rout"],
+            "error: `no_rout` is neither a reason nor a request\nhelp: did you mean `no_route`?\n",
+        ),
         (&["explain", "--from", "web"], "error: which request?\n"),
         (
             &["explain", "--from", "web", "https://a/"],
-            "error: `https://a/` is not a URL that a proxy can be asked for: it begins with `http://`\n",
+            "error: `https://a/` is not a URL that a proxy can be asked for: write `http://HOST/PATH`\n",
         ),
         (
             &["explain", "--from", "web", "GET", "http://a/", "--method", "PUT"],

@@ -215,7 +215,8 @@ fn a_newer_process_that_never_gets_ready_leaves_the_older_one_serving() {
     let mesh = Mesh::install();
     let app = application().to_string();
     let _reviews = Proxy::start(&mesh, "reviews", 1, &["--app", &app]);
-    let mut web = Proxy::start(&mesh, "web", 1, &[]);
+    let log = "info,meshctl::proxy::control=debug";
+    let mut web = Proxy::start(&mesh, "web", 1, &["--log", log]);
     let load = Load::keep_alive(web.address("outbound"));
     load.goes_on();
     let control_plane = Pid::from_raw(mesh.pid()).expect("it runs");
@@ -230,6 +231,7 @@ fn a_newer_process_that_never_gets_ready_leaves_the_older_one_serving() {
         web.says("this one goes on");
         load.goes_on();
         kill_process(control_plane, Signal::CONT).expect("signalled");
+        web.says("registered");
         eventually("it is the proxy again", || is_synced(&mesh, "web"));
         *(if how == Signal::KILL { &mut killed } else { &mut left }) = Some(newer);
     }

@@ -148,7 +148,9 @@ fn directories_are_walked_when_asked_and_the_code_says_what_was_found() {
     let strict = run("rules --strict-kinds");
     assert_eq!(strict.code, 3, "{strict:?}");
     assert!(strict.stdout.contains("error[MC0206]") && strict.stdout.contains("rules/c.json:1:35"));
-    run("nowhere").is(2, "", "error: there is no file `nowhere`\n");
+    let nowhere = "error: there is no file `nowhere`\n\
+                   help: name a file, a directory or a URL; `-` is standard input\n";
+    run("nowhere").is(2, "", nowhere);
     write("b.yml", &(service("b") + "---\n" + &service("b")));
     assert_eq!(run("rules").code, 3);
     write("b.yml", "");

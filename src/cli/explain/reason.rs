@@ -8,11 +8,25 @@ use super::typed;
 use crate::cli::exit::Failure;
 use crate::cli::output::View;
 use crate::explain;
+use crate::rules::nearest;
+use crate::telemetry::reason::Reason;
+
+/// Whether a text has the form of a reason.
+pub(super) fn is_word(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
 
 pub(super) fn view(word: &str) -> Result<View, Failure> {
     let reason = explain::reason(word).ok_or_else(|| {
-        Failure::usage(format!("there is no reason `{word}`"))
-            .help("they stand in docs/reference/reasons.md")
+        let known = Reason::ALL.iter().map(|reason| reason.as_str());
+        Failure::usage(format!("`{word}` is neither a reason nor a request")).help(
+            match nearest(word, known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "write a reason as it stands in `meshctl-reason`, such as `no_route`, or \
+                         `--from SERVICE http://HOST/PATH`"
+                    .to_owned(),
+            },
+        )
     })?;
     let status = match reason.status() {
         0 => "none, the connection ends".to_owned(),

@@ -66,15 +66,12 @@ async fn get(url: Url, limits: Limits) -> Result<Vec<u8>, Failure> {
     }
     let fault = |error: reqwest::Error| match error.is_timeout() {
         true => Failure::new(format!("no answer within {:?}", limits.time)),
-        false if secure && (error.is_connect() || error.is_builder()) => {
-            Failure::from(error.without_url())
-                .help("the server's certificate must lead to a root that this system trusts")
-        }
-        false => Failure::from(error.without_url()),
+        false => unanswered(error, secure),
     };
     let mut answer = builder.build().map_err(fault)?.get(url).send().await.map_err(fault)?;
     if !answer.status().is_success() {
-        return Err(Failure::new(format!("the server answered {}", answer.status())));
+        return Err(Failure::new(format!("the server answered {}", answer.status()))
+            .help("see whether the address is right"));
     }
     let mut bytes = Vec::new();
     while let Some(part) = answer.chunk().await.map_err(fault)? {
@@ -84,6 +81,22 @@ async fn get(url: Url, limits: Limits) -> Result<Vec<u8>, Failure> {
         bytes.extend_from_slice(&part);
     }
     Ok(bytes)
+}
+
+/// Why there was no answer, by the first cause: those above it only say that there was none.
+fn unanswered(error: reqwest::Error, secure: bool) -> Failure {
+    let connecting = error.is_connect() || error.is_builder();
+    let error = error.without_url();
+    let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |it| it.source());
+    let why = causes.last().map(ToString::to_string).unwrap_or_default();
+    let failure = Failure::new(why.clone());
+    match connecting {
+        true if secure && why.contains("certificate") => {
+            failure.help("the server's certificate must lead to a root that this system trusts")
+        }
+        true => failure.help("see whether the address is right and its server runs"),
+        false => failure,
+    }
 }
 
 fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {

@@ -18,7 +18,9 @@ use crate::cli::installation::{Installation, Target};
 use crate::cli::on_cluster::OnCluster;
 use crate::cli::version::CLIENT;
 use crate::names::sidecar::CONTROL_PLANE;
-use crate::platform::kubernetes::manifests::{MANAGED_BY, VERSION_LABEL, Values, objects};
+use crate::platform::kubernetes::manifests::{
+    MANAGED_BY, VERSION_LABEL, Values, ValuesError, objects,
+};
 use crate::platform::kubernetes::objects::{self as api, Change, Place};
 use crate::platform::kubernetes::rollout::{self, Rollout};
 use crate::platform::kubernetes::trial::{self, Trial};
@@ -76,9 +78,11 @@ fn target(values: &Values, context: &Context) -> Result<Target, Failure> {
 fn values(args: &InstallArgs) -> Result<Values, Failure> {
     let given = &args.kubernetes;
     let file = given.values.as_deref().map(text).transpose()?;
-    let mut values = Values::read(file.as_deref(), &given.set).map_err(|error| {
-        Failure::misuse(error).help("docs/reference/values.md lists all values")
-    })?;
+    let wrong = |error: ValuesError| {
+        let help = error.help();
+        Failure::misuse(error).help(help)
+    };
+    let mut values = Values::read(file.as_deref(), &given.set).map_err(wrong)?;
     if let Some(namespace) = &given.namespace {
         values.namespace = namespace.clone();
     }
@@ -91,13 +95,15 @@ fn values(args: &InstallArgs) -> Result<Values, Failure> {
     if let Some(domain) = &args.trust_domain {
         values.trust_domain = domain.clone();
     }
-    values.check().map_err(Failure::misuse)?;
+    values.check().map_err(wrong)?;
     Ok(values)
 }
 
 fn text(path: &Path) -> Result<String, Failure> {
     let failed = |error: std::io::Error| {
-        Failure::misuse(error).context(format!("cannot read the values `{}`", path.display()))
+        Failure::misuse(error)
+            .context(format!("cannot read the values `{}`", path.display()))
+            .help("name a file in YAML, or give single values with `--set KEY=VALUE`")
     };
     let meta = std::fs::metadata(path).map_err(failed)?;
     if !meta.is_file() || meta.len() > LONGEST_FILE {

@@ -61,7 +61,10 @@ pub(super) fn run(args: &InstallArgs, context: &Context) -> Outcome {
         return Err(Failure::new(text).help(UPGRADE));
     }
     let new = !home.ca().join("root.pem").exists() && !home.store().exists();
-    home.prepare()?;
+    home.prepare().map_err(|error| {
+        let help = error.help();
+        Failure::from(error).help(help)
+    })?;
     let progress = context.printer.progress("starting the control plane");
     let status = start(&launch, &client, args.timeout.timeout)?;
     drop(progress);

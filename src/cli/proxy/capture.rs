@@ -1,6 +1,5 @@
 //! `proxy capture`: what the init container of an injected pod runs before all others.
 
-use std::io::IsTerminal as _;
 use std::net::IpAddr;
 
 use clap::Args;
@@ -26,7 +25,7 @@ pub(super) use user::UserArgs;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  meshctl proxy capture --exclude-outbound-ports 5432,3306
+  meshctl proxy capture --yes --exclude-outbound-ports 5432,3306
       leave connections to these ports alone
   meshctl proxy capture --print
       print what it does as text for `nft -f`, and do nothing
@@ -69,11 +68,9 @@ pub(super) fn run(args: &CaptureArgs, context: &Context) -> Outcome {
         });
         return Ok(Exit::Done);
     }
-    // An init container has no terminal; somebody who has one may sit at the other end of SSH.
-    if std::io::stdin().is_terminal() {
-        let what = "capture every TCP connection of this network namespace, this shell's included";
-        confirm(args.confirm, context.printer, what)?;
-    }
+    // Somebody may sit at the other end of SSH.
+    let what = "capture every TCP connection of this network namespace, this shell's included";
+    confirm(args.confirm, context.printer, what)?;
     capture::load(&capture).map_err(failure)?;
     let Capture { inbound, outbound } = &capture;
     let inbound = inbound.as_ref().map(|inbound| format!("inbound to port {}, ", inbound.to));

@@ -75,9 +75,16 @@ impl JoinArgs {
     pub(super) fn remedy(&self, error: &JoinError) -> String {
         const MAKE: &str = "make one on the machine of the control plane with `meshctl token create --service NAME`, and name its file with `--token-file`";
         match (&self.control_plane, error) {
+            (_, JoinError::Stranger(_)) => "run as that user, or name another mesh with `--home`".to_owned(),
+            (_, JoinError::OtherMesh { .. }) => {
+                "give it another `--name`, or join the mesh that it belongs to".to_owned()
+            }
             (None, _) => "the control plane of this machine is started with `meshctl install`; `meshctl check` looks at it".to_owned(),
             (Some(_), JoinError::Nothing | JoinError::Expired | JoinError::NoToken(..)) => {
                 MAKE.to_owned()
+            }
+            (Some(_), JoinError::File(..)) => {
+                "name a file that is there, and that this user may read, with `--token-file`".to_owned()
             }
             (Some(_), JoinError::Refused(status)) if status.code() == tonic::Code::PermissionDenied => {
                 "a token is good once, not for long and for one workload; `meshctl token list` on the machine of the control plane shows which there are".to_owned()

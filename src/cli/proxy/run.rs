@@ -19,7 +19,7 @@ use super::pod::PodArgs;
 use super::take_over::{self, TakeOverArgs};
 use crate::control::registration::check_label;
 use crate::names::{ObjectName, Protocol, ServiceAccount, ServiceLabel, ServiceName};
-use crate::proxy::run::{AdminAddress, Config, Hands, PlaceError, RunError, Upstream};
+use crate::proxy::run::{AdminAddress, Config, Hands, RunError, Upstream};
 use crate::telemetry::logging::{self, Format, Logging};
 
 #[cfg(test)]
@@ -158,7 +158,7 @@ pub(super) fn run(args: RunArgs, context: &Context) -> Outcome {
         take_over: args.take_over.clone(),
     };
     let config = resolve(args, context.home()?.to_owned())?;
-    config.check().map_err(Failure::misuse)?;
+    config.check().map_err(|error| failure(error.into(), &config, &told.join))?;
     match serve(config, &told) {
         Ok(code) => Ok(if code == 0 { Exit::Done } else { Exit::Command(code) }),
         Err(failure) if wrapped => Err(failure.exit_with(Exit::Command(FAILED_BEFORE))),
@@ -190,17 +190,15 @@ fn serve(mut config: Config, told: &Told) -> Result<u8, Failure> {
 
 /// What to do about the failures that a user can do something about.
 fn failure(error: RunError, config: &Config, join: &JoinArgs) -> Failure {
+    let help = match &error {
+        RunError::Join(why) => join.remedy(why),
+        error => take_over::instead(error, config).unwrap_or_else(|| error.help()),
+    };
     match error {
-        RunError::Listen { .. } | RunError::Place(PlaceError::Taken(..)) => {
-            take_over::in_the_way(error, config)
-        }
         RunError::Config(error) => Failure::misuse(error),
-        RunError::Join(ref why) => {
-            let remedy = join.remedy(why);
-            Failure::from(error).help(remedy)
-        }
-        error => error.into(),
+        error => Failure::from(error),
     }
+    .help(help)
 }
 
 /// Fills in what was left out.
@@ -212,7 +210,7 @@ fn resolve(args: RunArgs, home: PathBuf) -> Result<Config, Failure> {
     for (key, value) in args.labels {
         if let Some(before) = labels.insert(key.clone(), value) {
             let what = format!("the label `{key}` was given twice, first as `{before}`");
-            return Err(Failure::usage(what));
+            return Err(Failure::usage(what).help("keep one of the two"));
         }
     }
     let account = match args.service_account {

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::super::exit::Failure;
 use crate::proxy::handover::Inherited;
-use crate::proxy::run::{self, Config, RunError};
+use crate::proxy::run::{self, Config, PlaceError, RunError};
 
 /// Whether another proxy's place is taken.
 #[derive(Debug, Clone, Args)]
@@ -61,16 +61,14 @@ impl TakeOverArgs {
     }
 }
 
-/// A name or a port is in use: by a proxy whose place could be taken, perhaps.
-pub(super) fn in_the_way(error: RunError, config: &Config) -> Failure {
-    let is_busy = match &error {
+/// What to do where a name or a port is in use by a proxy whose place could be taken.
+pub(super) fn instead(error: &RunError, config: &Config) -> Option<String> {
+    let is_busy = match error {
         RunError::Listen { error, .. } => error.kind() == io::ErrorKind::AddrInUse,
-        _ => true,
+        RunError::Place(PlaceError::Taken(..)) => true,
+        _ => false,
     };
-    match run::running(config).as_slice() {
-        [proxy, ..] if is_busy => Failure::from(error).help(format!(
-            "`{proxy}` runs already; `--take-over` takes its place without a lost connection"
-        )),
-        _ => error.into(),
-    }
+    let running = if is_busy { run::running(config) } else { return None };
+    let proxy = running.first()?;
+    Some(format!("`{proxy}` runs already; `--take-over` takes its place without a lost connection"))
 }

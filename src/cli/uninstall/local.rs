@@ -95,7 +95,10 @@ pub(crate) fn stop(
     while Holder::find(home.dir())?.is_some() || answers(client) {
         if Instant::now() >= deadline {
             return Err(Failure::new(format!("the control plane has not ended after {timeout:?}"))
-                .help("see its log, or wait longer with `--timeout`"));
+                .help(format!(
+                    "see its log, `{}`, or wait longer with `--timeout`",
+                    home.log().display()
+                )));
         }
         std::thread::sleep(INTERVAL);
     }

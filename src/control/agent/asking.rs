@@ -38,11 +38,11 @@ pub(in crate::control) async fn ask(
 /// Why a proxy did not answer a command.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::control) enum AskError {
-    #[error("no such proxy is registered")]
+    #[error("none of that name is registered")]
     Unknown,
-    #[error("the proxy is disconnected")]
+    #[error("it is disconnected")]
     Away,
-    #[error("the proxy did not answer within {} s", .0.as_secs())]
+    #[error("it did not answer within {} s", .0.as_secs())]
     Late(Duration),
     #[error("{0}")]
     Failed(String),

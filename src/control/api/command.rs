@@ -40,13 +40,18 @@ pub(super) async fn command(
     let id: Result<ProxyId, _> = format!("{namespace}/{name}").parse();
     let id = id.map_err(|error| Refusal::wrong(error.to_string()))?;
     let answer = agent::ask(&plane, &id, action, ANSWER).await.map_err(|error| {
-        let status = match error {
-            AskError::Unknown => StatusCode::NOT_FOUND,
-            AskError::Away => StatusCode::SERVICE_UNAVAILABLE,
-            AskError::Late(_) => StatusCode::GATEWAY_TIMEOUT,
-            AskError::Failed(_) => StatusCode::BAD_REQUEST,
+        let (status, help) = match error {
+            AskError::Unknown => {
+                (StatusCode::NOT_FOUND, "see which there are with `meshctl status`")
+            }
+            AskError::Away => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "start it again with `meshctl proxy run`, or look into its log",
+            ),
+            AskError::Late(_) => (StatusCode::GATEWAY_TIMEOUT, "try again, or look into its log"),
+            AskError::Failed(_) => (StatusCode::BAD_REQUEST, ""),
         };
-        Refusal::new(status, format!("proxy `{id}`: {error}"))
+        Refusal::new(status, format!("proxy `{id}`: {error}")).help(help)
     })?;
     // Commands that ask for nothing are answered with nothing.
     if answer.is_empty() {
@@ -107,7 +112,7 @@ pub(super) fn chosen(proxies: &Proxies, names: &[String]) -> Result<Vec<ProxyId>
         if !found && chosen.len() == before {
             let shown: String = name.chars().take(80).flat_map(char::escape_debug).collect();
             return Err(Refusal::absent(format!("no proxy or service `{shown}` is registered"))
-                .help("names are `namespace/proxy` or `namespace/service`"));
+                .help("see which there are with `meshctl status`; names are NAMESPACE/PROXY or NAMESPACE/SERVICE"));
         }
     }
     Ok(chosen.into_iter().collect())

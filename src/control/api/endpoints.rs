@@ -172,7 +172,7 @@ fn absent(service: &ServiceName, endpoint: &str, all: &[(Endpoint, bool)]) -> Re
     let refusal = Refusal::absent(format!("`{service}` has no endpoint `{shown}`"));
     let names: Vec<_> = all.iter().take(5).map(|(it, _)| format!("`{}`", it.workload)).collect();
     match names.is_empty() {
-        true => refusal.help("it has none at all"),
+        true => refusal.help("it has none: its workloads only call, or none of them runs"),
         false => refusal.help(&format!(
             "it has {}{}",
             names.join(", "),

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::shapes::{API_VERSION, Description, ObjectList};
-use super::{Refusal, kind};
+use super::{Refusal, kind, where_seen};
 use crate::control::conditions::Judge;
 use crate::control::describe;
 use crate::control::plane::Plane;
@@ -134,8 +134,7 @@ pub(super) async fn describe(
         ObjectKind::FaultPolicy => describe::fault_policy(&view.snapshot, &reference, now),
         ObjectKind::MeshConfig => Some(describe::config(&view.snapshot.config)),
     };
-    let mut sections =
-        described.ok_or_else(|| Refusal::absent(format!("{reference} is not there")))?;
+    let mut sections = described.ok_or_else(|| undescribed(&reference))?;
     if let (ObjectKind::Service, Some(name)) =
         (kind, service_name(&reference.namespace, &reference.name))
     {
@@ -144,4 +143,17 @@ pub(super) async fn describe(
     }
     sections.extend(conditions.map(|conditions| describe::status(&conditions)));
     Ok(Json(Description { title: reference.to_string(), sections }))
+}
+
+/// There is nothing of that name to describe. Services come by registering too, which no rule shows.
+fn undescribed(reference: &ObjectRef) -> Refusal {
+    let ObjectRef { kind, namespace, name } = reference;
+    let refusal = Refusal::absent(format!(
+        "there is no {} `{name}` in the namespace `{namespace}`",
+        kind.as_str()
+    ));
+    match kind {
+        ObjectKind::Service => refusal.help("see which there are with `meshctl status`"),
+        kind => refusal.help(&where_seen(*kind)),
+    }
 }

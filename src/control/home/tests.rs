@@ -27,9 +27,9 @@ fn refuses_a_directory_open_to_others_and_prints_the_fix() {
     home.prepare().expect("prepared");
     let open = std::fs::Permissions::from_mode(0o777);
     std::fs::set_permissions(home.dir(), open).expect("changed");
-    let text = home.prepare().expect_err("refused").to_string();
-    assert!(text.contains("chmod 700"), "{text}");
-    assert!(text.contains("0777"), "{text}");
+    let error = home.prepare().expect_err("refused");
+    assert!(error.help().starts_with("run `chmod 700 /"), "{}", error.help());
+    assert!(error.to_string().contains("0777"), "{error}");
 }
 
 #[test]

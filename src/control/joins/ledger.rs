@@ -79,7 +79,7 @@ pub enum NotRevoked {
     #[error("there is no token `{0}`")]
     Unknown(TokenId),
     /// It is used up: taking it back would change nothing.
-    #[error("token `{id}` was used by `{proxy}` at {at}, there is nothing left to take back")]
+    #[error("token `{id}` was used by `{proxy}` at {at:.0}, there is nothing left to take back")]
     Used {
         /// Which.
         id: TokenId,

@@ -13,7 +13,7 @@ pub enum StoreError {
     #[error("no space is left for the store `{}`; nothing was changed", .0.display())]
     NoSpace(PathBuf),
     /// An object to delete is not there; nothing was changed.
-    #[error("{0} is not there; nothing was changed")]
+    #[error("there is no {} `{}` in the namespace `{}`; nothing was changed", .0.kind.as_str(), .0.name, .0.namespace)]
     NotFound(ObjectRef),
     /// Written by a newer version.
     #[error("the store `{}` has schema {found}, this version knows {known}; it was left untouched, use the version that wrote it", path.display())]

@@ -124,15 +124,24 @@ impl ClientError {
     /// What to do.
     pub fn help(&self) -> String {
         match self {
-            Self::Missing(_) | Self::Read { .. } => {
+            Self::Missing(_) => {
                 "name another file with `--kubeconfig FILE` or `KUBECONFIG`".to_owned()
+            }
+            Self::Read { .. } => {
+                "correct the file, or name another one with `--kubeconfig FILE` or `KUBECONFIG`"
+                    .to_owned()
             }
             Self::NoContext { .. } => {
                 "choose a cluster with `--context NAME`, or `kubectl config use-context NAME`"
                     .to_owned()
             }
-            Self::UnknownContext { known, .. } if known.is_empty() => "it has none".to_owned(),
-            Self::UnknownContext { known, .. } => format!("it has `{}`", known.join("`, `")),
+            Self::UnknownContext { known, .. } if known.is_empty() => {
+                "it has no contexts at all; name another file with `--kubeconfig FILE` or `KUBECONFIG`"
+                    .to_owned()
+            }
+            Self::UnknownContext { known, .. } => {
+                format!("choose one of those that it has: `{}`", known.join("`, `"))
+            }
             Self::Dangling { .. } => {
                 "correct the file, or choose another context with `--context NAME`".to_owned()
             }

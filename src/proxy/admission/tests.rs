@@ -108,3 +108,17 @@ fn beside_a_try_is_another_endpoint_and_the_application_is_never_asked_again() {
     let own = decided(Endpoints::App(Arc::new(app)));
     assert_eq!(again(&mut begun(&own, &retry)), Err(None));
 }
+
+/// Each repetition of one request counted as a request more that lends nothing.
+#[test]
+fn a_request_that_wants_several_repetitions_is_one_that_lends_nothing() {
+    let budget = Some(RetryBudget { ppm: 500_000, min_per_second: 0 });
+    let (decision, retry) = (decision(4, CircuitBreaker::default()), Retry { budget, ..retry(0) });
+    let mut requests: Vec<_> = (0..5).map(|_| begun(&decision, &retry)).collect();
+    // Half of the four others, a second try beside the first included.
+    let first = &mut requests[0];
+    let beside = first.beside().expect("one");
+    first.tries.begin(beside.id);
+    assert!(again(first).is_ok());
+    assert_eq!(again(first), Err(Some(Limit::Budget)));
+}

@@ -6,6 +6,12 @@ use super::*;
 
 const FIFTH: RetryBudget = RetryBudget { ppm: 200_000, min_per_second: 0 };
 
+/// Whether a request that wants one repetition gets it.
+fn asks(budget: &Budget, rules: &RetryBudget, now: u64) -> bool {
+    budget.wanted(now);
+    budget.may_repeat(rules, now)
+}
+
 /// Half a minute and more of requests and wishes to repeat: the wait before each, and which it is.
 fn events() -> impl Strategy<Value = Vec<(u64, bool)>> {
     let wait = prop_oneof![6 => 0..20_u64, 3 => 0..600_u64, 1 => 0..15_000_u64];
@@ -23,7 +29,7 @@ proptest! {
             if is_request {
                 budget.counted(now);
                 requests.push(now);
-            } else if budget.may_repeat(&rules, now) {
+            } else if asks(&budget, &rules, now) {
                 repetitions.push(now);
                 let since = |all: &[u64], ms| all.iter().filter(|at| **at + ms >= now).count();
                 let share = since(&requests, 10_500) as f64 * 0.2;
@@ -41,7 +47,7 @@ proptest! {
 fn a_fifth_may_be_repeated_and_no_more() {
     let budget = Budget::default();
     (0..100).for_each(|_| budget.counted(0));
-    let may = (0..20).filter(|_| budget.may_repeat(&FIFTH, 400)).count();
+    let may = (0..20).filter(|_| asks(&budget, &FIFTH, 400)).count();
     // A fifth of the 84 that did not fail when the last of them was asked for.
     assert_eq!((may, budget.refused()), (16, 4));
 }
@@ -50,9 +56,9 @@ fn a_fifth_may_be_repeated_and_no_more() {
 fn the_floor_holds_without_requests_and_refills_with_time() {
     let rules = RetryBudget { min_per_second: 3, ..FIFTH };
     let budget = Budget::default();
-    assert_eq!((0..100).filter(|_| budget.may_repeat(&rules, 0)).count(), 30);
-    assert!(!budget.may_repeat(&rules, 10_000));
-    assert!(budget.may_repeat(&rules, 10_500));
+    assert_eq!((0..100).filter(|_| asks(&budget, &rules, 0)).count(), 30);
+    assert!(!asks(&budget, &rules, 10_000));
+    assert!(asks(&budget, &rules, 10_500));
 }
 
 #[test]
@@ -68,7 +74,7 @@ fn hours_of_failures_are_repeated_while_they_are_few_and_not_when_they_are_all()
                 budget.counted(now);
                 if nth % one_in == 0 {
                     failed += 1;
-                    repeated += u64::from(budget.may_repeat(&FIFTH, now));
+                    repeated += u64::from(asks(&budget, &FIFTH, now));
                 }
             }
         }
@@ -90,7 +96,7 @@ fn a_failure_of_seconds_lives_on_what_succeeded_before() {
         at(ms);
     });
     let lost = (1_000..1_150).map(|nth| at(nth * 10));
-    assert_eq!(lost.filter(|ms| budget.may_repeat(&FIFTH, *ms)).count(), 150);
+    assert_eq!(lost.filter(|ms| asks(&budget, &FIFTH, *ms)).count(), 150);
 }
 
 #[test]
@@ -100,12 +106,13 @@ fn threads_together_stay_within_the_budget() {
     let may: usize = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
             .map(|_| {
-                let ask = || (0..500).filter(|_| budget.may_repeat(&FIFTH, 1)).count();
+                let ask = || (0..500).filter(|_| asks(&budget, &FIFTH, 1)).count();
                 scope.spawn(ask)
             })
             .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
-    // So many repetitions that they are a fifth of those that did not fail by then.
-    assert_eq!(may, 1_666);
+    // So many repetitions that they are a fifth of those that did not fail by then; who has failed
+    // and not asked yet makes it a little less.
+    assert!((1_660..=1_666).contains(&may), "{may}");
 }

@@ -79,6 +79,7 @@ struct Waiter {
 pub(super) struct Turn {
     circuit: Arc<Circuit>,
     id: u64,
+    place: Option<Place>,
     grant: oneshot::Receiver<Grant>,
 }
 
@@ -121,7 +122,7 @@ impl Line {
             false => state.queue.push_back(waiter),
         }
         self.note(&state);
-        Entered::Waits(Turn { circuit: Arc::clone(circuit), id, grant })
+        Entered::Waits(Turn { circuit: Arc::clone(circuit), id, place, grant })
     }
 
     /// A connection has ended: its permit goes to the first in line.
@@ -213,7 +214,16 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        // A permit that came too late ends with the receiver, and goes to the next.
-        self.circuit.line.leave(self.id);
+        let line = &self.circuit.line;
+        // From here on nothing can come any more. A permit that came too late ends with the receiver,
+        // and goes to the next.
+        line.leave(self.id);
+        // An idle connection that came too late is another's, who is told: there at its place, or else
+        // by closing it.
+        if let (Ok(Grant::Pooled), Some(place)) = (self.grant.try_recv(), self.place)
+            && !line.keep_idle(place)
+        {
+            self.circuit.bell.ring_shortage();
+        }
     }
 }

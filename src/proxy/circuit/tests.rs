@@ -207,6 +207,33 @@ fn an_idle_connection_goes_to_who_can_use_it_but_not_for_ever() {
     drop((local, other));
 }
 
+/// Whoever waited then did so until their time was over, beside a connection that nobody used.
+#[test]
+fn an_idle_connection_that_came_too_late_for_one_goes_to_the_next() {
+    let (here, there) = (Place { worker: 1, endpoint: 5 }, Place { worker: 2, endpoint: 5 });
+    let bell = Arc::new(Bell::default());
+    let mut shortages = bell.shortages();
+    let circuit = Arc::new(Circuit::new(bell));
+    circuit.limit(&connections(1, 100), false);
+    let Poll::Ready(Ok(Some(open))) = poll(&mut Box::pin(circuit.connection())) else { panic!() };
+    let (gone, mut elsewhere, mut next) =
+        (wait(&circuit, Some(here)), wait(&circuit, Some(there)), wait(&circuit, Some(here)));
+    shortages.mark_unchanged();
+    assert!(open.keep_idle(here));
+    drop(gone);
+    assert!(matches!(poll(&mut next), Poll::Ready(Ok(Grant::Pooled))), "the next at that place");
+    assert!(!shortages.has_changed().unwrap());
+    // Where nobody else waits there it is to be closed for who waits elsewhere.
+    let gone = wait(&circuit, Some(here));
+    shortages.mark_unchanged();
+    assert!(open.keep_idle(here));
+    drop(gone);
+    assert!(shortages.has_changed().unwrap() && open.is_waited_for());
+    drop(open);
+    assert!(matches!(poll(&mut elsewhere), Poll::Ready(Ok(Grant::Open(_)))));
+    assert_eq!(circuit.line.counts(), (0, 0));
+}
+
 #[tokio::test]
 async fn a_wait_rings_for_idle_connections() {
     let bell = Arc::new(Bell::default());

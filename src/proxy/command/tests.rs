@@ -52,3 +52,15 @@ async fn a_command_that_is_not_there_is_an_error() {
     let error = Application::start(&command, outbound, None).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
 }
+
+/// It was set when the application ran already, which may have looked by then.
+#[tokio::test]
+async fn it_begins_with_the_limit_of_descriptors_that_the_proxy_found() {
+    for (raised, said) in [(Some(Raised { before: 77, now: 1_024 }), "= 77"), (None, "!= 77")] {
+        let script = format!("test $(ulimit -n) {said}");
+        let command = ["sh", "-c", &script].map(OsString::from);
+        let outbound = "127.0.0.1:1".parse().unwrap();
+        let mut application = Application::start(&command, outbound, raised).unwrap();
+        assert_eq!(application.ended().await.unwrap(), 0, "{raised:?}");
+    }
+}

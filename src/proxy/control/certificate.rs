@@ -3,7 +3,9 @@
 //! token is no such proof while the certificate lives: it was spent on the first one.
 
 use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
+use super::renewal::Renewal;
 use super::{Control, Done, link};
 use crate::proxy::join::{JoinError, Joined, Proof, TokenProof};
 
@@ -17,7 +19,7 @@ impl Control {
             _ => None,
         };
         let tls = Arc::clone(&self.tls);
-        self.jobs.spawn(async move {
+        let job = self.jobs.spawn(async move {
             // An expired certificate proves nothing; what was shown at first still does.
             let outcome = match (client.filter(|_| !expired), address) {
                 (Some(client), _) => applicant.renew(client, &mesh).await,
@@ -29,18 +31,26 @@ impl Control {
             };
             Done::Renewed(outcome.map(Box::new))
         });
+        self.renewing = Some(job.id());
     }
 
     pub(super) fn renewed(&mut self, joined: Joined) {
         let Joined { credentials, roots, control_plane } = joined;
+        let next = Renewal::new(&credentials, fastrand::u64(..));
         let serial = credentials.serial().to_owned();
-        let waiting = self.renewal.done(&credentials, fastrand::u64(..));
         self.tls.set_roots(roots);
         let outcome = self.tls.replace(credentials).map_err(|error| error.to_string());
-        match &outcome {
-            Ok(()) => tracing::info!(serial, "certificate renewed"),
-            Err(error) => tracing::error!(error, "the new certificate cannot be used"),
-        }
+        let waiting = match &outcome {
+            Ok(()) => {
+                tracing::info!(serial, "certificate renewed");
+                self.renewal.done(next)
+            }
+            Err(error) => {
+                tracing::error!(error, "the new certificate cannot be used");
+                let at = (SystemTime::now(), Instant::now());
+                self.renewal.failed(false, at, fastrand::u64(..))
+            }
+        };
         if !control_plane.is_empty() {
             self.control_plane = control_plane;
         }

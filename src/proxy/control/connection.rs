@@ -14,7 +14,6 @@ use crate::xds::discovery::Node;
 impl Control {
     /// Opens a link to where the control plane is now.
     pub(super) fn connect(&mut self) {
-        self.opening = true;
         let address = self.where_it_is();
         let node = Node {
             id: self.registration.proxy.to_string(),
@@ -24,9 +23,10 @@ impl Control {
         let requests = self.subscription.start(node);
         let hello = self.registration.hello();
         let tls = Arc::clone(&self.tls);
-        self.jobs.spawn(async move {
+        let job = self.jobs.spawn(async move {
             Done::Opened(link::open(&address, &tls, hello, requests).await.map(Box::new))
         });
+        self.opening = Some(job.id());
     }
 
     /// Where it is now, `host:port`. A local one that was started again may listen on another port.
@@ -43,7 +43,7 @@ impl Control {
     }
 
     pub(super) fn connected(&mut self, link: Box<Link>) {
-        self.opening = false;
+        self.opening = None;
         self.link = Some(link);
         self.agency.begin();
         self.status.send_modify(|status| status.connected = true);

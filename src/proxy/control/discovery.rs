@@ -72,8 +72,11 @@ impl Control {
                 self.request(request);
             }
         }
-        for request in self.subscription.poll() {
-            self.request(request);
+        // What is wanted while a link is being opened is told once there is one.
+        if self.link.is_some() {
+            for request in self.subscription.poll() {
+                self.request(request);
+            }
         }
         self.send_state();
     }
@@ -84,7 +87,7 @@ impl Control {
             None => self.subscription.subscribe(key),
         };
         if let Err(error) = outcome {
-            tracing::warn!(%key, %error, "cannot ask for it");
+            tracing::warn!(%key, %error, "a resource cannot be asked for");
         }
     }
 
@@ -105,7 +108,7 @@ impl Control {
     fn refused(&mut self, ticket: Ticket, fault: &Fault) {
         let Fault { field, reason } = fault;
         if let Some(key) = self.answers.refuse(ticket, fault) {
-            tracing::warn!(%key, field, reason, "refused; what was there stays in use");
+            tracing::warn!(%key, field, reason, "a resource cannot be used; what was there stays in use");
         }
     }
 

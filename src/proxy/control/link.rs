@@ -143,8 +143,11 @@ async fn open_streams(
 
 /// A connection for calls, by the certificate in use.
 pub(super) async fn call(address: &str, tls: &Arc<Tls>) -> Result<Client, Status> {
-    // Connected here and not by the channel, so that what TLS refused is said in its own words.
-    let stream = connect(address, tls).await.map_err(|error| {
+    // Connected here and not by the channel, so that what TLS refused is said in its own words; and
+    // within a time of its own, because who accepts and stays silent is found out by nobody else.
+    let connecting = tokio::time::timeout(OPENING, connect(address, tls)).await;
+    let connected = connecting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let stream = connected.map_err(|error| {
         let why = failure_of(&error).map(|failure| format!(" ({})", failure.as_str()));
         Status::unavailable(format!("{error}{}", why.unwrap_or_default()))
     })?;

@@ -70,10 +70,10 @@ impl Renewal {
         true
     }
 
-    /// A new certificate is in use; the commands that waited for it.
-    pub(super) fn done(&mut self, credentials: &Credentials, random: u64) -> Vec<u64> {
+    /// A new certificate is in use, whose renewal is `next`; the commands that waited for it.
+    pub(super) fn done(&mut self, next: Self) -> Vec<u64> {
         let waiting = std::mem::take(&mut self.waiting);
-        *self = Self::new(credentials, random);
+        *self = next;
         waiting
     }
 

@@ -1,16 +1,23 @@
 //! The pure parts of the control thread: renewal by the clock, pushback, whom it accepts.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::watch;
 
 use super::agency::Agency;
 use super::answers::Answers;
 use super::link::pushback;
 use super::pools::Said;
 use super::renewal::Renewal;
+use super::{Control, Done, Parts, ProcessId, Registration};
 use crate::certs::{Authority, Credentials, PendingKey};
 use crate::names::{Identity, TrustDomain};
 use crate::proxy::directory::Fault;
-use crate::resource::{Address, Kind, Resource};
+use crate::proxy::join::{Applicant, Proof};
+use crate::proxy::serve::tests::rig::shared;
+use crate::proxy::view::{Status, View};
+use crate::resource::{Address, Key, Kind, Resource};
 use crate::telemetry::span::{Span, SpanQueue};
 use crate::xds::agent::{Pool, PoolEndpoint, Pools};
 use crate::xds::codec::{self, Encoded};
@@ -38,7 +45,7 @@ fn a_certificate_is_renewed_at_half_of_its_life() {
         assert!(!renewal.begin(issued + LIFE.mul_f64(0.48), now));
         assert!(renewal.begin(issued + LIFE.mul_f64(0.52), now));
         assert!(!renewal.begin(issued + LIFE.mul_f64(0.52), now), "one at a time");
-        assert!(renewal.done(&credentials, random).is_empty());
+        assert!(renewal.done(Renewal::new(&credentials, random)).is_empty());
     }
 }
 
@@ -70,7 +77,7 @@ fn whoever_asks_is_told_when_the_new_one_is_in_use() {
     renewal.ask(7).unwrap();
     assert!(renewal.begin(issued, now), "asked for, so now");
     renewal.ask(8).unwrap();
-    assert_eq!(renewal.done(&credentials, 0), [7, 8]);
+    assert_eq!(renewal.done(Renewal::new(&credentials, 0)), [7, 8]);
     renewal.ask(9).unwrap();
     assert!(renewal.begin(issued, now));
     assert_eq!(renewal.failed(false, (issued, now), 0), [9]);
@@ -185,4 +192,76 @@ fn a_moment_that_two_clocks_tell_a_little_differently_is_no_news() {
     let ends = said.news(pools(5_001, 9_000), start);
     assert_eq!(ends, Some(pools(5_000, 9_000)), "an end is news, and its beginning stays");
     assert!(said.news(pools(6_000, 9_000), start).is_some(), "out once more");
+}
+
+/// The control thread's parts of a proxy `shop/web-0`, which nobody runs.
+fn control(home: &std::path::Path) -> Control {
+    let shared = shared();
+    let (status, seen) = watch::channel(Status::default());
+    let view = View {
+        proxy: shared.proxy.clone(),
+        service: shared.service.clone(),
+        app: None,
+        directory: Arc::clone(&shared.directory),
+        tls: Arc::clone(&shared.tls),
+        metrics: Arc::clone(&shared.metrics),
+        spans: Arc::clone(&shared.spans),
+        accepted: Arc::default(),
+        status: seen,
+        log: None,
+    };
+    let registration = Registration {
+        proxy: shared.proxy.clone(),
+        service: shared.service.clone(),
+        version: String::new(),
+        labels: std::collections::BTreeMap::new(),
+        service_account: "web".parse().unwrap(),
+        addresses: Vec::new(),
+        serves: None,
+        process: ProcessId { pid: 1, started_ms: 1 },
+        succeeds: None,
+    };
+    let applicant = Applicant {
+        proxy: shared.proxy.clone(),
+        service_account: "web".parse().unwrap(),
+        proof: Proof::SameUser(home.to_owned()),
+        directory: home.to_owned(),
+    };
+    let parts = Parts {
+        applicant,
+        registration,
+        directory: Arc::clone(&shared.directory),
+        view,
+        status,
+        control_plane: String::new(),
+        refusal: watch::channel(None).0,
+    };
+    Control::new(parts, Instant::now())
+}
+
+#[tokio::test]
+async fn what_is_wanted_while_a_link_is_opened_is_told_once_there_is_one() {
+    let home = tempfile::tempdir().unwrap();
+    let mut control = control(home.path());
+    control.act();
+    control.connect();
+    let late = "shop/late".parse().unwrap();
+    control.loader.want(&late, Instant::now());
+    control.act();
+    let told: Vec<String> =
+        control.subscription.poll().into_iter().flat_map(|request| request.subscribe).collect();
+    assert!(told.contains(&Key::service(&late).name.to_string()), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_job_that_panics_is_taken_for_that_job_and_no_other() {
+    let home = tempfile::tempdir().unwrap();
+    let mut control = control(home.path());
+    control.connect();
+    let opening = control.opening.expect("a job");
+    let other = control.jobs.spawn(async { panic!("on purpose") }).id();
+    control.on_done(Done::Panicked(other));
+    assert_eq!(control.opening, Some(opening), "or two links would be opened");
+    control.on_done(Done::Panicked(opening));
+    assert_eq!(control.opening, None);
 }

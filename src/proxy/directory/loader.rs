@@ -156,7 +156,6 @@ impl Loader {
         if !self.changed.is_empty() {
             // The old map is freed here, on the control thread.
             drop(self.directory.known.swap(Arc::new(self.known.clone())));
-            self.directory.generation.fetch_add(1, Ordering::Release);
             let mut waiting = self.directory.waiting.lock();
             for name in std::mem::take(&mut self.changed) {
                 if self.known.contains_key(&name) {

@@ -20,13 +20,18 @@ use crate::proxy::flight::{Flight, Verdict};
 use crate::proxy::h1::head_end;
 use crate::proxy::pool::Upstream;
 use crate::proxy::pump::Pump;
+use crate::proxy::trace::Events;
 use crate::proxy::worker::Worker;
 use crate::telemetry::reason::Reason;
 
 /// A try that is out.
-struct Lane<'l> {
+pub(super) struct Lane<'a> {
     flight: Flight,
-    asked: Pin<Box<dyn Future<Output = Result<Upstream, Reason>> + 'l>>,
+    asked: Pin<Box<dyn Future<Output = Result<Upstream, Reason>> + 'a>>,
+    /// It waits in line for a connection.
+    in_line: Rc<Cell<bool>>,
+    /// It began later than the other.
+    is_second: bool,
 }
 
 /// What happens next.
@@ -39,44 +44,63 @@ enum Event {
     Over(Failure),
 }
 
-impl Forward<'_> {
+impl Lane<'_> {
+    /// Whether it waits in line for a connection.
+    pub(super) fn is_in_line(&self) -> bool {
+        self.in_line.get()
+    }
+
+    /// It ends because the whole does, which came to `verdict`: that is nothing that an endpoint did
+    /// of which nothing was asked yet, nor one that has not had the time of a try.
+    pub(super) fn land(self, verdict: Verdict, events: &mut Events) {
+        let too_early = self.is_second && verdict == Verdict::Failed(Reason::TryTimeout);
+        let is_theirs = !self.in_line.get() && !too_early;
+        events.end(self.flight, if is_theirs { verdict } else { Verdict::Abandoned });
+    }
+}
+
+impl<'a> Forward<'a> {
     /// The connection that answers the try that has begun, or one that joins it after `after`, with
     /// the answer's head in its buffer.
     ///
     /// # Errors
-    /// The failure of the try that ended last.
+    /// The failure of the try that ended last, or of the whole: tries that are out then are left to
+    /// [`Forward::land`].
     pub(super) async fn hedged(&mut self, after: Duration) -> Result<Upstream, Failure> {
         let Some(flight) = self.flight.take() else {
             return Err(Failure::BeforeAnswer(Reason::Internal));
         };
-        let (worker, decision) = (self.worker, self.plan.decision);
         let mut timer = Some(pin!(tokio::time::sleep(after)));
         let message = self.outgoing.upload.message().to_vec();
-        let asked = Box::pin(ask(worker, decision, Arc::clone(flight.endpoint()), message));
-        let mut lanes = vec![Lane { flight, asked }];
+        let first = self.lane(flight, message, false);
+        self.lanes.push(first);
         self.client.slot.arm(SILENCE, false);
         loop {
-            let client = &mut *self.client;
-            let event = std::future::poll_fn(|cx| poll(cx, &mut lanes, timer.as_mut(), client));
+            let Self { lanes, client, .. } = &mut *self;
+            let event = std::future::poll_fn(|cx| poll(cx, lanes, timer.as_mut(), client));
             match event.await {
                 Event::Over(failure) => return Err(failure),
                 Event::Late => {
                     timer = None;
-                    lanes.extend(self.second());
+                    let second = self.second();
+                    self.lanes.extend(second);
                 }
                 Event::Came(index, result) => {
-                    let lane = lanes.swap_remove(index);
+                    let lane = self.lanes.swap_remove(index);
+                    let is_alone = self.lanes.is_empty();
                     let retriable = |status| self.plan.tries().is_retriable(status, None);
                     match result.map(|upstream| (status_of(&upstream), upstream)) {
                         // The other one may do better.
-                        Ok((status, _)) if retriable(status) && !lanes.is_empty() => {
+                        Ok((status, _)) if retriable(status) && !is_alone => {
                             self.client.events.end(lane.flight, Verdict::Answered(status, None));
                         }
-                        Err(reason) if !lanes.is_empty() => {
+                        Err(reason) if !is_alone => {
                             let verdict = Verdict::of_failure(reason, false);
                             self.client.events.end(lane.flight, verdict);
                         }
                         result => {
+                            // Of the one that is out still, nothing is known.
+                            self.lanes.clear();
                             self.client.tried = Some(Arc::clone(lane.flight.endpoint()));
                             self.flight = Some(lane.flight);
                             let (_, upstream) = result.map_err(Failure::BeforeAnswer)?;
@@ -90,10 +114,7 @@ impl Forward<'_> {
     }
 
     /// A try at another endpoint, if there may be one.
-    fn second<'l>(&mut self) -> Option<Lane<'l>>
-    where
-        Self: 'l,
-    {
+    fn second(&mut self) -> Option<Lane<'a>> {
         let endpoint = self.plan.admission.beside()?;
         self.plan.admission.tries.begin(endpoint.id);
         self.client.attempts = self.plan.tries().count();
@@ -102,9 +123,16 @@ impl Forward<'_> {
         if let Some(number) = self.plan.tries().number() {
             message.put_line(numbered(number).as_bytes(), 0);
         }
-        let flight = Flight::begin(&self.plan.decision.pool, Arc::clone(&endpoint));
-        let asked = ask(self.worker, self.plan.decision, endpoint, message.into_room());
-        Some(Lane { flight, asked: Box::pin(asked) })
+        let flight = Flight::begin(&self.plan.decision.pool, endpoint);
+        Some(self.lane(flight, message.into_room(), true))
+    }
+
+    /// A try that sends `message`.
+    fn lane(&self, flight: Flight, message: Vec<u8>, is_second: bool) -> Lane<'a> {
+        let in_line = Rc::new(Cell::new(false));
+        let endpoint = Arc::clone(flight.endpoint());
+        let asked = ask(self.worker, self.plan.decision, endpoint, message, Rc::clone(&in_line));
+        Lane { flight, asked: Box::pin(asked), in_line, is_second }
     }
 }
 
@@ -130,15 +158,16 @@ fn poll(
     Poll::Ready(Event::Late)
 }
 
-/// Sends `message` to `endpoint` and waits for an answer's head.
+/// Sends `message` to `endpoint` and waits for an answer's head; `in_line` says whether it waits for
+/// a connection yet.
 async fn ask(
     worker: &Rc<Worker>,
     decision: &Decision,
     endpoint: Arc<Endpoint>,
     message: Vec<u8>,
+    in_line: Rc<Cell<bool>>,
 ) -> Result<Upstream, Reason> {
     let mut fresh = false;
-    let in_line = Cell::new(false);
     loop {
         let mut upstream = lease::acquire(worker, decision, &endpoint, fresh, &in_line).await?;
         match head_of(&mut upstream, &message).await {

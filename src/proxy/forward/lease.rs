@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::hedge::Lane;
 use super::plan::Plan;
 use super::{Dropped, Ended, Forward};
 use crate::proxy::admission::Repetition;
@@ -56,12 +57,18 @@ impl Forward<'_> {
             (None, limit) => {
                 let reason = limit.map_or(Reason::RequestTimeout, |(_, reason)| reason);
                 let failure = match self.client.head.status {
-                    0 => Failure::BeforeAnswer(self.plan.late(reason)),
+                    0 => Failure::BeforeAnswer(self.plan.late(reason, self.is_in_line())),
                     status => Failure::MidAnswer { status, reason },
                 };
                 Ended::Over(Err(failure), None)
             }
         }
+    }
+
+    /// Whether what is out waits in line for a connection.
+    fn is_in_line(&self) -> bool {
+        let hedged = !self.lanes.is_empty() && self.lanes.iter().all(Lane::is_in_line);
+        hedged || self.plan.in_line.get()
     }
 
     /// Waits as long as the client is there.
@@ -118,13 +125,11 @@ pub(super) async fn acquire(
     fresh: bool,
     in_line: &Cell<bool>,
 ) -> Result<Upstream, Reason> {
-    match fresh {
-        false => match pooled(worker, endpoint) {
-            Some(upstream) => Ok(upstream),
-            // Boxed: what is rare must not make every idle connection larger.
-            None => Box::pin(open(worker, decision, endpoint, in_line)).await,
-        },
-        true => Box::pin(open(worker, decision, endpoint, in_line)).await,
+    let found = if fresh { None } else { pooled(worker, endpoint) };
+    match found {
+        Some(upstream) => Ok(upstream),
+        // Boxed: what is rare must not make every idle connection larger.
+        None => Box::pin(open(worker, decision, endpoint, fresh, in_line)).await,
     }
 }
 
@@ -138,12 +143,13 @@ async fn open(
     worker: &Rc<Worker>,
     decision: &Decision,
     endpoint: &Endpoint,
+    fresh: bool,
     in_line: &Cell<bool>,
 ) -> Result<Upstream, Reason> {
     let permit = match decision.pool.circuit() {
         None => None,
         Some(circuit) => {
-            let turn = turn(worker, circuit, endpoint);
+            let turn = turn(worker, circuit, endpoint, fresh);
             in_line.set(true);
             let turn = timeout(decision.pool.connect_timeout(), turn).await;
             in_line.set(false);
@@ -177,10 +183,12 @@ async fn turn(
     worker: &Rc<Worker>,
     circuit: &Arc<Circuit>,
     endpoint: &Endpoint,
+    fresh: bool,
 ) -> Result<Turn, Reason> {
     let mut again = false;
+    // Who is not to use a pooled one is not to be told of one.
+    let place = (!fresh).then(|| place(worker, endpoint.id));
     loop {
-        let place = Some(place(worker, endpoint.id));
         match circuit.connection_or_pooled(place, again).await? {
             Grant::Unlimited => return Ok(Turn::Open(None)),
             Grant::Open(permit) => return Ok(Turn::Open(Some(permit))),

@@ -65,11 +65,11 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Why a try is over that had to be over now, for `reason` unless it waited in line: that is
+    /// Why a try is over that had to be over now, for `reason` unless it waited `in_line`: that is
     /// nothing that the endpoint did.
-    pub(super) fn late(&self, reason: Reason) -> Reason {
+    pub(super) fn late(&self, reason: Reason, in_line: bool) -> Reason {
         match self.decision.pool.circuit() {
-            Some(circuit) if self.in_line.get() => circuit.gave_up(),
+            Some(circuit) if in_line => circuit.gave_up(),
             _ => reason,
         }
     }

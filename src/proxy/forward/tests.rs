@@ -12,6 +12,7 @@ use rig::{Reply, Rig, Rules, answer, get, ok};
 mod circuit;
 mod ends;
 mod events;
+mod hedges;
 mod latency;
 mod rig;
 

@@ -240,7 +240,8 @@ fn strip_http(target: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("http://").then_some(rest)
 }
 
-/// One `Content-Length`: digits only; several must agree (RFC 9112 §6.3).
+/// The one `Content-Length`: digits only. A second one is refused though it may agree, which RFC 9112
+/// §6.3 leaves open: there are readers that take the first, and readers that take the last.
 pub(super) fn content_length(value: &[u8], before: Option<u64>) -> Result<u64, Malformed> {
     let bad = Malformed::bad("an invalid content length");
     if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
@@ -249,8 +250,8 @@ pub(super) fn content_length(value: &[u8], before: Option<u64>) -> Result<u64, M
     let text = std::str::from_utf8(value).map_err(|_| bad)?;
     let length = text.parse().map_err(|_| bad)?;
     match before {
-        Some(before) if before != length => Err(Malformed::bad("two content lengths")),
-        _ => Ok(length),
+        Some(_) => Err(Malformed::bad("more than one content length")),
+        None => Ok(length),
     }
 }
 

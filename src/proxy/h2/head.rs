@@ -54,6 +54,8 @@ impl RequestHead {
         let (path, query) = resource(&method, &uri)?;
         headers.remove(HOST);
         headers.remove(PROXY_AUTHORIZATION);
+        // Before anybody can read it: no route, fault or hash is to follow what a caller says of itself.
+        headers.remove(CLIENT_CERT);
         let scheme = uri.scheme().cloned().unwrap_or(Scheme::HTTP);
         Ok(Self { method, scheme, authority, path, query, headers })
     }
@@ -77,7 +79,6 @@ impl RequestHead {
         let Target { path, authority } = decision.rewritten(&self.path);
         let path = path.unwrap_or(self.path);
         let authority = authority.unwrap_or(&self.authority);
-        self.headers.remove(CLIENT_CERT);
         drop_replaced(&mut self.headers, &edits);
         set(&mut self.headers, TRACEPARENT, traceparent);
         set(&mut self.headers, CLIENT_CERT, client_cert);

@@ -77,7 +77,8 @@ pub(super) async fn acquire(
                 continue;
             }
         };
-        turn.come = false;
+        // A turn that has come stays: its permit would be lacking while another is waited for.
+        turn.come = turn.permit.is_some();
         // The attempt ends by dropping its sender, whose last word says whether it failed.
         while attempt.changed().await.is_ok() {}
         if let Some(reason) = *attempt.borrow() {
@@ -91,6 +92,7 @@ pub(super) async fn acquire(
 struct Turn {
     /// It may.
     come: bool,
+    /// By this, where connections are limited.
     permit: Option<Permit>,
     /// It was told of a seat, and came too late.
     again: bool,

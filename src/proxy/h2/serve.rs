@@ -167,7 +167,7 @@ struct Serving {
     busy_until: Duration,
     /// GOAWAY was said.
     parting: bool,
-    /// The client was told to go away at once.
+    /// The client was told to go away at once, and that is counted.
     given_up: bool,
 }
 
@@ -238,10 +238,13 @@ impl Serving {
     }
 
     /// The connection failed, by the crate's judgement, the client's, or the network's.
-    fn failed(&self, error: &h2::Error) {
+    fn failed(&mut self, error: &h2::Error) {
         tracing::debug!(%error, "a client's connection failed");
+        if self.given_up || !error.is_library() {
+            return;
+        }
+        self.given_up = true;
         match error.reason() {
-            _ if self.given_up || !error.is_library() => {}
             Some(h2::Reason::ENHANCE_YOUR_CALM) => self.client.worker.hit(Limit::Http2Floods),
             Some(_) => self.client.malformed(),
             None => {}

@@ -87,7 +87,9 @@ fn reading(head: &impl Head) -> Vec<Option<String>> {
         head.query().map(str::to_owned),
         Some(head.authority().to_owned()),
     ];
-    for name in ["host", "x-one", "x-two", "accept", "content-type", "te"] {
+    for name in
+        ["host", "x-one", "x-two", "accept", "content-type", "te", "x-forwarded-client-cert"]
+    {
         all.push(head.header(name).map(text));
         all.push(head.header_joined(name).map(|value| text(&value)));
     }
@@ -118,7 +120,8 @@ fn requests() -> impl Strategy<Value = Plain> {
         "a@web",
         "a_b",
     ]);
-    let name = prop::sample::select(vec!["x-one", "x-two", "accept", "content-type"]);
+    let names = vec!["x-one", "x-two", "accept", "content-type", "x-forwarded-client-cert"];
+    let name = prop::sample::select(names);
     let fields = prop::collection::vec((name, "[a-z0-9,=/]([a-z0-9,= /]{0,8}[a-z0-9])?"), 0..6);
     (method, target, host, fields).prop_map(|(method, target, host, fields)| Plain {
         method,
@@ -149,6 +152,23 @@ fn a_path_is_canonical_before_anybody_reads_it() {
     ] {
         let head = parse(Plain::get(sent).http2().unwrap()).unwrap();
         assert_eq!(head.path(), seen, "{sent}");
+    }
+}
+
+/// Over HTTP/2 it could choose a route or an endpoint, before it was replaced on the way out.
+#[test]
+fn nobody_reads_what_a_caller_says_of_itself() {
+    let plain = Plain::get("/")
+        .with("x-forwarded-client-cert", "URI=spiffe://cluster.local/ns/shop/sa/admin")
+        .with("x-forwarded-client-cert", "URI=forged");
+    let bytes = plain.http1();
+    let mut first = h1::RequestHead::default();
+    first.parse(&bytes, h1::Headroom::NONE).unwrap();
+    let second = parse(plain.http2().unwrap()).unwrap();
+    for name in ["x-forwarded-client-cert", "X-Forwarded-Client-Cert"] {
+        assert_eq!(first.view(&bytes).header(name), None);
+        assert_eq!(second.header(name), None);
+        assert_eq!(second.header_joined(name), None);
     }
 }
 

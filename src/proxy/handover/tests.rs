@@ -178,8 +178,12 @@ async fn who_speaks_nonsense_or_nothing_keeps_nobody_out() {
     let mut older = Running::patient(short(|patience, time| patience.ask = time), |_| {});
     let (garbage, broken, flood, silent) =
         (older.knock(), older.knock(), older.knock(), older.knock());
-    garbage.try_write(b"GET / HTTP/1.1\r\n\r\n").expect("written");
-    broken.try_write(&[0, 0, 0, 9, b'{']).expect("written");
+    for (stream, bytes) in
+        [(&garbage, &b"GET / HTTP/1.1\r\n\r\n"[..]), (&broken, &[0, 0, 0, 9, b'{'])]
+    {
+        stream.writable().await.expect("open");
+        stream.try_write(bytes).expect("written");
+    }
     drop(broken);
     let file = tempfile::tempfile().expect("a file");
     let many = vec![file.as_fd(); pass::MOST_DESCRIPTORS];

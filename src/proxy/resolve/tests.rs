@@ -140,6 +140,37 @@ async fn names_are_bounded_and_so_are_questions() {
     assert_eq!(asked as u64 + limits.of(Limit::Lookups), AT_ONCE as u64 + 5);
 }
 
+/// Each took a thread of its own for as long as DNS was dead, however many had been given up.
+#[tokio::test]
+async fn a_question_counts_until_it_has_ended_not_until_it_is_given_up() {
+    let (asked, limits) = (Arc::<AtomicUsize>::default(), Arc::<LimitCounts>::default());
+    let (end, ended) = watch::channel(());
+    let counter = Arc::clone(&asked);
+    let lookup: Lookup = Box::new(move |_| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        let mut ended = ended.clone();
+        Box::pin(async move {
+            let _ = ended.changed().await;
+            Ok(vec![ip(1)])
+        })
+    });
+    let resolver = Resolver::new(lookup, Arc::clone(&limits));
+    let resolver = Arc::into_inner(resolver).expect("nobody has it yet");
+    let resolver = Arc::new(Resolver { patience: Duration::ZERO, ..resolver });
+    let all = (0..AT_ONCE).map(|number| {
+        let resolver = Arc::clone(&resolver);
+        async move { resolver.resolve(&format!("{number}.example")).await }
+    });
+    for given_up in futures_util::future::join_all(all).await {
+        assert_eq!(given_up, Err(Unresolved::Unanswered));
+    }
+    assert_eq!(resolver.resolve("one-more.example").await, Err(Unresolved::Unanswered));
+    assert_eq!((asked.load(Ordering::SeqCst), limits.of(Limit::Lookups)), (AT_ONCE, 1));
+    drop(end);
+    // Others may ask then.
+    let _all = resolver.at_once.acquire_many(AT_ONCE as u32).await.expect("never closed");
+}
+
 proptest! {
     #[test]
     fn no_answer_makes_it_stumble(answers in prop::collection::vec(

@@ -103,26 +103,20 @@ pub struct Upstream {
 pub enum ConfigError {
     /// It would lend the workload's identity to other machines.
     #[error(
-        "`--outbound {0}` is not a loopback address; whoever reaches it calls as this workload"
+        "`--outbound {0}` is not a loopback address: whoever reaches it calls as this workload"
     )]
     OutboundBeyondLoopback(SocketAddr),
     /// It would show the configuration to other machines.
-    #[error("`--admin {0}` is not a loopback address")]
+    #[error("`--admin {0}` is not a loopback address: whoever reaches it sees the configuration")]
     AdminBeyondLoopback(SocketAddr),
     /// Nobody could reach it.
-    #[error(
-        "`--inbound {0}` listens on all addresses; say with `--advertise` which one callers are to use"
-    )]
+    #[error("`--inbound {0}` listens on all addresses, of which callers need one")]
     AdvertiseMissing(SocketAddr),
     /// Callers on other machines would call themselves.
-    #[error(
-        "`--advertise {0}` is a loopback address, which no other machine reaches; say which address callers are to use"
-    )]
+    #[error("`--advertise {0}` is a loopback address, which no other machine reaches")]
     AdvertiseLoopback(IpAddr),
     /// Callers on other machines would not get in.
-    #[error(
-        "`--inbound {0}` is a loopback address, which no other machine reaches; listen on another one, or leave it out"
-    )]
+    #[error("`--inbound {0}` is a loopback address, which no other machine reaches")]
     InboundLoopback(SocketAddr),
     /// The same service and port twice, or the same local port twice.
     #[error("`--upstream` names {0} twice")]
@@ -130,6 +124,27 @@ pub enum ConfigError {
     /// A label's value that `--service` or `--version` already gives.
     #[error("the label `{0}` is set by `--service` and `--version`")]
     LabelTaken(String),
+}
+
+impl ConfigError {
+    /// What to do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::OutboundBeyondLoopback(address) => {
+                format!("listen on loopback: `--outbound 127.0.0.1:{}`", address.port())
+            }
+            Self::AdminBeyondLoopback(address) => {
+                let port = address.port();
+                format!("listen on loopback, `--admin 127.0.0.1:{port}`, or at `--admin unix:PATH`")
+            }
+            Self::AdvertiseMissing(_) | Self::AdvertiseLoopback(_) => {
+                "say with `--advertise` which address callers are to use".to_owned()
+            }
+            Self::InboundLoopback(_) => "listen on another address, or leave it out".to_owned(),
+            Self::UpstreamTwice(_) => "keep one of the two".to_owned(),
+            Self::LabelTaken(label) => format!("leave `--label {label}=…` out"),
+        }
+    }
 }
 
 impl Config {

@@ -80,7 +80,9 @@ impl End {
             }
             Self::Told => tracing::info!(?within, "told to end: connections may end by themselves"),
             Self::Application(code) => tracing::info!(code, ?within, "the application has ended"),
-            Self::Broken(error) => tracing::error!(%error, "the proxy is broken and ends"),
+            Self::Broken(error) => {
+                tracing::error!(%error, "a part of the proxy has ended, so all of it ends")
+            }
         }
     }
 }

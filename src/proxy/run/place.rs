@@ -48,13 +48,13 @@ pub enum PlaceError {
     #[error("a proxy named `{0}` runs already (it holds the lock in `{1}`)")]
     Taken(ProxyId, PathBuf),
     /// All numbers are in use.
-    #[error("{MOST_OF_A_NAME} proxies of this service run already; give one a `--name`")]
+    #[error("{MOST_OF_A_NAME} proxies of this service run already")]
     Full,
     /// The name made of service and version is none.
-    #[error("the proxy's name cannot be made of service and version: give a `--name`")]
+    #[error("the proxy's name cannot be made of service and version")]
     Name(#[source] NameError),
     /// Others could read what lies there.
-    #[error("`{path}` has mode {mode:04o}, but keys lie in it; run: chmod 700 {path}")]
+    #[error("`{path}` has mode {mode:04o}, but keys lie in it")]
     Mode {
         /// The directory.
         path: PathBuf,
@@ -62,11 +62,26 @@ pub enum PlaceError {
         mode: u32,
     },
     /// Somebody else could change what lies there.
-    #[error("`{0}` belongs to another user; run as its owner or use another `--home`")]
+    #[error("`{0}` belongs to another user")]
     Owner(PathBuf),
     /// The file system refused.
     #[error("cannot use `{0}`")]
     Io(PathBuf, #[source] io::Error),
+}
+
+impl PlaceError {
+    /// What to do about it; empty where nothing is sure to help.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Taken(..) => "end that one first, or give this one another `--name`".to_owned(),
+            Self::Full | Self::Name(_) => "give this one a `--name`".to_owned(),
+            Self::Mode { path, .. } => format!("run `chmod 700 {}`", path.display()),
+            Self::Owner(_) => {
+                "run as that user, or choose another directory with `--home`".to_owned()
+            }
+            Self::Io(..) => String::new(),
+        }
+    }
 }
 
 /// The ports that were chosen for a name, by what listens there.
@@ -86,6 +101,10 @@ pub(super) struct Ports {
 impl Place {
     /// Takes the directory of the name given, or of the first free one.
     pub(super) fn claim(config: &Config) -> Result<Self, PlaceError> {
+        // The volume of a pod is writable for all its containers, and for nobody else.
+        if !config.is_pod() {
+            keep_others_out(&config.home)?;
+        }
         let proxies = config.home.join("proxies");
         let namespace = &config.service.namespace;
         let of_namespace = proxies.join(namespace.as_str());
@@ -196,6 +215,15 @@ pub(super) fn recall(wanted: SocketAddr, before: u16) -> SocketAddr {
     let recalled = SocketAddr::new(wanted.ip(), before);
     let usable = wanted.port() == 0 && before != 0 && TcpListener::bind(recalled).is_ok();
     if usable { recalled } else { wanted }
+}
+
+/// Refuses a directory in which others could put something else in the place of ours.
+fn keep_others_out(home: &Path) -> Result<(), PlaceError> {
+    let Ok(metadata) = std::fs::metadata(home) else { return Ok(()) };
+    match metadata.mode() & 0o7777 {
+        mode if mode & 0o022 != 0 => Err(PlaceError::Mode { path: home.to_owned(), mode }),
+        _ => Ok(()),
+    }
 }
 
 fn make_private(directory: &Path) -> Result<(), PlaceError> {

@@ -23,7 +23,7 @@ use crate::proxy::control::{Control, Order, Parts, Registration, Serves};
 use crate::proxy::dataplane::{Addresses, Running, Shared};
 use crate::proxy::directory::{Directory, Limits};
 use crate::proxy::handover::{Goods, Inherited, Listeners, Older, ProcessId, Rules};
-use crate::proxy::join::{Applicant, Joined};
+use crate::proxy::join::{Applicant, Joined, chain};
 use crate::proxy::last_good::{self, LastGood};
 use crate::proxy::overload::memory::Gauge;
 use crate::proxy::ready::Ready;
@@ -293,7 +293,7 @@ async fn certificate(
         Ok(Some(joined)) if applicant.is_of_its_mesh(&joined).await => return Ok(joined),
         Ok(Some(_)) => tracing::warn!("the saved certificate is of another mesh than the token"),
         Ok(None) => {}
-        Err(error) => tracing::warn!(%error, "the saved certificate is not used"),
+        Err(error) => tracing::warn!(error = chain(&error), "the saved certificate is not used"),
     }
     Ok(applicant.join(waiting).await?)
 }
@@ -302,7 +302,7 @@ fn recalled(place: &Place, identity: &Identity) -> Option<LastGood> {
     match last_good::load(&place.directory, &place.proxy, identity) {
         Ok(last_good) => last_good,
         Err(error) => {
-            tracing::warn!(%error, "the last good configuration is not used");
+            tracing::warn!(error = chain(&error), "the last good configuration is not used");
             None
         }
     }

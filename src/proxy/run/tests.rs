@@ -88,6 +88,27 @@ fn a_name_is_the_lowest_that_is_free() {
 }
 
 #[test]
+fn a_lock_that_was_passed_on_is_held_by_whoever_has_it() {
+    let home = tempfile::tempdir().unwrap();
+    let config = config(home.path());
+    assert!(running(&config).is_empty());
+    let place = Place::claim(&config).unwrap();
+    let proxy = place.proxy.clone();
+    assert_eq!(running(&config), [proxy.clone()]);
+    let lock = place.share().unwrap();
+    drop(place);
+    assert_eq!(running(&config), [proxy.clone()], "one copy is enough");
+    let inherited = Place::inherit(&config, proxy.clone(), lock);
+    let named = Config { name: Some(proxy.name.clone()), ..config.clone() };
+    assert!(matches!(Place::claim(&named), Err(PlaceError::Taken(..))));
+    assert_eq!(running(&named), [proxy]);
+    let version = Config { version: Some("v1".into()), ..config.clone() };
+    assert!(running(&version).is_empty(), "it is of another version");
+    drop(inherited);
+    assert!(running(&config).is_empty());
+}
+
+#[test]
 fn a_directory_that_others_may_read_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let place = Place::claim(&config(home.path())).unwrap();
@@ -95,7 +116,21 @@ fn a_directory_that_others_may_read_is_refused() {
     drop(place);
     std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755)).unwrap();
     let error = Place::claim(&config(home.path())).unwrap_err();
-    assert!(error.to_string().contains("chmod 700"), "{error}");
+    assert!(error.help().contains("chmod 700"), "{error}: {}", error.help());
+}
+
+#[test]
+fn a_home_that_others_may_write_to_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let open = |mode| {
+        std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    open(0o777);
+    let error = Place::claim(&config(home.path())).unwrap_err();
+    assert!(matches!(&error, PlaceError::Mode { path, mode: 0o777 } if path == home.path()));
+    assert!(!home.path().join("proxies").exists(), "nothing was made there");
+    open(0o755);
+    assert!(Place::claim(&config(home.path())).is_ok());
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn status(at: &At<'_>, problems: &mut Problems<'_>) -> Option<u16> {
     let known = Redirect::STATUSES.into_iter().find(|status| u64::from(*status) == number);
     if known.is_none() {
         let message = format!("expected 301, 302, 303, 307 or 308, found {number}");
-        at.error(problems, codes::BAD_NUMBER, message);
+        at.error_with(problems, codes::BAD_NUMBER, message, "write one of these numbers");
     }
     known
 }

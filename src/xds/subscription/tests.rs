@@ -196,7 +196,7 @@ fn a_name_let_go_is_neither_read_nor_held() {
 #[test]
 fn names_and_unsettled_responses_are_bounded() {
     let mut subscription = streaming();
-    for count in subscription.iter().count()..NAMES {
+    for count in subscription.names.len()..NAMES {
         let name = format!("address/[::{count:x}]:80").into();
         subscription.subscribe(&Key { kind: Kind::Address, name }).unwrap();
     }

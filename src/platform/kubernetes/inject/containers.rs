@@ -23,7 +23,7 @@ const HOME_SIZE: &str = "64Mi";
 /// The init container that programs the capture, first of all.
 pub(super) fn capture(settings: &Settings, wishes: &Wishes) -> Json {
     let mut args: Vec<String> =
-        ["proxy", "capture", "--user"].into_iter().map(str::to_owned).collect();
+        ["proxy", "capture", "--yes", "--user"].into_iter().map(str::to_owned).collect();
     args.push(SIDECAR_UID.to_string());
     for (flag, values) in [
         ("--exclude-inbound-ports", joined(&wishes.exclude_inbound_ports)),

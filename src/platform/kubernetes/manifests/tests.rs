@@ -30,6 +30,7 @@ fn a_file_goes_over_the_defaults_and_pairs_over_the_file() {
 fn mistakes_in_values_name_the_key() {
     for (pair, said) in [
         ("imgae=x", "did you mean `image`"),
+        ("colour=x", "there is no value `colour`, write one of `"),
         ("resources.limit.memory=1", "no value `resources.limit`, did you mean `limits`"),
         ("image", "is not `KEY=VALUE`"),
         ("replicas=many", "value `replicas` is wrong"),
@@ -38,8 +39,9 @@ fn mistakes_in_values_name_the_key() {
         ("imagePullPolicy=Sometimes", "value `imagePullPolicy` is wrong"),
         ("image=[", "value `image` is wrong"),
     ] {
-        let error = set(&[pair]).unwrap_err().to_string();
-        assert!(error.contains(said), "{pair}: {error}");
+        let error = set(&[pair]).unwrap_err();
+        let told = format!("{error}, {}", error.help());
+        assert!(told.contains(said), "{pair}: {told}");
     }
     for text in ["- a", "a: [", "word"] {
         assert!(matches!(Values::read(Some(text), &[]), Err(ValuesError::Yaml(_))), "{text}");

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::names::{Namespace, TrustDomain};
 use crate::platform::kubernetes::inject::default_image;
+use crate::rules::{alternatives, nearest};
 
 /// The trust domain of whoever does not say another.
 const TRUST_DOMAIN: &str = "cluster.local";
@@ -66,12 +67,12 @@ pub enum ValuesError {
     #[error("`{0}` is not `KEY=VALUE`")]
     Pair(String),
     /// No such value.
-    #[error("there is no value `{key}`{}", suggestion.as_deref().map(|it| format!(", did you mean `{it}`?")).unwrap_or_default())]
+    #[error("there is no value `{key}`")]
     Unknown {
         /// What was given.
         key: String,
-        /// What comes near.
-        suggestion: Option<String>,
+        /// What there is in its place.
+        known: Vec<String>,
     },
     /// A value of the wrong shape.
     #[error("value `{key}` is wrong: {why}")]
@@ -87,6 +88,35 @@ pub enum ValuesError {
     /// No replica at all.
     #[error("a mesh without a replica of its control plane cannot work")]
     NoReplica,
+}
+
+impl ValuesError {
+    /// What to do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Unknown { key, known } => {
+                let key = key.rsplit('.').next().unwrap_or(key);
+                let known = || known.iter().map(String::as_str);
+                match nearest(key, known()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("write one of {}", alternatives(known())),
+                }
+            }
+            Self::Pair(_) => "write for example `--set log=debug`".to_owned(),
+            Self::Yaml(_) => "write one `KEY: VALUE` a line, for example `log: debug`".to_owned(),
+            Self::Wrong { key, .. } => {
+                let defaults = json!(Values::default());
+                match defaults.pointer(&format!("/{}", key.replace('.', "/"))) {
+                    Some(Value::String(text)) => format!("write it like its default, `{text}`"),
+                    Some(default) => format!("write it like its default, `{default}`"),
+                    None => "write the value in YAML".to_owned(),
+                }
+            }
+            Self::Replicas(_) | Self::NoReplica => {
+                "set `replicas` to 1, or leave it out".to_owned()
+            }
+        }
+    }
 }
 
 impl Default for Values {
@@ -184,8 +214,8 @@ fn overlay(
         let here = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         let default = known.get(&key);
         if default.is_none() && !is_open(path) {
-            let suggestion = nearest(&key, known);
-            return Err(ValuesError::Unknown { key: here, suggestion });
+            let known = known.as_object().into_iter().flatten().map(|(name, _)| name.clone());
+            return Err(ValuesError::Unknown { key: here, known: known.collect() });
         }
         match (value, default) {
             (Value::Object(inner), Some(default @ Value::Object(_))) => {
@@ -199,13 +229,6 @@ fn overlay(
         }
     }
     Ok(())
-}
-
-fn nearest(key: &str, known: &Value) -> Option<String> {
-    let names = known.as_object()?.keys();
-    let near = names.map(|name| (strsim::jaro_winkler(key, name), name));
-    let best = near.max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (best.0 > 0.8).then(|| best.1.clone())
 }
 
 /// The values with their types, each checked alone so that an error names its key.

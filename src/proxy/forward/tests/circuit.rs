@@ -1,14 +1,20 @@
 //! What the circuit breaker lets through, and how it says no.
 
+use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::rig::{Client, Reply, Rig, Rules, answer, get, ok};
 use super::{eager, with};
-use crate::proxy::serve::tests::rig::run;
-use crate::resource::{CircuitBreaker, ClusterPolicy, Timeouts};
+use crate::proxy::circuit::Place;
+use crate::proxy::decide::{Decision, Endpoints};
+use crate::proxy::forward::lease;
+use crate::proxy::serve::tests::rig::{run, soon};
+use crate::resource::{CircuitBreaker, ClusterPolicy, Retry, Timeouts};
 
 fn limited(circuit_breaker: CircuitBreaker) -> Rules {
     Rules {
@@ -87,13 +93,19 @@ fn nobody_waits_for_a_connection_without_end() {
         let moment = Duration::from_millis(300);
         let long = Duration::from_secs(60);
         let each = Timeouts { request: None, backend_request: Some(moment) };
-        for (connect_timeout, timeouts) in [(moment, Timeouts::default()), (long, each)] {
+        let hedged = Some(Duration::from_millis(10));
+        for (connect_timeout, timeouts, hedge_after) in [
+            (moment, Timeouts::default(), None),
+            (long, each, None),
+            (moment, Timeouts::default(), hedged),
+            (long, each, hedged),
+        ] {
             let circuit_breaker =
                 CircuitBreaker { max_connections: Some(1), ..CircuitBreaker::default() };
             let policy =
                 ClusterPolicy { circuit_breaker, connect_timeout, ..ClusterPolicy::default() };
             // The one connection is an upgraded one, so that no time of a try ends it.
-            let rules = Rules { policy, timeouts, ..with(eager()) };
+            let rules = Rules { policy, timeouts, ..with(Retry { hedge_after, ..eager() }) };
             let rig = Rig::new(1, rules, |before, _| match before {
                 0 => Reply::Text(
                     "HTTP/1.1 101 X\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n".to_owned(),
@@ -147,5 +159,38 @@ fn there_are_no_more_repetitions_at_once_than_there_may_be() {
         let _under_way = asking(&rig).await;
         rig.has_seen(3).await;
         assert_eq!((rig.ask(&get("/")).await.0, rig.seen().len()), (503, 4), "it stands");
+    });
+}
+
+/// It took one of the pool, which may end as the one before did that it is to replace.
+#[test]
+fn who_must_have_a_fresh_connection_is_not_told_of_a_pooled_one() {
+    run(async {
+        let breaker = CircuitBreaker { max_connections: Some(1), ..CircuitBreaker::default() };
+        let rig = Rig::new(1, limited(breaker), |_, _| ok()).await;
+        let worker = &rig.worker;
+        let cluster = worker.shared.directory.cluster(&"shop/app".parse().unwrap()).load().unwrap();
+        let endpoint = Arc::clone(&cluster.port(80).unwrap().endpoints[0]);
+        let decision = Decision {
+            destination: "shop/app".into(),
+            destination_id: 1,
+            service: "shop/app".parse().unwrap(),
+            rule: None,
+            backend: 0,
+            pool: Endpoints::Mesh(cluster, 80),
+            affinity: None,
+            fault: None,
+        };
+        let in_line = Cell::new(false);
+        let first = lease::acquire(worker, &decision, &endpoint, true, &in_line).await.unwrap();
+        let mut wait = Box::pin(lease::acquire(worker, &decision, &endpoint, true, &in_line));
+        let waits = std::future::poll_fn(|cx| Poll::Ready(wait.as_mut().poll(cx).is_pending()));
+        assert!(waits.await && in_line.get());
+        let place = Place { worker: Rc::as_ptr(worker) as usize, endpoint: endpoint.id };
+        match first.permit.as_ref().unwrap().keep_idle(place) {
+            true => assert!(worker.pool.borrow_mut().give(first, worker.slots.now())),
+            false => drop(first),
+        }
+        assert!(!soon(wait).await.unwrap().is_reused());
     });
 }

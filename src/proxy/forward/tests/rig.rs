@@ -17,7 +17,9 @@ use crate::proxy::directory::{Loader, Ticket};
 use crate::proxy::serve::tests::rig::{pair, soon, worker};
 use crate::proxy::serve::{Origin, serve};
 use crate::proxy::stream::{Side, Stream};
+use crate::proxy::vitals::Standing;
 use crate::proxy::worker::Worker;
+use crate::proxy::{clock, cluster};
 use crate::resource::{
     Algorithm, Backend, Cluster, ClusterPolicy, ClusterPort, Endpoint, Fault, HeaderEdit, Mesh,
     OutboundMode, PathMatch, PortMapping, Resource, Retry, Rewrite, RouteMatch, Rule, Service,
@@ -154,13 +156,24 @@ impl Rig {
         self.notes.borrow().seen.clone()
     }
 
-    /// What is known of how fast the first endpoint is, milliseconds; 0 where nothing is.
-    pub(super) fn latency(&self) -> f64 {
+    /// The endpoints, as the proxy sees them.
+    fn endpoints(&self) -> Vec<Arc<cluster::Endpoint>> {
         let cluster = self.worker.shared.directory.cluster(&"shop/app".parse().expect("valid"));
         let cluster = cluster.load().expect("loaded");
-        let endpoints = cluster.port(80).map(|port| port.endpoints.as_slice()).unwrap_or_default();
+        cluster.port(80).map(|port| port.endpoints.to_vec()).unwrap_or_default()
+    }
+
+    /// What is known of how fast the first endpoint is, milliseconds; 0 where nothing is.
+    pub(super) fn latency(&self) -> f64 {
         // At a time before it was observed, so that it has not faded.
-        endpoints.first().map_or(0.0, |endpoint| endpoint.latency.cost(0.0, 0))
+        self.endpoints().first().map_or(0.0, |endpoint| endpoint.latency.cost(0.0, 0))
+    }
+
+    /// How many endpoints are out.
+    pub(super) fn ejected(&self) -> usize {
+        let endpoints = self.endpoints();
+        let standings = endpoints.iter().map(|one| one.vitals.standing(clock::now_ms()));
+        standings.filter(|standing| *standing == Standing::Out).count()
     }
 
     /// How many connections endpoint `app` has had.

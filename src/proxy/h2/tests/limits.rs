@@ -1,7 +1,14 @@
 //! What the circuit breaker says of streams that share connections; what becomes of streams when
 //! the proxy itself is in trouble.
 
+use std::sync::Arc;
+use std::task::Poll;
+
+use tokio::sync::watch;
+
 use super::rig::{App, Begun, Client, Does, Net, get, grpc};
+use crate::proxy::decide::{Decision, Endpoints};
+use crate::proxy::h2::seat;
 use crate::proxy::serve::tests::rig::{run, soon};
 use crate::resource::{CircuitBreaker, ClusterPolicy, Retry, Timeouts};
 use crate::telemetry::limits::Limit;
@@ -100,6 +107,44 @@ fn a_connection_to_another_endpoint_serves_where_no_further_one_may_be_opened() 
             assert_eq!(client.ask(get(), &[]).await.unwrap().status, 200);
         }
         assert_eq!(one.connections.get() + two.connections.get(), 1);
+    });
+}
+
+/// It waited for a second permit beside the one that it held, until its time was over.
+#[test]
+fn whose_turn_came_while_another_opened_a_connection_opens_the_next_one() {
+    run(async {
+        let app = App::new(Does::Answer(200)).await;
+        let limits = CircuitBreaker { max_connections: Some(1), ..CircuitBreaker::default() };
+        let net = net(&[&app], limits);
+        let (worker, endpoint) = (&net.worker, net.first());
+        let cluster = worker.shared.directory.cluster(&"shop/app".parse().unwrap());
+        let decision = Decision {
+            destination: "shop/app".into(),
+            destination_id: 1,
+            service: "shop/app".parse().unwrap(),
+            rule: None,
+            backend: 0,
+            pool: Endpoints::Mesh(cluster.load().unwrap(), 80),
+            affinity: None,
+            fault: None,
+        };
+        let open = decision.pool.circuit().unwrap().connection().await.unwrap();
+        let mut wait = Box::pin(seat::acquire(worker, &decision, Arc::clone(&endpoint)));
+        let mut waits = async || {
+            std::future::poll_fn(|cx| Poll::Ready(wait.as_mut().poll(cx).is_pending())).await
+        };
+        assert!(waits().await, "it stands in line");
+        // Another one has begun to open a connection when its turn comes.
+        let (answer, attempt) = watch::channel(None);
+        worker.http2.borrow_mut().begin(endpoint.id, attempt);
+        drop(open);
+        assert!(waits().await, "for that connection");
+        // Which comes to nothing that it could use.
+        worker.http2.borrow_mut().ended(endpoint.id);
+        drop(answer);
+        assert!(soon(wait).await.is_ok());
+        assert_eq!(app.connections.get(), 1);
     });
 }
 

@@ -153,6 +153,7 @@ fn annotations_reach_the_containers() {
     let wanted = [
         "proxy",
         "capture",
+        "--yes",
         "--user",
         "14700",
         "--exclude-inbound-ports",

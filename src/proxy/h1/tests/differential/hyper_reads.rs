@@ -44,13 +44,7 @@ fn sorted(fields: &HeaderMap) -> Vec<(String, Vec<u8>)> {
     };
     let mut all: Vec<_> = fields.iter().map(both).collect();
     all.sort_by(|one, other| one.0.cmp(&other.0));
-    one_length(&mut all);
     all
-}
-
-/// Lengths that agree are one; hyper says so of requests, and says both of answers.
-pub(super) fn one_length(fields: &mut Vec<(String, Vec<u8>)>) {
-    fields.dedup_by(|second, first| first.0 == "content-length" && second.0 == first.0);
 }
 
 fn may_trail(fields: Option<&HeaderMap>) -> Vec<(String, Vec<u8>)> {
