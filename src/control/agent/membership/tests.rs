@@ -75,7 +75,7 @@ async fn who_the_mesh_does_not_take_leaves_the_place_as_it_was() {
     assert_eq!(refused.code(), Code::AlreadyExists);
     let id = running.registration.proxy();
     let known: Vec<_> = plane.board.lock().proxies.iter().map(|(id, _)| id.clone()).collect();
-    assert_eq!(known, [id.clone()]);
+    assert_eq!(known, std::slice::from_ref(&id));
 
     wrong = Hello { name: "x-0".to_owned(), service: "x".to_owned(), ..wrong };
     let x = registered(&plane, &wrong, &link(3, 3)).await.expect("registered");
