@@ -18,7 +18,6 @@ mod cluster;
 mod describe;
 mod fault;
 mod host;
-mod references;
 mod service;
 mod settings;
 #[cfg(test)]
@@ -30,7 +29,6 @@ pub use cluster::every_endpoint;
 pub use describe::{
     PolicyValue, PolicyView, PortView, RouteView, RoutesInForce, ServiceView, describe,
 };
-pub use references::{BackendView, ParentView, Reference, References, references};
 pub use settings::settings;
 
 /// A resource and the rules that shaped it.

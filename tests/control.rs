@@ -139,7 +139,11 @@ async fn nothing_of_a_bad_file_is_applied_and_a_dry_run_changes_nothing() {
     let delete = json!({"objects": [{"kind": "HTTPRoute", "namespace": "default", "name": "x"}]});
     let (status, failure) = mesh.post("/v1/delete", &delete).await.expect_err("not there");
     assert_eq!(status, 404);
-    assert!(failure["error"].as_str().is_some_and(|it| it.contains("no HTTPRoute `x` in the namespace `default`")));
+    assert!(
+        failure["error"]
+            .as_str()
+            .is_some_and(|it| it.contains("no HTTPRoute `x` in the namespace `default`"))
+    );
     mesh.stop().await;
 }
 

@@ -8,9 +8,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::compile::Compiled;
 use crate::compile::fault::faults;
-use crate::compile::references::reference;
-use crate::compile::{Compiled, Reference};
 use crate::mesh::{self, HttpRoute, ObjectRef, RouteRule, Snapshot, TrafficPolicy, in_precedence};
 use crate::names::{Namespace, Protocol, RuleId, ServiceName};
 use crate::resource::{
@@ -115,12 +114,12 @@ fn compile_rule(snapshot: &Snapshot, rule: &RouteRule, policy: Option<&TrafficPo
 }
 
 fn compile_backend(snapshot: &Snapshot, backend: &mesh::BackendRef) -> Backend {
-    let found = reference(snapshot, &backend.service, backend.port);
+    let service = snapshot.service(&backend.service);
     Backend {
         service: backend.service.clone(),
         port: backend.port,
         weight: backend.weight,
-        resolved: found == Reference::Resolved,
+        resolved: service.is_some_and(|service| service.has_port(backend.port)),
         request_headers: backend.request_headers.clone(),
         response_headers: backend.response_headers.clone(),
         rewrite: backend.rewrite.clone(),

@@ -12,7 +12,6 @@ mod affected;
 mod describe;
 mod faults;
 mod kubernetes;
-mod references;
 mod retry;
 mod zones;
 

@@ -95,7 +95,7 @@ async fn registered(plane: &Plane, id: &ProxyId, identity: &Identity) -> Result<
     let known = || {
         let board = plane.board.lock();
         let proxy = board.proxies.get(id)?;
-        let agent = proxy.agent.as_ref()?;
+        let agent = proxy.agent.as_ref().filter(|agent| agent.in_mesh)?;
         Some((proxy.registration.identity(&plane.trust_domain), agent.stream))
     };
     let wait = async {
@@ -229,7 +229,9 @@ impl<'a> Conversation<'a> {
 
     fn responses(&mut self) -> Vec<DeltaResponse> {
         let mut board = self.plane.board.lock();
-        let responses = self.session.poll(Instant::now(), &|key| board.resource(key));
+        let now = Instant::now();
+        let responses = self.session.poll(now, &|key| board.resource(key));
+        let withheld = self.session.take_withheld();
         if !board.speaks_for(&self.id, self.stream) {
             return responses;
         }
@@ -241,7 +243,10 @@ impl<'a> Conversation<'a> {
             let keys = sent.into_iter().map(|(key, _)| key).collect();
             self.unanswered.insert(response.nonce.clone(), keys);
         }
-        if !responses.is_empty() {
+        for key in &withheld {
+            board.heard(&self.id, key, &self.session, now);
+        }
+        if !responses.is_empty() || !withheld.is_empty() {
             board.settle(&self.id, Timestamp::now());
         }
         responses

@@ -79,9 +79,9 @@ async fn drive(
         process: (hello.pid, hello.started_ms),
         version: skew::shown(&hello.product_version),
         succeeds: hello.succeeds.map(|process| (process.pid, process.started_ms)),
+        in_mesh: false,
     };
-    let registration = register(plane, from, &hello, &link).await?;
-    let connected = Connected { plane, registration, stream: link.stream };
+    let connected = register(plane, from, &hello, &link).await?;
     let welcome = Welcome { product_version: skew::OWN.to_owned() };
     send(out, down::Message::Welcome(welcome)).await?;
     let mut stream = Stream { connected, asked: HashMap::new(), next: 1 };
@@ -172,19 +172,13 @@ impl Stream<'_> {
                     let _ = answer.send(result);
                 }
             }
-            up::Message::Goodbye(_) if !self.connected.speaks() => {
-                tracing::info!(proxy = %id, "the predecessor left");
-                return Ok(true);
-            }
             up::Message::Goodbye(_) => {
-                tracing::info!(proxy = %id, "left");
-                plane.board.lock().leave(&id);
-                plane.departures.lock().settle(&id);
-                if let Err(error) = plane.set_workload(&id, None).await {
-                    tracing::warn!(proxy = %id, %error, "cannot remove the workload");
+                if self.connected.leave() {
+                    tracing::info!(proxy = %id, "left");
+                    remove(plane, &id).await;
+                } else {
+                    tracing::info!(proxy = %id, "the predecessor left");
                 }
-                // The proxy waits for the end of the stream, and need not for our disk.
-                plane.store.register_soon(id, None).await;
                 return Ok(true);
             }
         }
@@ -219,24 +213,28 @@ impl Stream<'_> {
     /// Takes how the proxy is; whether the mesh now counts on it.
     async fn state(&mut self, state: State) -> bool {
         let ready = state.ready && !state.draining;
-        if !self.connected.speaks() {
-            return ready;
-        }
-        let Connected { plane, registration, .. } = &mut self.connected;
+        let Connected { plane, registration, stream } = &mut self.connected;
         let id = registration.proxy();
-        plane.board.lock().proxies.update(&id, Timestamp::now(), |proxy| {
-            proxy.told = Some(state);
+        let changed = registration.ready != ready;
+        let speaks = plane.board.lock().proxies.update(&id, Timestamp::now(), |proxy| {
+            // A stream whose process has a successor does not speak for the proxy.
+            let speaks = proxy.agent.as_ref().is_some_and(|agent| agent.stream == *stream);
+            if speaks {
+                proxy.told = Some(state);
+                proxy.registration.ready = ready;
+            }
+            speaks
         });
-        if registration.ready == ready {
+        if speaks != Some(true) || !changed {
             return ready;
         }
         registration.ready = ready;
-        plane.board.lock().proxies.register(registration.clone(), Timestamp::now());
         let workload = registration.workload(&plane.trust_domain);
-        if let Err(error) = plane.set_workload(&id, Some(workload)).await {
-            tracing::warn!(proxy = %id, %error, "the mesh does not take its state");
+        match plane.set_workload(&id, workload, *stream).await {
+            Ok(true) => plane.store.register_soon(id, Some(registration.clone())).await,
+            Ok(false) => {}
+            Err(error) => tracing::warn!(proxy = %id, %error, "the mesh does not take its state"),
         }
-        plane.store.register_soon(id, Some(registration.clone())).await;
         ready
     }
 }

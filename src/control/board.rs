@@ -81,7 +81,7 @@ impl Board {
     }
 
     /// What proxies make of each rule in each generation: those that subscribe to what came of it.
-    pub fn programmed(&self) -> HashMap<&(ObjectRef, u64), Programmed> {
+    pub fn programmed(&self) -> HashMap<(ObjectRef, u64), Programmed> {
         let mut rules: HashMap<&(ObjectRef, u64), Programmed> = HashMap::new();
         for (key, published) in &self.catalog {
             let version = Some(Some(Arc::clone(&published.encoded.version)));
@@ -99,7 +99,7 @@ impl Board {
                 }
             }
         }
-        rules
+        rules.into_iter().map(|(rule, programmed)| (rule.clone(), programmed)).collect()
     }
 
     /// Puts out what was compiled anew, and wakes those who subscribe to what is different. The first

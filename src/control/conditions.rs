@@ -45,7 +45,7 @@ pub struct Condition {
 pub struct Judge<'a> {
     snapshot: &'a Snapshot,
     unreadable: &'a BTreeMap<ObjectRef, String>,
-    programmed: HashMap<&'a (ObjectRef, u64), Programmed>,
+    programmed: HashMap<(ObjectRef, u64), Programmed>,
     now: Timestamp,
 }
 
@@ -59,7 +59,7 @@ impl<'a> Judge<'a> {
     pub fn new(
         snapshot: &'a Snapshot,
         unreadable: &'a BTreeMap<ObjectRef, String>,
-        programmed: HashMap<&'a (ObjectRef, u64), Programmed>,
+        programmed: HashMap<(ObjectRef, u64), Programmed>,
         now: Timestamp,
     ) -> Self {
         Self { snapshot, unreadable, programmed, now }

@@ -31,15 +31,25 @@ impl Plane {
         matches!(self.ground, Ground::Local(_))
     }
 
-    /// Makes a registered workload (or, with `None`, its absence) part of the mesh.
+    /// Makes a registered workload part of the mesh, as its agent stream `stream` says; `false` where
+    /// another one speaks for it by now.
     pub(super) async fn set_workload(
         &self,
         id: &ProxyId,
-        workload: Option<Workload>,
-    ) -> Result<(), HubError> {
+        workload: Workload,
+        stream: u64,
+    ) -> Result<bool, HubError> {
         match self.ground {
-            Ground::Local(_) => self.hub.set(id.clone(), workload.map(Arc::new)).await,
-            Ground::Kubernetes(_) => Ok(()),
+            Ground::Local(_) => self.hub.set(id.clone(), Arc::new(workload), stream).await,
+            Ground::Kubernetes(_) => Ok(true),
+        }
+    }
+
+    /// Takes a registered workload out of the mesh; `false` where its proxy is back.
+    pub(super) async fn withdraw_workload(&self, id: &ProxyId) -> Result<bool, HubError> {
+        match self.ground {
+            Ground::Local(_) => self.hub.withdraw(id.clone()).await,
+            Ground::Kubernetes(_) => Ok(true),
         }
     }
 

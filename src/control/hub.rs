@@ -42,9 +42,21 @@ pub struct Hub {
 #[derive(Debug)]
 struct Input {
     proxy: ProxyId,
-    workload: Option<Arc<Workload>>,
-    done: oneshot::Sender<Result<(), RegistrationConflict>>,
+    said: Said,
+    done: Done,
 }
+
+/// What is said of a workload.
+#[derive(Debug)]
+enum Said {
+    /// What it is now, by the agent stream of that number.
+    Here(Arc<Workload>, u64),
+    /// Its proxy has gone.
+    Gone,
+}
+
+/// Whether it counted when its turn came.
+type Done = oneshot::Sender<Result<bool, RegistrationConflict>>;
 
 /// Why the mesh does not know a workload.
 #[derive(Debug, thiserror::Error)]
@@ -58,17 +70,32 @@ pub enum HubError {
 }
 
 impl Hub {
-    /// Adds, changes or (with `None`) removes a workload; returns when it is published.
+    /// Adds or changes a workload, as its agent stream of number `stream` says; returns when it is
+    /// published. `false`: another stream speaks for it by now, and nothing was changed.
     ///
     /// # Errors
     /// [`HubError`]; nothing was changed.
     pub async fn set(
         &self,
         proxy: ProxyId,
-        workload: Option<Arc<Workload>>,
-    ) -> Result<(), HubError> {
+        workload: Arc<Workload>,
+        stream: u64,
+    ) -> Result<bool, HubError> {
+        self.say(proxy, Said::Here(workload, stream)).await
+    }
+
+    /// Removes a workload; returns when that is published. `false`: its proxy has an agent stream
+    /// (again) when this is looked at, and it stays.
+    ///
+    /// # Errors
+    /// [`HubError`]; nothing was changed.
+    pub async fn withdraw(&self, proxy: ProxyId) -> Result<bool, HubError> {
+        self.say(proxy, Said::Gone).await
+    }
+
+    async fn say(&self, proxy: ProxyId, said: Said) -> Result<bool, HubError> {
         let (done, answer) = oneshot::channel();
-        let input = Input { proxy, workload, done };
+        let input = Input { proxy, said, done };
         self.inputs.send(input).await.map_err(|_| HubError::Closed)?;
         Ok(answer.await.map_err(|_| HubError::Closed)??)
     }
@@ -121,7 +148,7 @@ struct Pending {
     changes: Vec<Change>,
     commits: Vec<Commit>,
     unreadable: BTreeMap<ObjectRef, String>,
-    done: Vec<oneshot::Sender<Result<(), RegistrationConflict>>>,
+    done: Vec<Done>,
     /// When the first of it came.
     since: Option<std::time::Instant>,
 }
@@ -149,7 +176,7 @@ impl Owner {
             let mut pending = Pending::new(&self.view.load());
             tokio::select! {
                 () = stop.cancelled() => return,
-                Some(input) = self.inputs.recv() => pending.input(input),
+                Some(input) = self.inputs.recv() => pending.input(input, &self.board),
                 commit = self.commits.recv() => match commit {
                     Some(commit) => pending.commit(commit),
                     // The store's thread is gone: nothing can be applied any more.
@@ -167,7 +194,7 @@ impl Owner {
                 };
                 tokio::select! {
                     biased;
-                    Some(input) = self.inputs.recv() => pending.input(input),
+                    Some(input) = self.inputs.recv() => pending.input(input, &self.board),
                     Some(commit) = self.commits.recv() => pending.commit(commit),
                     () = enough => break,
                 }
@@ -207,7 +234,7 @@ impl Owner {
         }
         for done in done {
             // Who asked may have gone.
-            let _ = done.send(Ok(()));
+            let _ = done.send(Ok(true));
         }
         busy
     }
@@ -230,8 +257,19 @@ impl Pending {
         self.since = Some(self.since.map_or(at, |since| since.min(at)));
     }
 
-    fn input(&mut self, input: Input) {
-        let Input { proxy, workload, done } = input;
+    /// Who speaks for a proxy the board says: a place is taken there before anything is said in here,
+    /// so that what an earlier stream or a departure has said too late changes nothing.
+    fn input(&mut self, input: Input, board: &Mutex<Board>) {
+        let Input { proxy, said, done } = input;
+        let speaks = board.lock().proxies.agent_stream(&proxy);
+        let (workload, counts) = match said {
+            Said::Here(workload, stream) => (Some(workload), speaks == Some(stream)),
+            Said::Gone => (None, speaks.is_none()),
+        };
+        if !counts {
+            let _ = done.send(Ok(false));
+            return;
+        }
         if let Some(workload) = &workload
             && let Err(conflict) = self.snapshot.check_registration(workload)
         {

@@ -12,7 +12,7 @@ use crate::xds::agent;
 pub mod edges;
 pub mod traces;
 
-pub use edges::{EdgeFigures, Edges};
+pub use edges::{EdgeFigures, Edges, Recent};
 pub use traces::Traces;
 
 /// Edges and traces together.
@@ -22,14 +22,11 @@ pub struct Intake {
     pub edges: Edges,
     /// Recent traces.
     pub traces: Traces,
-    /// Spans that proxies had to drop.
-    pub spans_dropped: u64,
 }
 
 impl Intake {
     /// Takes increments; `second` counts seconds of any monotonic clock.
     pub fn metrics(&mut self, metrics: agent::Metrics, second: u64) {
-        self.spans_dropped = self.spans_dropped.saturating_add(metrics.spans_dropped);
         for edge in metrics.edges {
             self.edges.add(edge, second);
         }

@@ -52,6 +52,8 @@ pub struct AgentLink {
     pub version: String,
     /// The process whose place it takes, where it takes one.
     pub succeeds: Option<(u32, u64)>,
+    /// Whether the mesh knows what it registered; before, it has but its place.
+    pub in_mesh: bool,
 }
 
 impl AgentLink {
@@ -174,6 +176,11 @@ impl Proxies {
     /// One of them.
     pub fn get(&self, id: &ProxyId) -> Option<&Proxy> {
         self.proxies.get(id)
+    }
+
+    /// The agent stream that speaks for a proxy, by its number.
+    pub fn agent_stream(&self, id: &ProxyId) -> Option<u64> {
+        self.proxies.get(id)?.agent.as_ref().map(|agent| agent.stream)
     }
 
     /// How many there are.

@@ -37,6 +37,8 @@ mod http;
 mod kubernetes;
 mod listen;
 mod local;
+#[cfg(test)]
+pub(super) mod tests;
 mod unix;
 mod webhook;
 
@@ -253,8 +255,9 @@ async fn tick(plane: Arc<Plane>) {
         let size = |service: &_| snapshot.workloads_of(service).len();
         let due = plane.departures.lock().due(Instant::now(), size);
         for id in due {
-            tracing::info!(proxy = %id, "away for too long: no endpoint any more");
-            agent::remove(&plane, &id).await;
+            if agent::remove(&plane, &id).await {
+                tracing::info!(proxy = %id, "away for too long: no endpoint any more");
+            }
         }
         let now = Timestamp::now();
         let mut board = plane.board.lock();

@@ -25,8 +25,15 @@ use line::Line;
 /// The longest name that may be asked for; the longest valid one has 317 characters.
 pub const NAME_BYTES: usize = 512;
 
-/// The table of limits says the same of it.
-const _: () = assert!(NAMES == Limit::SubscribedNames.most());
+/// The table of limits says the same of it, and it is enough for what a proxy may know: a service costs
+/// up to three names, its rules for all, its rules for the proxy's namespace and its endpoints; an
+/// address or a workload costs one; and there are the mesh's settings and the proxy's own. As many
+/// again as services are left for endpoints that only rules lead to.
+const _: () = {
+    assert!(NAMES == Limit::SubscribedNames.most());
+    let (services, addresses) = (Limit::KnownNames.most(), Limit::KnownAddresses.most());
+    assert!(NAMES >= 3 * services + 2 * addresses + 2 + services);
+};
 
 /// What one stream may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,17 +69,6 @@ pub enum Refuse {
     /// PERMISSION_DENIED.
     #[error("{0} is not for this proxy")]
     NotAuthorized(Key),
-}
-
-/// A response that the proxy has not answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pending {
-    /// Of which kind.
-    pub kind: Kind,
-    /// How many resources.
-    pub resources: usize,
-    /// When it was sent.
-    pub since: Instant,
 }
 
 /// A version that a proxy could not use.
@@ -189,14 +185,10 @@ impl Session {
         self.line(key.kind).refused(&key.name)
     }
 
-    /// Everything that is refused at present.
-    pub fn refusals(&self) -> impl Iterator<Item = (Key, &Refused)> {
-        self.lines.iter().flat_map(Line::refusals)
-    }
-
-    /// The responses that wait for an answer.
-    pub fn pending(&self) -> impl Iterator<Item = Pending> {
-        self.lines.iter().filter_map(Line::pending)
+    /// What [`poll`](Self::poll) has withheld since this was asked last, because it is too large to be
+    /// sent: it counts as refused, though the proxy has not said so.
+    pub fn take_withheld(&mut self) -> Vec<Key> {
+        self.lines.iter_mut().flat_map(Line::take_withheld).collect()
     }
 
     /// Whether the proxy has answered everything and nothing waits to be sent.

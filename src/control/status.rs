@@ -3,7 +3,7 @@
 //! Pure. Of traffic that both ends report, the caller's word counts; the called end's only where
 //! no caller of the mesh reported.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::SystemTime;
 
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::control::api::shapes::{
     CertificateStatus, EdgeStatus, EndpointCounts, Latency, ProxyStatus, ServiceStatus,
 };
-use crate::control::intake::{EdgeFigures, Edges};
+use crate::control::intake::{EdgeFigures, Recent};
 use crate::control::pools::PoolStatus;
 use crate::control::proxies::Proxies;
 use crate::mesh::Snapshot;
@@ -69,19 +69,20 @@ pub fn certificates(proxies: &Proxies, trust_domain: &TrustDomain) -> Vec<Certif
     each.collect()
 }
 
-/// Every service, declared or registered.
+/// Every service, declared or registered; `recent` says what edges did lately.
 pub fn services(
     snapshot: &Snapshot,
     mut pools: BTreeMap<String, PoolStatus>,
-    (edges, second): (&Edges, u64),
+    recent: &[(Edge, Recent)],
 ) -> Vec<ServiceStatus> {
+    let mut traffic = by_service(recent);
     let each = snapshot.service_names().into_iter().map(|name| {
         let text = name.to_string();
         let pool = pools.remove(&text).unwrap_or_default();
-        let about = |edge: &Edge| edge.destination == text || edge.backend == text;
-        let mut figures = edges.figures(second, |edge| !edge.reporter_destination && about(edge));
+        let Traffic { callers, called } = traffic.remove(text.as_str()).unwrap_or_default();
+        let mut figures = callers.figures();
         if figures.requests == 0 {
-            figures = edges.figures(second, |edge| edge.reporter_destination && about(edge));
+            figures = called.figures();
         }
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let endpoints = snapshot.endpoint_counts(&name);
@@ -102,6 +103,30 @@ pub fn services(
         }
     });
     each.collect()
+}
+
+/// What both ends saw of a service.
+#[derive(Debug, Default)]
+struct Traffic {
+    callers: Recent,
+    called: Recent,
+}
+
+/// Of each service that edges lead to, whether it was called by that name or chosen by a rule.
+fn by_service(recent: &[(Edge, Recent)]) -> HashMap<&str, Traffic> {
+    let mut services: HashMap<&str, Traffic> = HashMap::new();
+    for (edge, recent) in recent {
+        let (destination, backend) = (edge.destination.as_str(), edge.backend.as_str());
+        let other = Some(backend).filter(|backend| *backend != destination);
+        for name in std::iter::once(destination).chain(other) {
+            let traffic = services.entry(name).or_default();
+            match edge.reporter_destination {
+                true => traffic.called.add(recent),
+                false => traffic.callers.add(recent),
+            }
+        }
+    }
+    services
 }
 
 fn latency(figures: &EdgeFigures) -> Latency {
@@ -130,30 +155,22 @@ pub fn name_strangers(metrics: &mut Metrics, snapshot: &Snapshot) {
 }
 
 /// Who talked to whom in the last minute.
-pub fn edges(edges: &Edges, second: u64) -> Vec<EdgeStatus> {
+pub fn edges(recent: &[(Edge, Recent)]) -> Vec<EdgeStatus> {
     let mut lines: BTreeMap<Line<'_>, (bool, bool)> = BTreeMap::new();
-    let callers: Vec<&Edge> = edges.live(second).filter(|it| !it.reporter_destination).collect();
-    // The called end knows the caller by its certificate, whose account may be of another name than
-    // the caller's service.
-    let same = |caller: &Edge, it: &Edge| match it.source_identity.as_str() {
-        "" => caller.source == it.source,
-        identity => caller.source_identity == identity,
-    };
-    let reported = |it: &Edge| {
-        let called = |caller: &&&Edge| {
-            same(caller, it)
-                && (caller.backend == it.destination || caller.destination == it.destination)
-        };
-        callers.iter().find(called).is_some()
-    };
-    let called = edges.live(second).filter(|it| it.reporter_destination && !reported(it));
-    for edge in callers.iter().copied().chain(called) {
+    let mut did: HashMap<(Line<'_>, bool), Recent> = HashMap::new();
+    for (edge, recent) in recent {
+        did.entry((line(edge), edge.reporter_destination)).or_default().add(recent);
+    }
+    let told = Told::of(recent);
+    let all = || recent.iter().map(|(edge, _)| edge);
+    let callers = all().filter(|it| !it.reporter_destination);
+    let called = all().filter(|it| it.reporter_destination && !told.has(it));
+    for edge in callers.chain(called) {
         let (mtls, _) = lines.entry(line(edge)).or_insert((true, edge.reporter_destination));
         *mtls &= edge.mtls;
     }
     let each = lines.into_iter().map(|(of, (mtls, by_destination))| {
-        let figures =
-            edges.figures(second, |it| it.reporter_destination == by_destination && line(it) == of);
+        let figures = did.get(&(of, by_destination)).map(Recent::figures).unwrap_or_default();
         let (source, destination, backend, version, protocol) = of;
         let ((from_namespace, from), (to_namespace, to)) = (split(source), split(destination));
         EdgeStatus {
@@ -171,6 +188,35 @@ pub fn edges(edges: &Edges, second: u64) -> Vec<EdgeStatus> {
         }
     });
     each.collect()
+}
+
+/// What callers of the mesh have told: who called what.
+#[derive(Debug, Default)]
+struct Told<'e> {
+    by_source: HashSet<(&'e str, &'e str)>,
+    by_identity: HashSet<(&'e str, &'e str)>,
+}
+
+impl<'e> Told<'e> {
+    fn of(recent: &'e [(Edge, Recent)]) -> Self {
+        let mut told = Self::default();
+        for (caller, _) in recent.iter().filter(|(it, _)| !it.reporter_destination) {
+            for called in [caller.destination.as_str(), caller.backend.as_str()] {
+                told.by_source.insert((&caller.source, called));
+                told.by_identity.insert((&caller.source_identity, called));
+            }
+        }
+        told
+    }
+
+    /// Whether a caller has told of what the called end reports, which knows the caller by its
+    /// certificate, whose account may be of another name than the caller's service.
+    fn has(&self, it: &'e Edge) -> bool {
+        match it.source_identity.as_str() {
+            "" => self.by_source.contains(&(it.source.as_str(), it.destination.as_str())),
+            identity => self.by_identity.contains(&(identity, it.destination.as_str())),
+        }
+    }
 }
 
 /// `namespace/service`, or a host outside of the mesh, which has no namespace.

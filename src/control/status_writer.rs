@@ -99,8 +99,9 @@ struct Due {
 
 /// Every rule whose status is to be written.
 fn due(plane: &Plane, view: &View, now: Timestamp) -> Vec<Due> {
-    let board = plane.board.lock();
-    let judge = Judge::new(&view.snapshot, &view.unreadable, board.programmed(), now);
+    // Judged without the board, which every proxy needs.
+    let programmed = plane.board.lock().programmed();
+    let judge = Judge::new(&view.snapshot, &view.unreadable, programmed, now);
     let wanted = view.objects.values().filter_map(|stored| {
         let wanted = wanted(&judge, stored)?;
         let live = &stored.document["status"];

@@ -5,7 +5,7 @@
 //! expect another identity there, or none. One that names none is whoever has the address for their
 //! own, and where nobody is known to, something outside of the mesh.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -63,9 +63,11 @@ impl Snapshot {
                 .map(|(name, it)| it.into_endpoint(self, name))
                 .collect(),
         };
-        let ready = self.endpoints_of(name);
-        let is_ready = |it: &Endpoint| ready.iter().any(|ready| ready.name == it.name);
-        all.into_iter().map(|it| (is_ready(&it), it)).map(|(ready, it)| (it, ready)).collect()
+        let ready: HashSet<_> = self.endpoints_of(name).into_iter().map(|it| it.name).collect();
+        all.into_iter()
+            .map(|it| (ready.contains(&it.name), it))
+            .map(|(ready, it)| (it, ready))
+            .collect()
     }
 
     /// How many endpoints a service has.

@@ -30,11 +30,6 @@ impl Snapshot {
         self.declared.keys().chain(self.index.registered.keys()).cloned().collect()
     }
 
-    /// Every service as it holds, by name.
-    pub fn services(&self) -> Vec<Arc<Service>> {
-        self.service_names().iter().filter_map(|name| self.service(name)).collect()
-    }
-
     /// The service that workloads make by registering under its name.
     fn registered(&self, name: &ServiceName, workloads: &[Arc<Workload>]) -> Service {
         let mut by_port: BTreeMap<u16, Vec<&WorkloadPort>> = BTreeMap::new();

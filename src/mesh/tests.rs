@@ -9,7 +9,7 @@ use crate::names::Protocol;
 mod precedence;
 
 fn names(snapshot: &Snapshot) -> Vec<String> {
-    snapshot.services().iter().map(|service| service.name.to_string()).collect()
+    snapshot.service_names().iter().map(ToString::to_string).collect()
 }
 
 fn endpoints(snapshot: &Snapshot, service: &str) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! What the network parts promise.
 
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, TcpStream};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use proptest::prelude::*;
 use super::accept::{AcceptFailure, Acceptor, classify};
 use super::backoff::Backoff;
 use super::file::{PrivateFileError, read_private, write_atomic};
+use super::listen::bind;
 
 proptest! {
     #[test]
@@ -31,6 +33,14 @@ fn the_jitter_is_full_and_success_starts_again() {
     assert_eq!(backoff.failures(), 2);
     backoff.succeed();
     assert!(backoff.fail(u64::MAX) <= Duration::from_secs(1));
+}
+
+/// What the system's `net.ipv6.bindv6only` says does not count.
+#[test]
+fn all_addresses_are_those_of_both_families() {
+    let listener = bind((Ipv6Addr::UNSPECIFIED, 0).into()).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
 }
 
 #[test]

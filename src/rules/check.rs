@@ -2,7 +2,7 @@
 //! matches, times that do not fit, two policies for one service, faults that are over.
 //!
 //! The input is looked at as if it were applied, to an empty mesh or to the one that runs. All of it
-//! is warnings. Offline a service that no document declares is no problem, because a workload that
+//! is warnings, but for a name that workloads have already. Offline a service that no document declares is no problem, because a workload that
 //! registers makes its service; only with a mesh can be said what is missing.
 
 use std::collections::{BTreeSet, HashMap};
@@ -14,7 +14,7 @@ use crate::mesh::{Change, FaultPolicy, HttpRoute, Object, ObjectRef, Snapshot, T
 use crate::names::ServiceName;
 use crate::rules::codes::{self, Code};
 use crate::rules::problems::MAX_PROBLEMS;
-use crate::rules::{Diagnostic, Parsed, ParsedObject, Severity, service};
+use crate::rules::{Diagnostic, Parsed, ParsedObject, Severity};
 
 mod references;
 mod shadowed;
@@ -22,7 +22,8 @@ mod shadowed;
 mod tests;
 mod times;
 
-/// Looks at objects together, and at `mesh` with them applied; gives warnings, by object and place.
+/// Looks at objects together, and at `mesh` with them applied; gives warnings, by object and place,
+/// after the one kind of error that there is.
 /// Without a mesh services that no object declares are taken to exist.
 pub fn cross_check(
     objects: &[ParsedObject],
@@ -37,6 +38,8 @@ pub fn cross_check(
         now: u64::try_from(now.as_second()).unwrap_or(0),
         found: Vec::new(),
     };
+    // First, so that no number of warnings hides an error.
+    objects.iter().for_each(|object| check.taken(object));
     let shadowed = shadowed::find(&check);
     for object in objects {
         // One object has a bounded number of references, so this bounds the whole.
@@ -133,9 +136,8 @@ pub(super) fn headless_parents(parsed: &mut Parsed) {
     let headless: BTreeSet<&ServiceName> = parsed
         .objects
         .iter()
-        .filter(|object| service::is_headless(&object.source))
         .filter_map(|object| match &object.object {
-            Object::Service(service) => Some(&service.name),
+            Object::Service(service) if service.headless => Some(&service.name),
             _ => None,
         })
         .collect();

@@ -147,6 +147,8 @@ codes! {
         "correct the name or the namespace, declare the service, or start a workload of that name"
     UNKNOWN_CALLER "MC0416" "callers that are not there: no workload has that identity, or is in that namespace"
         "correct the name, or start the workload"
+    TAKEN_NAME "MC0417" "a service whose name workloads make that its selector leaves out: they could not register again"
+        "choose another name, or a selector that selects them"
     BAD_MARK "MC0501" "a label or annotation under `meshctl.dev/` that does not exist, or a value that it cannot have"
         "correct its name or its value, or take it away"
     NOT_INJECTABLE "MC0502" "a pod that cannot be given a sidecar"

@@ -4,7 +4,7 @@
 //! do is refused; only `hostnames` are ignored, with a warning, because the specification demands
 //! it of mesh routes.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::mesh::{BackendRef, HttpRoute, Parent, RouteMatch, RouteRetry, RouteRule};
@@ -131,20 +131,26 @@ fn service(fields: &Fields<'_>, meta: &Meta, problems: &mut Problems<'_>) -> Opt
 }
 
 fn rules<'a>(at: &'a At<'a>, meta: &Meta, problems: &mut Problems<'_>) -> Vec<RouteRule> {
-    let mut names = HashSet::new();
+    // The last part of each id, and whether it is a name.
+    let mut words = HashMap::new();
     let mut rules = Vec::new();
     for (index, item) in at.items(problems, 1, MAX_RULES).iter().enumerate() {
         let Some(fields) = item.fields(problems, &RULE) else { continue };
         let name = fields.get("name");
         let name_at = name;
         let name: Option<ObjectName> = name.and_then(|at| values::name(&at, problems));
-        if let (Some(name), Some(at)) = (&name, name_at)
-            && !names.insert(name.clone())
-        {
-            let message = format!("rule name `{name}` stands twice");
-            at.error(problems, codes::DUPLICATE_ITEM, message);
-        }
+        let is_name = name.is_some();
         let word = name.map_or_else(|| index.to_string(), |name| name.to_string());
+        let what = match words.insert(word.clone(), is_name) {
+            None => None,
+            Some(true) if is_name => Some(format!("rule name `{word}` stands twice")),
+            Some(_) => Some(format!(
+                "`{word}` is the name of one rule and the index of another, which has none: both would have the same id"
+            )),
+        };
+        if let Some(message) = what {
+            name_at.unwrap_or(*item).error(problems, codes::DUPLICATE_ITEM, message);
+        }
         let id = format!("HTTPRoute/{}/{}/{word}", meta.namespace, meta.name);
         rules.push(rule(item, &fields, RuleId(id.into()), meta, problems));
     }

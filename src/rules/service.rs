@@ -130,11 +130,6 @@ fn own_addresses(fields: &Fields<'_>, problems: &mut Problems<'_>) -> (Vec<IpAdd
     (addresses, headless)
 }
 
-/// Whether the document of a service asks for no address of its own.
-pub(super) fn is_headless(source: &serde_json::Value) -> bool {
-    source.pointer("/spec/clusterIP").and_then(|ip| ip.as_str()) == Some("None")
-}
-
 /// Reads labels, or what is selected by them.
 pub(super) fn labels<'a>(at: &'a At<'a>, problems: &mut Problems<'_>) -> Labels {
     let mut labels = Labels::new();

@@ -62,6 +62,30 @@ fn routes_are_resolved() {
     assert_eq!(rest.request_timeout, None);
 }
 
+/// `meshctl-rule: HTTPRoute/shop/reviews/0` led to two rules.
+#[test]
+fn a_rule_may_not_have_the_index_of_a_nameless_one_for_its_name() {
+    let codes = |name: &str| {
+        let text = ROUTE.replace("name: rest", &format!("name: \"{name}\""));
+        let found = read_as(&text, UnknownKinds::Skip).diagnostics.into_iter();
+        found.map(|it| (it.code, it.field)).collect::<Vec<_>>()
+    };
+    assert_eq!(codes("0"), [("MC0311".to_owned(), "spec.rules[1].name".to_owned())]);
+    assert_eq!(codes("1"), [], "the second has a name: it is that one alone");
+}
+
+/// The route was refused where `clusterIP` said `None`, and had no effect where `clusterIPs` alone did.
+#[test]
+fn a_service_is_headless_by_either_field() {
+    for field in ["clusterIP: None", "clusterIPs: [None]"] {
+        let service = format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: reviews}}\nspec: {{{field}, ports: [{{port: 80}}]}}\n---"
+        );
+        let found = read_as(&[&service, ROUTE].concat(), UnknownKinds::Skip).diagnostics;
+        assert!(found.iter().any(|it| it.code == "MC0404"), "{field}: {found:?}");
+    }
+}
+
 #[test]
 fn services_are_resolved() {
     let parsed = read(

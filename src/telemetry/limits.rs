@@ -113,9 +113,9 @@ limits! {
     Joins, "join_failures", 20, "refused signatures from one address in 30 s", ControlPlane, COUNTED, "further requests from there are refused unread";
     SigningRequest, "signing_request", 16 * 1024, "bytes", ControlPlane, COUNTED, "INVALID_ARGUMENT";
     Proxies, "proxies", 20_000, "registered", ControlPlane, COUNTED, "RESOURCE_EXHAUSTED";
-    SubscribedNames, "subscribed_names", 10_000, "of one proxy", ControlPlane, COUNTED, "RESOURCE_EXHAUSTED";
+    SubscribedNames, "subscribed_names", 40_000, "of one proxy", ControlPlane, COUNTED, "RESOURCE_EXHAUSTED";
     Commands, "commands", 32, "to one proxy that wait for an answer", ControlPlane, COUNTED, "a further one is refused";
-    IntakeEdges, "intake_edges", 4_096, "pairs of caller and called", ControlPlane, COUNTED, "further ones are counted together";
+    IntakeEdges, "intake_edges", 4_096, "pairs of caller and called", ControlPlane, COUNTED, "those that are quiet make way; further ones are counted together";
     Traces, "traces", 2_000, "and 20,000 spans of together 16 MiB", ControlPlane, WAITS, "the oldest are forgotten";
     Pools, "pools", 1_000, "that one proxy may say something about", ControlPlane, COUNTED, "what is beyond is left out";
 }

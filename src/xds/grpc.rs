@@ -13,7 +13,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Client, Keepalive, channel_over};
+pub use client::{Client, Keepalive, channel_over, client_over};
 pub use peer::{Peer, PeerStream};
 pub use service::{Outbound, StreamService, UnaryService, serve_stream, serve_unary};
 

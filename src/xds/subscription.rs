@@ -24,7 +24,7 @@ mod ticket;
 pub use ticket::Ticket;
 
 /// The most names that may be subscribed at once, over all kinds.
-pub const NAMES: usize = 10_000;
+pub const NAMES: usize = 40_000;
 
 /// The most responses of one stream that may be unsettled; those beyond are refused.
 pub const UNSETTLED: usize = 256;

@@ -17,13 +17,16 @@ use crate::names::{Identity, ProxyId, TrustDomain};
 use crate::telemetry::limits::Limit;
 use crate::xds::agent::{Counters, Hello, Pools};
 
+#[cfg(test)]
+mod tests;
+
 /// Checks who it is, from another machine or not, and makes it part of the mesh.
-pub(super) async fn register(
-    plane: &Plane,
+pub(in crate::control) async fn register<'p>(
+    plane: &'p Plane,
     (identity, elsewhere): (&Identity, bool),
     hello: &Hello,
     link: &AgentLink,
-) -> Result<Registration, Status> {
+) -> Result<Connected<'p>, Status> {
     let mut registration = Registration::from_hello(hello).map_err(Status::invalid_argument)?;
     let id = registration.proxy();
     if registration.identity(&plane.trust_domain) != *identity {
@@ -37,53 +40,86 @@ pub(super) async fn register(
         registration.is_reachable().map_err(Status::invalid_argument)?;
     }
     plane.may_serve(identity, &registration.service)?;
-    if let Some(ready) = admit(plane, &registration, link)? {
-        registration.ready = ready;
-    }
     plane.is_workload(&id, identity).await?;
-    let workload = registration.workload(&plane.trust_domain);
-    plane.set_workload(&id, Some(workload)).await.map_err(|error| match error {
-        HubError::Conflict(conflict) => Status::already_exists(conflict.to_string()),
-        HubError::Closed => Status::unavailable(error.to_string()),
-    })?;
-    keep(plane, &id, Some(registration.clone())).await;
-    plane.departures.lock().settle(&id);
-    {
-        let (now, mut board) = (Timestamp::now(), plane.board.lock());
-        // Looked at again: another stream may have come in while the mesh was told.
-        admissible(&board.proxies, &registration, link, &plane.trust_domain)?;
-        board.proxies.register(registration.clone(), now);
-        board.proxies.update(&id, now, |proxy| {
-            (proxy.pools, proxy.counters) = (Pools::default(), Counters::default());
-        });
-        board.proxies.take_place(&id, link.clone(), now);
+    let before = reserve(plane, &mut registration, link)?;
+    // From here on it has its place, which is given up when this is dropped.
+    let connected = Connected { plane, registration, stream: link.stream };
+    let workload = connected.registration.workload(&plane.trust_domain);
+    let refused = match plane.set_workload(&id, workload, link.stream).await {
+        Ok(true) => None,
+        Ok(false) => Some(Status::aborted("the proxy opened another agent stream")),
+        Err(HubError::Conflict(conflict)) => Some(Status::already_exists(conflict.to_string())),
+        Err(error @ HubError::Closed) => Some(Status::unavailable(error.to_string())),
+    };
+    if let Some(refused) = refused {
+        give_back(plane, &id, link, before);
+        return Err(refused);
     }
+    keep(plane, &id, Some(connected.registration.clone())).await;
+    plane.board.lock().proxies.update(&id, Timestamp::now(), |proxy| {
+        let own = proxy.agent.as_mut().filter(|agent| agent.stream == link.stream);
+        own.into_iter().for_each(|agent| agent.in_mesh = true);
+    });
     plane.registered.send_modify(|count| *count += 1);
     tracing::info!(proxy = %id, %identity, "registered");
-    Ok(registration)
+    Ok(connected)
 }
 
-/// Whether it may register; whether it was ready before, where that still counts.
-fn admit(
+/// Takes the proxy's place on the board, before the mesh or the store hears of it: of two that come at
+/// once one is refused, and changes nothing. It is as ready as it was before, where that still
+/// counts. Gives back what was registered in that place.
+fn reserve(
     plane: &Plane,
-    registration: &Registration,
+    registration: &mut Registration,
     link: &AgentLink,
-) -> Result<Option<bool>, Status> {
-    let board = plane.board.lock();
+) -> Result<Option<Registration>, Status> {
+    let (id, now, mut board) = (registration.proxy(), Timestamp::now(), plane.board.lock());
     admissible(&board.proxies, registration, link, &plane.trust_domain)?;
-    let id = registration.proxy();
     let known = board.proxies.get(&id);
     if known.is_none() && board.proxies.count() >= PROXIES_MAX {
         plane.limits.hit(Limit::Proxies);
         return Err(Status::resource_exhausted(format!("{PROXIES_MAX} proxies are registered")));
     }
+    let before = known.map(|proxy| proxy.registration.clone());
     // After a restart of the control plane the process is not known: it is taken for the same. A
     // successor has the listeners of the one before, on which calls are taken all the while.
     let same =
         known.is_none_or(|proxy| proxy.agent.as_ref().is_none_or(|agent| link.may_replace(agent)));
     let view = plane.view.load();
-    let before = view.snapshot.workloads.get(&id).filter(|_| same);
-    Ok(before.map(|workload| workload.ready))
+    if let Some(workload) = view.snapshot.workloads.get(&id).filter(|_| same) {
+        registration.ready = workload.ready;
+    }
+    board.proxies.register(registration.clone(), now);
+    board.proxies.update(&id, now, |proxy| {
+        (proxy.pools, proxy.counters) = (Pools::default(), Counters::default());
+    });
+    board.proxies.take_place(&id, link.clone(), now);
+    // Under the same lock as all that is lost: who has an agent stream is not away.
+    plane.departures.lock().settle(&id);
+    Ok(before)
+}
+
+/// Gives up a place that the mesh did not confirm: what was there before is there again, a process
+/// that was to be succeeded too, unless another has the place by now.
+fn give_back(plane: &Plane, id: &ProxyId, link: &AgentLink, before: Option<Registration>) {
+    let (now, mut board) = (Timestamp::now(), plane.board.lock());
+    let ended = board.proxies.update(id, now, |proxy| {
+        proxy.agent.take_if(|agent| agent.stream == link.stream)?;
+        let succeeded = |old: &mut AgentLink| link.succeeds == Some(old.process);
+        proxy.agent = proxy.predecessor.agent.take_if(succeeded);
+        Some(proxy.agent.is_none())
+    });
+    match (ended.flatten(), before) {
+        (Some(alone), Some(before)) => {
+            let service = before.service_name();
+            board.proxies.register(before, now);
+            if alone && plane.workloads_register() {
+                plane.departures.lock().lost(id.clone(), service, Instant::now());
+            }
+        }
+        (Some(_), None) => board.leave(id),
+        (None, _) => {}
+    }
 }
 
 fn admissible(
@@ -117,35 +153,54 @@ async fn keep(plane: &Plane, id: &ProxyId, registration: Option<Registration>) {
     }
 }
 
-/// Removes a workload from the mesh and from the store.
-pub(in crate::control) async fn remove(plane: &Plane, id: &ProxyId) {
-    if let Err(error) = plane.set_workload(id, None).await {
-        tracing::warn!(proxy = %id, %error, "cannot remove the workload");
+/// Removes a workload from the mesh and from the store, unless its proxy is back; whether it did. Does
+/// not wait for the disk.
+pub(in crate::control) async fn remove(plane: &Plane, id: &ProxyId) -> bool {
+    match plane.withdraw_workload(id).await {
+        Ok(true) => {}
+        Ok(false) => return false,
+        Err(error) => tracing::warn!(proxy = %id, %error, "cannot remove the workload"),
     }
-    keep(plane, id, None).await;
+    plane.store.register_soon(id.clone(), None).await;
+    // Who has come back since may have been written down before that.
+    let back = {
+        let board = plane.board.lock();
+        let proxy = board.proxies.get(id).filter(|proxy| proxy.agent.is_some());
+        proxy.map(|proxy| proxy.registration.clone())
+    };
+    if back.is_some() {
+        plane.store.register_soon(id.clone(), back).await;
+    }
+    true
 }
 
 /// A registered stream; when it is dropped the proxy is away.
-pub(super) struct Connected<'a> {
+#[derive(Debug)]
+pub(in crate::control) struct Connected<'a> {
     pub(super) plane: &'a Plane,
     pub(super) registration: Registration,
     pub(super) stream: u64,
 }
 
 impl Connected<'_> {
-    /// Whether it speaks for the proxy: a stream whose process has a successor does not.
-    pub(super) fn speaks(&self) -> bool {
-        let board = self.plane.board.lock();
-        let agent =
-            board.proxies.get(&self.registration.proxy()).and_then(|proxy| proxy.agent.as_ref());
-        agent.is_some_and(|agent| agent.stream == self.stream)
+    /// The proxy says goodbye: its place is free. Whether it spoke for the proxy: a stream whose process
+    /// has a successor does not.
+    pub(super) fn leave(&self) -> bool {
+        let (id, mut board) = (self.registration.proxy(), self.plane.board.lock());
+        let speaks = board.proxies.agent_stream(&id) == Some(self.stream);
+        if speaks {
+            board.leave(&id);
+            self.plane.departures.lock().settle(&id);
+        }
+        speaks
     }
 }
 
 impl Drop for Connected<'_> {
     fn drop(&mut self) {
-        let (id, now) = (self.registration.proxy(), Timestamp::now());
-        let lost = self.plane.board.lock().proxies.update(&id, now, |proxy| {
+        let (id, now, mut board) =
+            (self.registration.proxy(), Timestamp::now(), self.plane.board.lock());
+        let lost = board.proxies.update(&id, now, |proxy| {
             proxy.predecessor.agent.take_if(|agent| agent.stream == self.stream);
             let lost = proxy.agent.take_if(|agent| agent.stream == self.stream).is_some();
             if lost {
@@ -153,10 +208,11 @@ impl Drop for Connected<'_> {
             }
             lost
         });
-        if lost == Some(true) {
-            tracing::info!(proxy = %id, "agent stream lost");
+        if lost != Some(true) {
+            return;
         }
-        if lost == Some(true) && self.plane.workloads_register() {
+        tracing::info!(proxy = %id, "agent stream lost");
+        if self.plane.workloads_register() {
             let service = self.registration.service_name();
             self.plane.departures.lock().lost(id, service, Instant::now());
         }

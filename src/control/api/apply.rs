@@ -20,6 +20,9 @@ use crate::rules::{
     parse,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Characters of an actor's name that are kept.
 const ACTOR: usize = 200;
 
@@ -102,15 +105,17 @@ pub(super) fn read(
     snapshot: &Snapshot,
 ) -> Result<(Parsed, Vec<Diagnostic>), Refusal> {
     let parsed = parse(documents, options);
-    if parsed.has_errors() {
-        let errors = parsed.diagnostics.iter().filter(|it| it.severity == Severity::Error).count();
-        let text = format!("the rules have {errors} errors; nothing was applied");
-        let refusal = Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, text);
-        return Err(refusal.diagnostics(parsed.diagnostics));
+    let mut found = parsed.diagnostics.clone();
+    if !parsed.has_errors() {
+        found.extend(cross_check(&parsed.objects, Some(snapshot), Timestamp::now()));
     }
-    let mut warnings = parsed.diagnostics.clone();
-    warnings.extend(cross_check(&parsed.objects, Some(snapshot), Timestamp::now()));
-    Ok((parsed, warnings))
+    match found.iter().filter(|it| it.severity == Severity::Error).count() {
+        0 => Ok((parsed, found)),
+        errors => {
+            let text = format!("the rules have {errors} errors; nothing was applied");
+            Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, text).diagnostics(found))
+        }
+    }
 }
 
 pub(super) async fn commit(

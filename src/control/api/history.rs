@@ -19,10 +19,10 @@ use super::apply::{actor, commit, now_ms};
 use super::shapes::{
     API_VERSION, ApplyResult, RevisedObject, Revision, RevisionList, RevisionState, RollbackRequest,
 };
-use crate::control::plane::Plane;
+use crate::control::plane::{Plane, View};
 use crate::control::store::history::{Changed, Changes, Entry, Past};
-use crate::control::store::{Batch, Objects, StoreError, Stored, Write};
-use crate::mesh::ObjectRef;
+use crate::control::store::{Batch, StoreError, Stored, Write};
+use crate::mesh::{Object, ObjectRef};
 use crate::rules;
 
 /// Revisions listed where nobody says how many.
@@ -77,14 +77,16 @@ pub(super) async fn rollback(
         at_ms: now_ms(),
         note: format!("rollback to {}", request.revision),
         expected: Some(now),
-        writes: back(&plane.view.load().objects, objects)?,
+        writes: back(&plane.view.load(), objects)?,
         dry_run: request.dry_run,
     };
     commit(&plane, batch, Vec::new()).await
 }
 
-/// What makes `present` the `past`; each document must be one that this version understands.
-fn back(present: &Objects, past: BTreeMap<ObjectRef, (Value, u64)>) -> Result<Vec<Write>, Refusal> {
+/// What makes the objects of `view` the `past`; each document must be one that this version understands
+/// and that leaves the workloads that are there their names.
+fn back(view: &View, past: BTreeMap<ObjectRef, (Value, u64)>) -> Result<Vec<Write>, Refusal> {
+    let present = &view.objects;
     let gone = present.keys().filter(|reference| !past.contains_key(reference));
     let delete = |reference: &ObjectRef| Write::Delete {
         reference: reference.clone(),
@@ -96,11 +98,16 @@ fn back(present: &Objects, past: BTreeMap<ObjectRef, (Value, u64)>) -> Result<Ve
         if present.get(&reference).is_some_and(is_now) {
             continue;
         }
-        if let Err(found) = rules::from_value(&document, 1, created_ms) {
-            let text = format!("this version cannot read {reference} as it was then");
-            return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, text)
+        let refused = |text| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, text);
+        let object = rules::from_value(&document, 1, created_ms).map_err(|found| {
+            refused(format!("this version cannot read {reference} as it was then"))
                 .help("apply a version of it that is valid instead")
-                .diagnostics(found));
+                .diagnostics(found)
+        })?;
+        if let Object::Service(service) = &object
+            && let Err(conflict) = view.snapshot.check_declaration(service)
+        {
+            return Err(refused(format!("{reference} cannot come back: {conflict}")));
         }
         writes.push(Write::Back { reference, document, created_ms });
     }

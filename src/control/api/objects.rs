@@ -57,14 +57,10 @@ pub(super) async fn list(
                     || namespace == reference.namespace.as_str()
             })
     };
-    let mut items = Vec::new();
-    {
-        let board = plane.board.lock();
-        let programmed = board.programmed();
-        let judge = Judge::new(&view.snapshot, &view.unreadable, programmed, Timestamp::now());
-        let objects = view.objects.values().filter(|object| chosen(&object.reference));
-        items.extend(objects.map(|object| (object, document(object, &judge))));
-    }
+    let programmed = plane.board.lock().programmed();
+    let judge = Judge::new(&view.snapshot, &view.unreadable, programmed, Timestamp::now());
+    let objects = view.objects.values().filter(|object| chosen(&object.reference));
+    let items: Vec<_> = objects.map(|object| (object, document(object, &judge))).collect();
     if !listing.resolved {
         return Ok(Json(listed(items.into_iter().map(|(_, document)| document).collect())));
     }
@@ -126,8 +122,8 @@ pub(super) async fn describe(
     let reference = ObjectRef { kind, namespace, name };
     let view = plane.view.load_full();
     let now = Timestamp::now();
-    let board = plane.board.lock();
-    let judge = Judge::new(&view.snapshot, &view.unreadable, board.programmed(), now);
+    let programmed = plane.board.lock().programmed();
+    let judge = Judge::new(&view.snapshot, &view.unreadable, programmed, now);
     let object = view.objects.get(&reference);
     let conditions = object.map(|it| judge.conditions(&reference, it.generation));
     let described = match kind {
@@ -142,7 +138,7 @@ pub(super) async fn describe(
     if let (ObjectKind::Service, Some(name)) =
         (kind, service_name(&reference.namespace, &reference.name))
     {
-        let status = pools::by_service(&board.proxies).remove(&name.to_string());
+        let status = pools::by_service(&plane.board.lock().proxies).remove(&name.to_string());
         sections.extend(status.iter().flat_map(describe::pool));
     }
     sections.extend(conditions.map(|conditions| describe::status(&conditions)));

@@ -37,11 +37,10 @@ pub(super) async fn status(State(plane): State<Arc<Plane>>) -> Json<MeshStatus> 
         let proxies = status::proxies(&board.proxies, &plane.trust_domain);
         (proxies, pools::by_service(&board.proxies))
     };
-    let second = plane.second();
-    let intake = plane.intake.lock();
-    let services = status::services(&view.snapshot, pools, (&intake.edges, second));
-    let edges = status::edges(&intake.edges, second);
-    drop(intake);
+    // Copied, so that proxies can go on telling.
+    let recent = plane.intake.lock().edges.recent(plane.second());
+    let services = status::services(&view.snapshot, pools, &recent);
+    let edges = status::edges(&recent);
     Json(MeshStatus {
         api_version: API_VERSION.to_owned(),
         kind: "MeshStatus".to_owned(),

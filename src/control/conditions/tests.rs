@@ -65,7 +65,7 @@ fn reference(document: &Value) -> ObjectRef {
 fn words(
     snapshot: &Snapshot,
     rule: &Value,
-    programmed: HashMap<&(ObjectRef, u64), Programmed>,
+    programmed: HashMap<(ObjectRef, u64), Programmed>,
 ) -> Vec<String> {
     let unreadable = BTreeMap::new();
     let judge = Judge::new(snapshot, &unreadable, programmed, NOW);
@@ -95,7 +95,8 @@ fn proxies_are_counted_and_the_first_refusal_told() {
         let proxies = proxies.iter().map(|(name, done)| (name.parse().expect("valid"), *done));
         Programmed { proxies: proxies.collect(), refusal: refusal.map(str::to_owned) }
     };
-    let said = |programmed| words(&snapshot, &rule, HashMap::from([(&key, programmed)]))[2].clone();
+    let said =
+        |programmed| words(&snapshot, &rule, HashMap::from([(key.clone(), programmed)]))[2].clone();
     let two = [("default/a", true), ("default/b", false)];
     assert_eq!(
         said(programmed(&two, None)),
@@ -193,7 +194,8 @@ fn what_is_written_back_holds_no_counts() {
         let proxies = proxies.iter().enumerate();
         let proxies = proxies.map(|(at, done)| (format!("a/{at}").parse().expect("valid"), *done));
         let programmed = Programmed { proxies: proxies.collect(), refusal: None };
-        let judge = Judge::new(&snapshot, &unreadable, HashMap::from([(&key, programmed)]), NOW);
+        let judge =
+            Judge::new(&snapshot, &unreadable, HashMap::from([(key.clone(), programmed)]), NOW);
         judge.standing(&reference(&rule), 1)
     };
     assert_eq!(said(&[true]), said(&[true, true]));

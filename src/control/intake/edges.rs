@@ -1,7 +1,9 @@
 //! Who talked to whom: one ring of [`RING`] seconds per edge, and totals since the start.
 //!
 //! Slots are sparse, so that a quiet edge costs nothing. Time is a count of seconds; what is older
-//! than the ring is dropped when an edge is next touched or read.
+//! than the ring is dropped when an edge is next touched or read. Where there is no room for a new edge,
+//! those make way that are quiet and have no open connection; their totals begin anew should they
+//! come back, as for Prometheus after a restart.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -19,7 +21,7 @@ pub const RING: u64 = 60;
 /// The seconds over which rates are given.
 pub const RATE_WINDOW: u64 = 10;
 
-/// Edges kept; further ones are counted as one, `other`.
+/// Edges kept; where none of them is quiet, further ones are counted as one, `other`.
 pub const EDGES_MAX: usize = Limit::IntakeEdges.most();
 
 /// Different answers (status, gRPC code and reason) kept per edge.
@@ -31,6 +33,8 @@ pub struct Edges {
     edges: HashMap<Edge, Series>,
     /// How often one was counted as `other`.
     crowded: u64,
+    /// Before this second none of them is quiet.
+    looked: u64,
 }
 
 /// One edge.
@@ -85,7 +89,11 @@ impl Edges {
     /// Adds increments that arrived at `second`.
     pub fn add(&mut self, metrics: EdgeMetrics, second: u64) {
         let Some(edge) = metrics.edge.clone() else { return };
-        let edge = match self.edges.len() >= EDGES_MAX && !self.edges.contains_key(&edge) {
+        let is_new = !self.edges.contains_key(&edge);
+        if is_new && self.edges.len() >= EDGES_MAX {
+            self.forget_quiet(second);
+        }
+        let edge = match is_new && self.edges.len() >= EDGES_MAX {
             true => {
                 self.crowded += 1;
                 other(&edge)
@@ -93,6 +101,15 @@ impl Edges {
             false => edge,
         };
         self.edges.entry(edge).or_default().add(metrics, second);
+    }
+
+    /// Makes room, at most once a second: a crowd of new edges must not cost a look at all for each.
+    fn forget_quiet(&mut self, second: u64) {
+        if second < self.looked {
+            return;
+        }
+        self.looked = second + 1;
+        self.edges.retain(|_, series| series.is_live(second));
     }
 
     /// How often there was no room for an edge.
@@ -105,35 +122,47 @@ impl Edges {
         self.edges.iter().map(|(edge, series)| (edge, &series.totals))
     }
 
-    /// Every edge with traffic in the ring or connections still open.
-    pub fn live(&self, second: u64) -> impl Iterator<Item = &Edge> {
-        let live = move |series: &Series| {
-            series.totals.opened > series.totals.closed || series.window(second, RING).count() > 0
-        };
-        self.edges.iter().filter(move |(_, series)| live(series)).map(|(edge, _)| edge)
+    /// Every edge with traffic in the ring or connections still open, and what it did: copies, so that
+    /// nobody who adds has to wait for who reads.
+    pub fn recent(&self, second: u64) -> Vec<(Edge, Recent)> {
+        let live = self.edges.iter().filter(|(_, series)| series.is_live(second));
+        live.map(|(edge, series)| (edge.clone(), series.recent(second))).collect()
+    }
+}
+
+/// What one edge, or several together, did in the ring.
+#[derive(Debug, Clone, Default)]
+pub struct Recent {
+    requests: u64,
+    failures: u64,
+    /// Requests of the last [`RATE_WINDOW`] seconds.
+    lately: u64,
+    /// Bucket and count, one bucket perhaps several times.
+    durations: Vec<(u32, u64)>,
+}
+
+impl Recent {
+    /// Takes another edge in.
+    pub fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.failures += other.failures;
+        self.lately += other.lately;
+        self.durations.extend_from_slice(&other.durations);
     }
 
-    /// The figures of all edges together that `selects` picks.
-    pub fn figures(&self, second: u64, selects: impl Fn(&Edge) -> bool) -> EdgeFigures {
-        let (mut all, mut recent) = (Sum::default(), 0);
+    /// The figures of all that was taken in.
+    pub fn figures(&self) -> EdgeFigures {
         let mut durations = Histogram::default();
-        for (_, series) in self.edges.iter().filter(|(edge, _)| selects(edge)) {
-            for slot in series.window(second, RING) {
-                all.add(slot);
-                if second.saturating_sub(slot.second) < RATE_WINDOW {
-                    recent += slot.requests;
-                }
-                for &(bucket, count) in &slot.durations {
-                    durations.add(bucket as usize, count);
-                }
-            }
+        for &(bucket, count) in &self.durations {
+            durations.add(bucket as usize, count);
         }
+        let good = self.requests.saturating_sub(self.failures);
         EdgeFigures {
-            rate: recent as f64 / RATE_WINDOW as f64,
-            success: all.success(),
+            rate: self.lately as f64 / RATE_WINDOW as f64,
+            success: (self.requests > 0).then(|| good as f64 / self.requests as f64),
             latency: [0.5, 0.95, 0.99]
                 .map(|q| Some(durations.quantile(q)?.as_micros() as f64 / 1e3)),
-            requests: all.requests,
+            requests: self.requests,
         }
     }
 }
@@ -145,24 +174,6 @@ fn other(edge: &Edge) -> Edge {
         source: "other".to_owned(),
         destination: "other".to_owned(),
         ..Edge::default()
-    }
-}
-
-#[derive(Debug, Default)]
-struct Sum {
-    requests: u64,
-    failures: u64,
-}
-
-impl Sum {
-    fn add(&mut self, slot: &Slot) {
-        self.requests += slot.requests;
-        self.failures += slot.failures;
-    }
-
-    fn success(&self) -> Option<f64> {
-        let good = self.requests.saturating_sub(self.failures);
-        (self.requests > 0).then(|| good as f64 / self.requests as f64)
     }
 }
 
@@ -190,6 +201,24 @@ impl Series {
             }
         }
         self.totals.add(metrics);
+    }
+
+    fn recent(&self, second: u64) -> Recent {
+        let mut recent = Recent::default();
+        for slot in self.window(second, RING) {
+            recent.requests += slot.requests;
+            recent.failures += slot.failures;
+            if second.saturating_sub(slot.second) < RATE_WINDOW {
+                recent.lately += slot.requests;
+            }
+            recent.durations.extend_from_slice(&slot.durations);
+        }
+        recent
+    }
+
+    /// Whether it has traffic in the ring or connections still open.
+    fn is_live(&self, second: u64) -> bool {
+        self.totals.opened > self.totals.closed || self.window(second, RING).next().is_some()
     }
 
     fn window(&self, second: u64, length: u64) -> impl Iterator<Item = &Slot> {

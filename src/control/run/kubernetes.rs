@@ -5,8 +5,7 @@
 //! has, and with that everything else. Proxies, the command line, the API server and Prometheus have
 //! a port each. Nothing is written to a disk.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +31,7 @@ use crate::names::sidecar::{API_PORT, CONTROL_PLANE, CONTROL_PORT, METRICS_PORT,
 use crate::names::{Namespace, TrustDomain};
 use crate::net::accept::Acceptor;
 use crate::net::backoff::Backoff;
+use crate::net::listen;
 use crate::platform::kubernetes::authority::authority;
 use crate::platform::kubernetes::discovery::Discovery;
 use crate::platform::kubernetes::tokens::Tokens;
@@ -93,28 +93,19 @@ struct Sockets {
 }
 
 impl Sockets {
-    async fn bind(addresses: &Addresses) -> Result<Self, RunError> {
+    /// Binds; `[::]` is that of IPv4 where there is no IPv6.
+    fn bind(addresses: &Addresses) -> Result<Self, RunError> {
         Ok(Self {
-            proxies: bind(addresses.proxies).await?,
-            api: bind(addresses.api).await?,
-            webhook: bind(addresses.webhook).await?,
-            metrics: bind(addresses.metrics).await?,
+            proxies: bind(addresses.proxies)?,
+            api: bind(addresses.api)?,
+            webhook: bind(addresses.webhook)?,
+            metrics: bind(addresses.metrics)?,
         })
     }
 }
 
-/// Binds; all addresses are those of IPv4 where there is no IPv6.
-async fn bind(address: SocketAddr) -> Result<TcpListener, RunError> {
-    let unsupported = |error: &io::Error| {
-        let errno = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
-        matches!(errno, Some(rustix::io::Errno::AFNOSUPPORT | rustix::io::Errno::ADDRNOTAVAIL))
-    };
-    let bound = match TcpListener::bind(address).await {
-        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && unsupported(&error) => {
-            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
-        }
-        bound => bound,
-    };
+fn bind(address: SocketAddr) -> Result<TcpListener, RunError> {
+    let bound = listen::bind(address).and_then(TcpListener::from_std);
     bound.map_err(|error| RunError::port(address, &error))
 }
 
@@ -123,7 +114,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, RunError> {
 /// # Errors
 /// [`RunError`]: it could not start. An API server that is away is waited for.
 pub async fn run(config: KubernetesConfig, shutdown: CancellationToken) -> Result<(), RunError> {
-    let Sockets { proxies, api, webhook, metrics } = Sockets::bind(&config.addresses).await?;
+    let Sockets { proxies, api, webhook, metrics } = Sockets::bind(&config.addresses)?;
     let (health, stop, mut tasks) = (Health::starting(), CancellationToken::new(), JoinSet::new());
     tasks.spawn(health::leave(Arc::clone(&health), shutdown, stop.clone(), health::LAST_CALLS));
     let (ready, plain) = mpsc::channel(READY);

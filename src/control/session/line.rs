@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Limits, Pending, Refused};
+use super::{Limits, Refused};
 use crate::resource::{Key, Kind};
 use crate::xds::codec::Encoded;
 use crate::xds::discovery::{DeltaResponse, Refusal, Status};
@@ -30,6 +30,8 @@ pub(super) struct Line {
     unanswered: Option<Unanswered>,
     /// What was refused within [`RESEND`], and when that was sent.
     recent: BTreeMap<Arc<str>, (Held, Instant)>,
+    /// What turned out to be too large to be sent; nobody has been told yet.
+    withheld: Vec<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -59,7 +61,8 @@ struct Sent {
 impl Line {
     pub(super) fn new(kind: Kind) -> Self {
         let (names, queue, recent) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { kind, opened: false, names, queue, queued: 0, unanswered: None, recent }
+        let (unanswered, withheld) = (None, Vec::new());
+        Self { kind, opened: false, names, queue, queued: 0, unanswered, recent, withheld }
     }
 
     /// Whether this is the first time that the proxy speaks of this kind.
@@ -141,7 +144,13 @@ impl Line {
             let Some(known) = self.names.get_mut(&name) else { continue };
             known.place = None;
             let current = resources(&Key { kind: self.kind, name: name.clone() });
-            let Some(version) = known.due(&name, current.as_deref(), limits) else { continue };
+            let Some(version) = known.due(current.as_deref()) else { continue };
+            if let Some(why) = current.as_deref().and_then(|current| too_large(current, limits)) {
+                let refusal = Refusal::new(&name, "", &why);
+                known.refused = Some(Refused { version, refusal });
+                self.withheld.push(name);
+                continue;
+            }
             if self.recent.get(&name).is_some_and(|(refused, _)| *refused == version) {
                 later.push(name);
                 continue;
@@ -185,15 +194,9 @@ impl Line {
         self.names.get(name)?.refused.as_ref()
     }
 
-    pub(super) fn refusals(&self) -> impl Iterator<Item = (Key, &Refused)> {
-        self.names.iter().filter_map(|(name, known)| {
-            Some((Key { kind: self.kind, name: name.clone() }, known.refused.as_ref()?))
-        })
-    }
-
-    pub(super) fn pending(&self) -> Option<Pending> {
-        let Unanswered { since, sent, .. } = self.unanswered.as_ref()?;
-        Some(Pending { kind: self.kind, resources: sent.len(), since: *since })
+    pub(super) fn take_withheld(&mut self) -> impl Iterator<Item = Key> {
+        let kind = self.kind;
+        std::mem::take(&mut self.withheld).into_iter().map(move |name| Key { kind, name })
     }
 
     pub(super) fn is_settled(&self) -> bool {
@@ -202,9 +205,8 @@ impl Line {
 }
 
 impl Name {
-    /// The version to send, if what is there now is neither held nor refused already. What is too
-    /// large to be sent counts as refused.
-    fn due(&mut self, name: &str, current: Option<&Encoded>, limits: &Limits) -> Option<Held> {
+    /// The version to send, if what is there now is neither held nor refused already.
+    fn due(&mut self, current: Option<&Encoded>) -> Option<Held> {
         let version = current.map_or(Held::Absent, |now| Held::Version(now.version.clone()));
         if self.held == version {
             // The same text, but now shared with all other sessions.
@@ -214,12 +216,12 @@ impl Name {
         if self.refused.as_ref().is_some_and(|refused| refused.version == version) {
             return None;
         }
-        let (size, limit) = (current.map_or(0, |now| now.body.len()), limits.resource_bytes);
-        if size > limit {
-            let reason = format!("it has {size} bytes encoded, and {limit} is the most");
-            self.refused = Some(Refused { version, refusal: Refusal::new(name, "", &reason) });
-            return None;
-        }
         Some(version)
     }
+}
+
+/// Why it cannot be sent, if it cannot.
+fn too_large(encoded: &Encoded, limits: &Limits) -> Option<String> {
+    let (size, limit) = (encoded.body.len(), limits.resource_bytes);
+    (size > limit).then(|| format!("it has {size} bytes encoded, and {limit} is the most"))
 }

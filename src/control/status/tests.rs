@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::control::intake::Edges;
 use crate::control::registration::{Registration, tests::hello};
 use crate::mesh::Change;
 use crate::xds::agent::{EdgeMetrics, RequestCount};
@@ -41,7 +42,7 @@ fn a_service_and_its_version_share_what_callers_saw() {
     add(&mut reported, edge(false, true), 200, 90);
     add(&mut reported, edge(false, true), 500, 10);
     add(&mut reported, edge(true, true), 200, 100);
-    let services = services(&snapshot(), BTreeMap::new(), (&reported, 1));
+    let services = services(&snapshot(), BTreeMap::new(), &reported.recent(1));
     let names: Vec<_> = services.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(names, ["reviews", "reviews-v1"]);
     for service in &services {
@@ -55,12 +56,12 @@ fn an_edge_that_both_ends_report_is_one_line_and_mtls_only_if_all_is() {
     let mut reported = Edges::default();
     add(&mut reported, edge(false, true), 200, 10);
     add(&mut reported, edge(true, true), 200, 10);
-    let [line] = &edges(&reported, 1)[..] else { panic!("one line") };
+    let [line] = &edges(&reported.recent(1))[..] else { panic!("one line") };
     assert_eq!((line.from.as_str(), line.to.as_str(), line.mtls), ("web", "reviews", true));
     assert_eq!((line.backend.as_str(), line.version.as_str()), ("reviews-v1", "v1"));
     assert_eq!(line.requests_per_second, 1.0);
     add(&mut reported, edge(false, false), 200, 10);
-    let [line] = &edges(&reported, 1)[..] else { panic!("one line") };
+    let [line] = &edges(&reported.recent(1))[..] else { panic!("one line") };
     assert!(!line.mtls);
 }
 
@@ -73,19 +74,38 @@ fn a_caller_whose_account_has_another_name_is_one_line_too() {
     let source = "default/shared".to_owned();
     let called = Edge { source, source_identity: identity, ..edge(true, true) };
     add(&mut reported, called.clone(), 200, 10);
-    let [line] = &edges(&reported, 1)[..] else { panic!("one line") };
+    let [line] = &edges(&reported.recent(1))[..] else { panic!("one line") };
     assert_eq!(line.from, "web");
     let another = "spiffe://cluster.local/ns/default/sa/other".to_owned();
     add(&mut reported, Edge { source_identity: another, ..called }, 200, 10);
-    assert_eq!(edges(&reported, 1).len(), 2, "that is somebody else");
+    assert_eq!(edges(&reported.recent(1)).len(), 2, "that is somebody else");
 }
 
 #[test]
 fn without_a_caller_of_the_mesh_the_called_end_counts() {
     let mut reported = Edges::default();
     add(&mut reported, edge(true, false), 200, 10);
-    assert_eq!(edges(&reported, 1).len(), 1);
-    assert_eq!(services(&snapshot(), BTreeMap::new(), (&reported, 1))[1].requests_per_second, 1.0);
+    assert_eq!(edges(&reported.recent(1)).len(), 1);
+    assert_eq!(
+        services(&snapshot(), BTreeMap::new(), &reported.recent(1))[1].requests_per_second,
+        1.0
+    );
+}
+
+#[test]
+fn each_line_has_its_own_figures_and_a_service_those_of_all() {
+    let mut reported = Edges::default();
+    for index in 0..1_000 {
+        let source = format!("default/web-{index}");
+        add(&mut reported, Edge { source: source.clone(), ..edge(false, true) }, 200, 1);
+        add(&mut reported, Edge { source, ..edge(true, true) }, 200, 1);
+    }
+    let recent = reported.recent(1);
+    let lines = edges(&recent);
+    assert_eq!(lines.len(), 1_000);
+    assert!(lines.iter().all(|line| line.requests_per_second == 0.1));
+    let services = services(&snapshot(), BTreeMap::new(), &recent);
+    assert!(services.iter().all(|it| it.requests_per_second == 100.0));
 }
 
 #[test]

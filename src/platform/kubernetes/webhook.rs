@@ -1,5 +1,6 @@
 //! What the API server must believe to call our webhooks: the mesh's roots as `caBundle` of our
-//! `MutatingWebhookConfiguration`, put right at the start and whenever somebody changes it.
+//! `MutatingWebhookConfiguration`, put right at the start and whenever somebody changes it, and tried
+//! again until it is: while it is wrong no pod of the mesh starts.
 
 use std::time::Duration;
 
@@ -14,12 +15,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::made::WRITER;
 use crate::names::sidecar::CONTROL_PLANE;
+use crate::net::backoff::Backoff;
 
 #[cfg(test)]
 mod tests;
 
 /// Between two writes: somebody else who insists must not make us a flood.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// The first wait after a failure lies below this, and none above the other.
+const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
 /// Keeps `roots` (PEM) as the bundle of every webhook of ours, until `stop`.
 pub async fn keep(client: Client, roots: String, stop: CancellationToken) {
@@ -32,22 +37,67 @@ pub async fn keep(client: Client, roots: String, stop: CancellationToken) {
             next = seen.next() => next,
             () = stop.cancelled() => return,
         };
-        let outcome = match next {
-            Some(Ok(found)) => mend(&configurations, &found, &roots).await,
+        let found = match next {
+            Some(Ok(found)) => found,
             Some(Err(error)) => {
                 tracing::warn!(%error, "the webhook configuration cannot be watched");
                 continue;
             }
             None => return,
         };
-        match outcome {
-            // Changed meanwhile: that change is an event of its own.
-            Err(Error::Api(status)) if status.is_conflict() || status.is_not_found() => {}
-            Err(error) => tracing::warn!(%error, "the webhook configuration cannot be put right"),
-            Ok(false) => continue,
-            Ok(true) => tracing::info!("the webhook configuration was put right"),
+        if stop.run_until_cancelled(put_right(&configurations, found, &roots)).await.is_none() {
+            return;
         }
-        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Writes until nothing is wrong any more, or something has changed.
+async fn put_right(
+    configurations: &Api<MutatingWebhookConfiguration>,
+    found: MutatingWebhookConfiguration,
+    roots: &str,
+) {
+    let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+    let mut outcome = mend(configurations, &found, roots).await;
+    loop {
+        match next(outcome, &mut backoff, fastrand::u64(..)) {
+            Next::Watch => return,
+            Next::Pause => return tokio::time::sleep(PAUSE).await,
+            Next::Again(wait) => tokio::time::sleep(wait).await,
+        }
+        // What was seen then may have changed.
+        outcome = match configurations.get_opt(CONTROL_PLANE).await {
+            Ok(Some(found)) => mend(configurations, &found, roots).await,
+            Ok(None) => return,
+            Err(error) => Err(error),
+        };
+    }
+}
+
+/// What follows an attempt.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// Whatever is seen next.
+    Watch,
+    /// The same, but not at once.
+    Pause,
+    /// Another attempt after so long: no event need ever come.
+    Again(Duration),
+}
+
+fn next(outcome: Result<bool, Error>, backoff: &mut Backoff, random: u64) -> Next {
+    match outcome {
+        Ok(false) => Next::Watch,
+        Ok(true) => {
+            tracing::info!("the webhook configuration was put right");
+            Next::Pause
+        }
+        // Changed meanwhile: that change is an event of its own.
+        Err(Error::Api(status)) if status.is_conflict() || status.is_not_found() => Next::Pause,
+        Err(error) => {
+            tracing::warn!(%error, "the webhook configuration cannot be put right");
+            Next::Again(backoff.fail(random))
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::certs::{Tls, failure_of};
 use crate::names::Identity;
 use crate::xds::agent::{Down, Up, up};
 use crate::xds::discovery::{DeltaRequest, DeltaResponse};
-use crate::xds::grpc::{Client, Keepalive, channel_over};
+use crate::xds::grpc::{Client, client_over};
 
 /// TCP, TLS and both streams together.
 const OPENING: Duration = Duration::from_secs(10);
@@ -151,12 +151,7 @@ pub(super) async fn call(address: &str, tls: &Arc<Tls>) -> Result<Client, Status
         let why = failure_of(&error).map(|failure| format!(" ({})", failure.as_str()));
         Status::unavailable(format!("{error}{}", why.unwrap_or_default()))
     })?;
-    let stream = std::sync::Mutex::new(Some(stream));
-    let once = move || {
-        let stream = stream.lock().ok().and_then(|mut stream| stream.take());
-        async move { stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)) }
-    };
-    Ok(Client::new(channel_over(once, Keepalive::default())))
+    Ok(client_over(stream))
 }
 
 /// Connects to `host:port`, looked up anew.

@@ -13,7 +13,7 @@ use tokio_rustls::client::TlsStream;
 use super::{JoinError, TRY};
 use crate::certs::peer_identity;
 use crate::names::TrustDomain;
-use crate::xds::grpc::{Client, Keepalive, channel_over};
+use crate::xds::grpc::{Client, client_over};
 
 /// No file that is shown to it or held against it is longer.
 const FILE_BYTES: usize = 256 * 1024;
@@ -28,12 +28,7 @@ pub(super) async fn call(
     let connecting = tokio::time::timeout(TRY, connect(control_plane, config));
     let connected = connecting.await.map_err(|_| JoinError::Timeout)?;
     let (stream, mesh) = connected.map_err(refused)?;
-    let stream = std::sync::Mutex::new(Some(stream));
-    let once = move || {
-        let stream = stream.lock().ok().and_then(|mut stream| stream.take());
-        async move { stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)) }
-    };
-    Ok((Client::new(channel_over(once, Keepalive::default())), mesh))
+    Ok((client_over(stream), mesh))
 }
 
 async fn connect(

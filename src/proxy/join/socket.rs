@@ -1,13 +1,12 @@
 //! The way to the control plane of the same machine: `join.sock` of the home directory, where the
 //! proof is to be the same user.
 
-use std::io;
 use std::path::Path;
 
 use tokio::net::UnixStream;
 
 use super::JoinError;
-use crate::xds::grpc::{Client, Keepalive, channel_over};
+use crate::xds::grpc::{Client, client_over};
 
 /// The socket in the home directory.
 const SOCKET: &str = "join.sock";
@@ -22,11 +21,5 @@ pub(super) async fn connect(home: &Path) -> Result<Client, JoinError> {
     if !uid.is_ok_and(|uid| uid == own || uid == 0) {
         return Err(JoinError::Stranger(path));
     }
-    // The channel opens one stream, for one call.
-    let stream = std::sync::Mutex::new(Some(stream));
-    let connect = move || {
-        let stream = stream.lock().ok().and_then(|mut stream| stream.take());
-        async move { stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)) }
-    };
-    Ok(Client::new(channel_over(connect, Keepalive::default())))
+    Ok(client_over(stream))
 }

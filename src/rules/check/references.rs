@@ -3,15 +3,28 @@
 use std::collections::BTreeSet;
 
 use crate::mesh::{
-    FaultPolicy, HttpRoute, ObjectRef, Parent, PolicyTarget, Service, TrafficPolicy,
+    FaultPolicy, HttpRoute, Object, ObjectRef, Parent, PolicyTarget, Service, TrafficPolicy,
 };
 use crate::names::{Protocol, ServiceName};
 use crate::resource::FaultSource;
-use crate::rules::ParsedObject;
-use crate::rules::check::Check;
+use crate::rules::check::{Check, warning};
 use crate::rules::codes;
+use crate::rules::problems::MAX_PROBLEMS;
+use crate::rules::{Diagnostic, ParsedObject, Severity};
 
 impl Check<'_> {
+    /// A declared service: whether workloads make its name that it does not select.
+    pub(super) fn taken(&mut self, object: &ParsedObject) {
+        let Object::Service(service) = &object.object else { return };
+        if self.found.len() < MAX_PROBLEMS
+            && let Err(conflict) = self.after.check_declaration(service)
+        {
+            let field = "spec.selector".to_owned();
+            let found = warning(object, codes::TAKEN_NAME, field, conflict.to_string());
+            self.found.push(Diagnostic { severity: Severity::Error, ..found });
+        }
+    }
+
     /// The parents and the backends of a route.
     pub(super) fn references(&mut self, object: &ParsedObject, route: &HttpRoute) {
         for (index, parent) in route.parents.iter().enumerate() {

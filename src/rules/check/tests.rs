@@ -66,6 +66,23 @@ fn missing_backends_and_second_policies_are_warned_of() {
 }
 
 #[test]
+fn a_service_that_leaves_out_who_made_its_name_is_an_error() {
+    let service = |selector: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: web-v1}}\nspec:\n  ports: [{{port: 80}}]\n  \
+             selector: {{{selector}}}\n"
+        )
+    };
+    let mesh = empty().apply(&[came(workload("shop/web-0", "web", "v1"))]);
+    let found = warnings(&service("app: other"), Some(&mesh));
+    assert_eq!(places(&found), [("MC0417", 6, 13, "spec.selector")]);
+    assert_eq!(found[0].severity, Severity::Error);
+    assert!(found[0].message.contains("`shop/web-0`"), "{}", found[0].message);
+    assert_eq!(warnings(&service("app: other"), None), [], "nobody is there yet");
+    assert_eq!(warnings(&service("app: web, version: v1"), Some(&mesh)), []);
+}
+
+#[test]
 fn what_the_mesh_lacks_is_named_with_its_namespace() {
     let route = ROUTE.replace("other}", "shop}").replace("port: 81", "port: 80");
     assert_eq!(places(&warnings(&route, None)), []);

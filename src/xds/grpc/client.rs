@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -54,6 +55,19 @@ where
         Box::pin(async move { Ok(TokioIo::new(Box::new(opened.await?) as AnyStream)) })
     };
     channel(Box::new(open), keepalive)
+}
+
+/// A client over one stream that is open: once that has ended, so has the client.
+pub fn client_over<S>(stream: S) -> Client
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let stream = Mutex::new(Some(stream));
+    let once = move || {
+        let stream = stream.lock().take();
+        async move { stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)) }
+    };
+    Client::new(channel_over(once, Keepalive::default()))
 }
 
 /// Compiled once, for all kinds of streams.

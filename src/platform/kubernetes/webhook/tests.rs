@@ -1,4 +1,6 @@
-//! Only what is wrong is written, against the version that was read.
+//! Only what is wrong is written, against the version that was read, and until it is right.
+
+use kube::core::Status;
 
 use super::*;
 
@@ -32,4 +34,28 @@ fn a_wrong_or_missing_bundle_is_replaced_and_nothing_else() {
         "webhooks": [{ "name": "pod.meshctl.dev", "clientConfig": { "caBundle": "cm9vdHM=" } }],
     });
     assert_eq!(patch, expected);
+}
+
+fn refused(code: u16, reason: &str) -> Error {
+    Error::Api(Box::new(Status::failure("", reason).with_code(code)))
+}
+
+/// A write that failed was logged, and tried again only when somebody else changed something.
+#[test]
+fn a_failed_write_is_tried_again_later_and_later() {
+    let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+    let mut after = |outcome| next(outcome, &mut backoff, u64::MAX);
+    let millis = |wait| match wait {
+        Next::Again(wait) => wait.as_millis(),
+        over => panic!("{over:?}"),
+    };
+    let waits: Vec<_> = [(403, "Forbidden"), (500, "InternalError"), (403, "Forbidden")]
+        .map(|(code, reason)| millis(after(Err(refused(code, reason)))))
+        .into();
+    assert_eq!(waits, [499, 999, 1_999]);
+    assert_eq!(after(Ok(true)), Next::Pause);
+    assert_eq!(after(Ok(false)), Next::Watch);
+    // What has changed meanwhile is left to its own event.
+    assert_eq!(after(Err(refused(409, "Conflict"))), Next::Pause);
+    assert_eq!(after(Err(refused(404, "NotFound"))), Next::Pause);
 }

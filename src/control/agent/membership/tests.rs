@@ -1,0 +1,132 @@
+//! Who is part of the mesh when several things happen to one proxy at once.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+
+use super::*;
+use crate::control::registration::tests::hello;
+use crate::control::run::tests::Bed;
+use crate::control::store;
+
+fn link(stream: u64, pid: u32) -> AgentLink {
+    AgentLink {
+        stream,
+        asks: mpsc::channel(1).0,
+        end: CancellationToken::new(),
+        process: (pid, 1),
+        version: String::new(),
+        succeeds: None,
+        in_mesh: false,
+    }
+}
+
+async fn registered<'p>(
+    plane: &'p Plane,
+    hello: &Hello,
+    link: &AgentLink,
+) -> Result<Connected<'p>, Status> {
+    let registration = Registration::from_hello(hello).expect("valid");
+    let identity = registration.identity(&plane.trust_domain);
+    register(plane, (&identity, false), hello, link).await
+}
+
+fn addresses(plane: &Plane, id: &ProxyId) -> Option<Vec<IpAddr>> {
+    plane.view.load().snapshot.workloads.get(id).map(|workload| workload.addresses.clone())
+}
+
+/// Everything that is away is due.
+fn due(plane: &Plane) -> Vec<ProxyId> {
+    plane.departures.lock().due(Instant::now() + Duration::from_secs(3_600), |_| 2)
+}
+
+/// Both had passed the first look before the mesh had heard of either, and the one that was refused
+/// in the end had written its address over that of the other.
+#[tokio::test]
+async fn of_two_that_register_at_once_the_mesh_and_the_store_hear_of_one() {
+    let Bed { plane, owner, home, dir: _dir } = Bed::new();
+    tokio::spawn(owner.run(plane.stop.clone()));
+    let first = hello("reviews-0", "reviews");
+    let second = Hello { addresses: vec!["127.0.0.2".to_owned()], ..first.clone() };
+    let (one, two) = (link(1, 1), link(2, 2));
+    // The hub has its turn once both wait, as far as they get.
+    let (won, lost) =
+        tokio::join!(registered(&plane, &first, &one), registered(&plane, &second, &two));
+    assert_eq!(lost.expect_err("refused").code(), Code::AlreadyExists);
+    let id = won.expect("registered").registration.proxy();
+    let loopback: IpAddr = "127.0.0.1".parse().expect("an address");
+    assert_eq!(addresses(&plane, &id), Some(vec![loopback]));
+    let (kept, _) = store::verify(&home.store(), &plane.trust_domain).expect("a store");
+    assert_eq!(kept.registrations[&id].addresses, [loopback]);
+}
+
+#[tokio::test]
+async fn who_the_mesh_does_not_take_leaves_the_place_as_it_was() {
+    let Bed { plane, owner, dir: _dir, .. } = Bed::new();
+    tokio::spawn(owner.run(plane.stop.clone()));
+    let running = registered(&plane, &hello("reviews-0", "reviews"), &link(1, 1)).await;
+    let running = running.expect("registered");
+    // `reviews` of version `v1` has made `reviews-v1`.
+    let mut wrong = hello("other-0", "reviews-v1");
+    let refused = registered(&plane, &wrong, &link(2, 2)).await.expect_err("refused");
+    assert_eq!(refused.code(), Code::AlreadyExists);
+    let id = running.registration.proxy();
+    let known: Vec<_> = plane.board.lock().proxies.iter().map(|(id, _)| id.clone()).collect();
+    assert_eq!(known, std::slice::from_ref(&id));
+
+    wrong = Hello { name: "x-0".to_owned(), service: "x".to_owned(), ..wrong };
+    let x = registered(&plane, &wrong, &link(3, 3)).await.expect("registered");
+    let successor = AgentLink { succeeds: Some((3, 1)), ..link(4, 4) };
+    wrong.service = "reviews-v1".to_owned();
+    registered(&plane, &wrong, &successor).await.expect_err("refused");
+    let board = plane.board.lock();
+    let proxy = board.proxies.get(&x.registration.proxy()).expect("there");
+    assert_eq!(proxy.agent.as_ref().expect("connected").stream, 3, "it speaks for itself again");
+    assert_eq!(proxy.registration, x.registration);
+    drop(board);
+    assert_eq!(due(&plane), []);
+}
+
+/// The ids of departures were taken, and removed one by one, whoever had come back meanwhile.
+#[tokio::test]
+async fn who_is_back_when_its_departure_is_due_stays() {
+    let Bed { plane, owner, home, dir: _dir } = Bed::new();
+    tokio::spawn(owner.run(plane.stop.clone()));
+    let web = hello("web-0", "web");
+    let lost = registered(&plane, &web, &link(1, 1)).await.expect("registered");
+    let id = lost.registration.proxy();
+    drop(lost);
+    assert_eq!(due(&plane), std::slice::from_ref(&id));
+    let back = registered(&plane, &web, &link(2, 1)).await.expect("registered");
+    assert!(!remove(&plane, &id).await);
+    assert!(addresses(&plane, &id).is_some());
+    assert_eq!(due(&plane), [], "who is connected is not away");
+    drop(back);
+    assert!(remove(&plane, &id).await);
+    assert_eq!(addresses(&plane, &id), None);
+    // What is asked of the store last is done last.
+    keep(&plane, &id, None).await;
+    let (kept, _) = store::verify(&home.store(), &plane.trust_domain).expect("a store");
+    assert_eq!(kept.registrations.len(), 0);
+}
+
+#[tokio::test]
+async fn what_a_stream_said_whose_place_is_taken_changes_nothing() {
+    let Bed { plane, owner, dir: _dir, .. } = Bed::new();
+    tokio::spawn(owner.run(plane.stop.clone()));
+    let web = hello("web-0", "web");
+    let old = registered(&plane, &web, &link(1, 1)).await.expect("registered");
+    let id = old.registration.proxy();
+    let successor = AgentLink { succeeds: Some((1, 1)), ..link(2, 2) };
+    let moved = Hello { addresses: vec!["127.0.0.2".to_owned()], ..web };
+    let new = registered(&plane, &moved, &successor).await.expect("registered");
+    let late = old.registration.workload(&plane.trust_domain);
+    assert!(!plane.set_workload(&id, late, old.stream).await.expect("the hub is there"));
+    assert!(!old.leave(), "its goodbye is its own");
+    drop(old);
+    assert_eq!(addresses(&plane, &id), Some(new.registration.addresses.clone()));
+    assert_eq!(due(&plane), []);
+}

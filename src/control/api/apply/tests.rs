@@ -1,0 +1,26 @@
+//! What is refused before anything is written.
+
+use super::*;
+use crate::mesh::fixture::{came, empty, workload};
+
+/// It was applied, and the workload whose name it takes could not register again.
+#[test]
+fn a_service_that_takes_the_name_of_workloads_from_them_is_not_applied() {
+    let read = |selector: &str| {
+        let text = format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {name}\nspec: {{ports: [{{port: 80}}], selector: {selector}}}\n",
+            name = "{name: web-v1, namespace: shop}",
+        );
+        let document = Document { source: "rules.yaml".to_owned(), text };
+        let default_namespace = Namespace::default_namespace();
+        let options = Options { default_namespace, unknown_kinds: UnknownKinds::Refuse };
+        let mesh = empty().apply(&[came(workload("shop/web-0", "web", "v1"))]);
+        super::read(&[document], &options, &mesh)
+    };
+    let refusal = read("{app: other}").expect_err("refused");
+    assert_eq!(refusal.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let codes: Vec<_> = refusal.failure.diagnostics.iter().map(|it| it.code.as_str()).collect();
+    assert_eq!(codes, ["MC0417"]);
+    let (parsed, warnings) = read("{app: web}").expect("applied");
+    assert_eq!((parsed.objects.len(), warnings.len()), (1, 0));
+}
