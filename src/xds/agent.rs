@@ -27,6 +27,7 @@ pub struct Up {
 pub mod up {
     /// What a proxy says.
     #[derive(Clone, PartialEq, prost::Oneof)]
+    #[expect(clippy::large_enum_variant, reason = "messages are made and sent, not kept")]
     pub enum Message {
         /// First, once per stream.
         #[prost(message, tag = "1")]

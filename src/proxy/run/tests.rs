@@ -94,10 +94,10 @@ fn a_lock_that_was_passed_on_is_held_by_whoever_has_it() {
     assert!(running(&config).is_empty());
     let place = Place::claim(&config).unwrap();
     let proxy = place.proxy.clone();
-    assert_eq!(running(&config), [proxy.clone()]);
+    assert_eq!(running(&config), std::slice::from_ref(&proxy));
     let lock = place.share().unwrap();
     drop(place);
-    assert_eq!(running(&config), [proxy.clone()], "one copy is enough");
+    assert_eq!(running(&config), std::slice::from_ref(&proxy), "one copy is enough");
     let inherited = Place::inherit(&config, proxy.clone(), lock);
     let named = Config { name: Some(proxy.name.clone()), ..config.clone() };
     assert!(matches!(Place::claim(&named), Err(PlaceError::Taken(..))));

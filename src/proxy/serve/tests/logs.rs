@@ -26,6 +26,9 @@ impl Write for Kept {
 fn words_of_a_client_are_escaped_and_cut() {
     let kept = Kept::default();
     let writer = kept.clone();
+    // While a process has one dispatcher alone, a thread without it that comes first to a place which
+    // logs turns that place off for all (tracing-core, `Rebuilder::JustOne`).
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let lines = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_ansi(false)
