@@ -8,6 +8,7 @@ use std::time::{Instant, SystemTime};
 use meshctl::names::{Namespace, Protocol, ProxyId, ServiceName};
 use meshctl::proxy::control::{Control, Order, Parts, Registration, Serves};
 use meshctl::proxy::directory::{Directory, Limits};
+use meshctl::proxy::handover::ProcessId;
 use meshctl::proxy::join::{Applicant, Proof};
 use meshctl::proxy::view::View;
 use meshctl::resource::{MtlsMode, Workload};
@@ -111,6 +112,7 @@ fn registration(
         labels: [("version".to_owned(), "v1".to_owned())].into(),
         addresses: vec!["127.0.0.1".parse()?],
         serves: serves.then_some(app),
-        started: SystemTime::now(),
+        process: ProcessId::own(SystemTime::now()),
+        succeeds: None,
     })
 }

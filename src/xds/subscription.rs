@@ -143,6 +143,11 @@ impl Subscription {
         self.names.get(key).map(|entry| &entry.held)
     }
 
+    /// Every subscribed name and what is held, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Key, &Held)> {
+        self.names.iter().map(|(key, entry)| (key, &entry.held))
+    }
+
     /// A new stream begins: the requests to send first, with every name and what is held of it.
     /// Tickets of the stream before are void. Where one was not settled, what is held is not known
     /// and will be sent again.
