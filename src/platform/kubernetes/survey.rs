@@ -36,6 +36,8 @@ pub struct NamespaceSeen {
     pub pod_security: Option<String>,
     /// The label or annotation by which another mesh takes it.
     pub other_mesh: Option<String>,
+    /// It is being deleted: nothing more can be made in it.
+    pub leaving: bool,
 }
 
 /// A pod, as far as it concerns the mesh.
@@ -71,9 +73,9 @@ impl NamespaceSeen {
         matches!(self.inject.as_deref(), None | Some("enabled" | "disabled"))
     }
 
-    /// Whether its pods get sidecars.
+    /// Whether pods that are made in it get sidecars.
     pub fn is_enabled(&self) -> bool {
-        self.inject.as_deref() == Some("enabled")
+        self.inject.as_deref() == Some("enabled") && !self.leaving
     }
 
     fn of(found: &Namespace) -> Self {
@@ -83,6 +85,7 @@ impl NamespaceSeen {
             inject: labels.get(INJECT_LABEL).cloned(),
             pod_security: labels.get("pod-security.kubernetes.io/enforce").cloned(),
             other_mesh: other_mesh(labels).or_else(|| other_mesh(found.annotations())),
+            leaving: found.metadata.deletion_timestamp.is_some(),
         }
     }
 }

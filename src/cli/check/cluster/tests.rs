@@ -12,6 +12,7 @@ fn namespace(name: &str, inject: Option<&str>) -> NamespaceSeen {
         inject: inject.map(str::to_owned),
         pod_security: None,
         other_mesh: None,
+        leaving: false,
     }
 }
 

@@ -26,6 +26,17 @@ fn only_two_values_of_the_label_mean_something() {
 }
 
 #[test]
+fn a_namespace_that_is_being_deleted_gets_no_sidecars_any_more() {
+    let text = json!({"metadata": {
+        "name": "shop",
+        "labels": {"meshctl.dev/inject": "enabled"},
+        "deletionTimestamp": "2026-11-28T12:00:00Z",
+    }});
+    let seen = NamespaceSeen::of(&serde_json::from_value(text).unwrap());
+    assert!(seen.leaving && !seen.is_enabled());
+}
+
+#[test]
 fn other_meshes_are_known_by_what_takes_a_namespace() {
     let other = |labels, annotations| namespace(&labels, &annotations).other_mesh;
     assert_eq!(
