@@ -69,6 +69,8 @@ class Steady:
         for name, child in self.children.items():
             self.wait(child)
             said = (self.work / f"{name}.said").read_text()
+            if "requests: " not in said:
+                raise SystemExit(f"error: h2load ended with {child.returncode} before its time:\n{said}")
             total = int(re.search(r"requests: (\d+) total", said).group(1))
             good = int(re.search(r"status codes: (\d+) 2xx", said).group(1))
             sent, failed = sent + total, failed + total - good
