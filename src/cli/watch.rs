@@ -1,7 +1,7 @@
 //! `--watch`: shows something again and again until the reader goes or Ctrl-C ends it.
 //!
 //! On a terminal it is redrawn in place and cut at the lower edge; elsewhere each change is printed
-//! below the one before, JSON one document per line.
+//! below the one before, JSON one document per line. A look that fails ends it.
 
 use std::time::Duration;
 

@@ -38,7 +38,7 @@ pub mod up {
         /// Every second while there is traffic.
         #[prost(message, tag = "3")]
         Metrics(super::Metrics),
-        /// At most every second.
+        /// Within a tenth of a second of the first that waits.
         #[prost(message, tag = "4")]
         Spans(super::Spans),
         /// The answer to a command.

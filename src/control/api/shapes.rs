@@ -1,7 +1,8 @@
 //! The JSON of the admin API, which is also what `-o json` prints: requests and answers as structs.
 //!
-//! Served over HTTP/1.1 on the Unix socket of the home directory. Fields may be added, never
-//! renamed; times are RFC 3339; latencies are milliseconds, `null` without traffic.
+//! Served over HTTP/1.1 on the Unix socket of the home directory, on a cluster over TLS through the API
+//! server's port forwarding. Fields may be added, never renamed; times are RFC 3339; latencies are
+//! milliseconds, `null` without traffic.
 //!
 //! | call | body | answer |
 //! |---|---|---|
