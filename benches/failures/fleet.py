@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 
-from processes import free_port, listens, wait_for
+from processes import free_port, listens, meshctl, wait_for
 
 SOURCES = pathlib.Path(__file__).parent / "servers"
 
@@ -56,11 +56,7 @@ class Fleet:
         self.sidecars = {}
 
     def meshctl(self, *arguments):
-        command = [self.binary, "--home", str(self.home), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        if done.returncode != 0:
-            raise SystemExit(f"error: meshctl {' '.join(arguments)}: {done.stderr}{done.stdout}")
-        return done.stdout
+        return meshctl(self.binary, self.home, *arguments)
 
     def status(self):
         command = [self.binary, "--home", str(self.home), "status", "-o", "json"]

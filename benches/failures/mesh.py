@@ -5,7 +5,7 @@ import signal
 import subprocess
 
 from features import policy
-from processes import wait_for
+from processes import meshctl, wait_for
 
 
 class Mesh:
@@ -22,11 +22,7 @@ class Mesh:
         self.caller = None
 
     def meshctl(self, *arguments):
-        command = [self.binary, "--home", str(self.home), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        if done.returncode != 0:
-            raise SystemExit(f"error: meshctl {' '.join(arguments)}: {done.stderr}{done.stdout}")
-        return done.stdout
+        return meshctl(self.binary, self.home, *arguments)
 
     def start(self):
         self.installed = True

@@ -15,7 +15,7 @@ import subprocess
 import time
 
 from peers import Contender
-from processes import wait_for
+from processes import meshctl, wait_for
 
 RULES = """\
 apiVersion: meshctl.dev/v1alpha1
@@ -73,11 +73,7 @@ class Mesh:
         self.roles, self.outbound = {}, 0
 
     def meshctl(self, *arguments):
-        command = [self.binary, "--home", str(self.home), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        if done.returncode != 0:
-            raise SystemExit(f"error: meshctl {' '.join(arguments)}: {done.stderr}{done.stdout}")
-        return done.stdout
+        return meshctl(self.binary, self.home, *arguments)
 
     def start(self):
         self.installed = True

@@ -38,6 +38,15 @@ class Processes:
             self.stop(child)
 
 
+def meshctl(binary, home, *arguments):
+    """Runs a command of the mesh in `home`, and ends all where it fails; what it printed."""
+    command = [str(binary), "--home", str(home), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if done.returncode != 0:
+        raise SystemExit(f"error: meshctl {' '.join(arguments)}: {done.stderr}{done.stdout}")
+    return done.stdout
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
