@@ -4,15 +4,17 @@
 //! Every proxy keeps a [`Door`], a Unix socket of mode 0600 in its own directory. At most one process at
 //! a time is let in, of the same user, and then the two speak like this:
 //!
-//!     newer                                     older
-//!     Ask: protocol, version, claim      ─▶
-//!                                        ◀─     Offer: its process, what is passed; the descriptors
-//!                                        ◀─        or Refusal: why not
-//!     starts, registers, gets its        ┆      takes every connection, as before
-//!     configuration; takes none
-//!     Ready                              ─▶     stops taking connections
-//!                                        ◀─     Yours
-//!     takes every connection                    drains and ends
+//! ```text
+//! newer                                     older
+//! Ask: protocol, version, claim      ─▶
+//!                                    ◀─     Offer: its process, what is passed; the descriptors
+//!                                    ◀─        or Refusal: why not
+//! starts, registers, gets its        ┆      takes every connection, as before
+//! configuration; takes none
+//! Ready                              ─▶     stops taking connections
+//!                                    ◀─     Yours
+//! takes every connection                    drains and ends
+//! ```
 //!
 //! Before `Ready` the newer one may die or give up at any moment: the older one sees the conversation
 //! end and goes on. Whoever asks by another protocol is refused in words. What a version does not know

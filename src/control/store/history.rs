@@ -2,7 +2,7 @@
 //!
 //! Each revision has a line and, for each object that it changed, the document from before. Going
 //! back is taking changes back, newest first. How it lies in the store is in `rows`; what exceeds
-//! [`REVISIONS`] or [`BYTES`] is forgotten there, lines by their number, documents by their size,
+//! `REVISIONS` or `BYTES` is forgotten there, lines by their number, documents by their size,
 //! oldest first.
 
 use std::collections::BTreeMap;
