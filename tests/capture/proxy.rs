@@ -76,15 +76,21 @@ fn is_direct(link: &Link, user: u32, to: SocketAddr) -> bool {
     })
 }
 
+/// A control plane that answers.
+fn control_plane(link: &Link, home: &Path) -> Process {
+    let running = start(link, home, &["control-plane", "run"]);
+    eventually("the control plane is there", || {
+        meshctl(link, home).arg("status").status().expect("runs").success().then_some(())
+    });
+    running
+}
+
 #[test]
 fn the_calls_of_one_user_pass_through_the_proxy_as_long_as_it_runs() {
     let link = Link::new();
     let dir = tempfile::tempdir().expect("a directory");
     let home = dir.path().join("home");
-    let _control_plane = start(&link, &home, &["control-plane", "run"]);
-    eventually("the control plane is there", || {
-        meshctl(&link, &home).arg("status").status().expect("runs").success().then_some(())
-    });
+    let _control_plane = control_plane(&link, &home);
     let app = application(&link);
     let tables = || link.pod.enter(ROOT, kernel::tables);
 
@@ -109,10 +115,7 @@ fn a_proxy_that_takes_over_captures_on_by_the_same_rules() {
     let link = Link::new();
     let dir = tempfile::tempdir().expect("a directory");
     let home = dir.path().join("home");
-    let _control_plane = start(&link, &home, &["control-plane", "run"]);
-    eventually("the control plane is there", || {
-        meshctl(&link, &home).arg("status").status().expect("runs").success().then_some(())
-    });
+    let _control_plane = control_plane(&link, &home);
     let app = application(&link);
     let tables = || link.pod.enter(ROOT, kernel::tables);
     let mut older = proxy(&link, &home, &[]);

@@ -12,6 +12,18 @@ use super::workload::{Proxy, application, request};
 const OWN: &str = env!("CARGO_PKG_VERSION");
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4738";
 
+/// A service with an application, and who calls it.
+fn shop_and_caller(mesh: &Mesh) -> (Proxy, Proxy) {
+    let app = application().to_string();
+    let shop = Proxy::start(mesh, "shop", &["--app", &app]);
+    (shop, Proxy::start(mesh, "web", &[]))
+}
+
+#[track_caller]
+fn served(web: &Proxy) {
+    assert_eq!(request(web.address("outbound"), "shop", TRACE), "HTTP/1.1 200 OK");
+}
+
 #[test]
 fn this_very_version_is_not_upgraded() {
     let mesh = Mesh::install();
@@ -42,10 +54,8 @@ fn go_back(home: &Path) {
 #[test]
 fn a_store_of_the_first_version_is_upgraded_while_proxies_serve() {
     let mesh = Mesh::install();
-    let app = application().to_string();
-    let _shop = Proxy::start(&mesh, "shop", &["--app", &app]);
-    let web = Proxy::start(&mesh, "web", &[]);
-    let call = || assert_eq!(request(web.address("outbound"), "shop", TRACE), "HTTP/1.1 200 OK");
+    let (_shop, web) = shop_and_caller(&mesh);
+    let call = || served(&web);
     call();
     assert_eq!(mesh.run("uninstall").code, 0);
     go_back(&mesh.home());
@@ -108,10 +118,8 @@ fn upgrade_by(program: &Path, mesh: &Mesh) -> (Output, String) {
 #[test]
 fn where_the_new_version_does_not_start_the_one_before_runs_again() {
     let mesh = Mesh::install();
-    let app = application().to_string();
-    let _shop = Proxy::start(&mesh, "shop", &["--app", &app]);
-    let web = Proxy::start(&mesh, "web", &[]);
-    let call = || assert_eq!(request(web.address("outbound"), "shop", TRACE), "HTTP/1.1 200 OK");
+    let (_shop, web) = shop_and_caller(&mesh);
+    let call = || served(&web);
     call();
     let (all, patch) = OWN.rsplit_once('.').expect("three numbers");
     let later = format!("{all}.{}", patch.parse::<u32>().expect("a number") + 1);
