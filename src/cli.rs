@@ -69,6 +69,7 @@ pub fn run() -> ExitCode {
     if complete::answered() {
         return Exit::Done.into();
     }
+    output::spare_dumb_terminals();
     let words: Vec<OsString> = std::env::args_os().collect();
     let early = Printer::new(usage::color(&words), false);
     let mut command = Cli::command();

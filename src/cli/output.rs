@@ -76,6 +76,19 @@ pub(crate) struct View {
     pub(crate) empty: String,
 }
 
+/// Takes colours off for the whole process where `TERM` says that the terminal knows none; said here
+/// because what decides otherwise takes any terminal of a CI job for one that does. Only
+/// `CLICOLOR_FORCE` and `--color always` are stronger.
+pub(crate) fn spare_dumb_terminals() {
+    if is_dumb() && !std::env::var_os("CLICOLOR_FORCE").is_some_and(|it| it != "0") {
+        ColorChoice::Never.write_global();
+    }
+}
+
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
 /// Writes to stdout and stderr.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Printer {
@@ -153,8 +166,7 @@ impl Printer {
 
     /// Something that takes time: a spinner on a terminal, else one line.
     pub(crate) fn progress(&self, message: &str) -> Progress {
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let moving = !self.quiet && !dumb && std::io::stderr().is_terminal();
+        let moving = !self.quiet && !is_dumb() && std::io::stderr().is_terminal();
         if !moving {
             self.note(message);
             return Progress { bar: None };

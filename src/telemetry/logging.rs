@@ -4,8 +4,6 @@
 //! queue to a thread that writes them, and are dropped and counted when it is full. Values from the
 //! network go through [`escape`](super::escape) first.
 
-use std::io::IsTerminal as _;
-
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -74,8 +72,8 @@ pub fn init(format: Format, filter: &str) -> Result<Logging, LoggingError> {
     let layer = fmt::layer().with_writer(lines.clone());
     let done = match format {
         Format::Text => {
-            let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            registry.with(layer.with_ansi(color)).try_init()
+            let color = anstream::AutoStream::choice(&std::io::stderr());
+            registry.with(layer.with_ansi(color != anstream::ColorChoice::Never)).try_init()
         }
         Format::Json => registry.with(layer.json().flatten_event(true)).try_init(),
     };

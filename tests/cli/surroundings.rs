@@ -24,6 +24,7 @@ fn a_home_that_cannot_be_made_is_named() {
 fn on_terminal(mesh: &Mesh, term: &str, words: &str) -> Output {
     let words = words.replace("M ", &format!("{} ", env!("CARGO_BIN_EXE_meshctl")));
     let mut script = Command::new("timeout");
+    script.env_clear();
     for (name, value) in command(&mesh.home()).get_envs() {
         script.env(name, value.unwrap_or_default());
     }
@@ -41,6 +42,11 @@ fn a_dumb_terminal_gets_no_escapes_and_a_clever_one_colours() {
     for words in ["M status", "M check", "M --help", "M get", "M uninstall"] {
         assert!(!escapes("dumb", words), "{words}");
     }
+    // Terminals of CI jobs are often no terminals at all, and are taken for clever ones.
+    for words in ["CI=true M --help", "CI=true M get", "CLICOLOR=1 M get"] {
+        assert!(!escapes("dumb", words), "{words}");
+    }
+    assert!(escapes("dumb", "CLICOLOR_FORCE=1 M --help"));
     assert!(escapes("xterm", "M --help"));
     assert!(!escapes("xterm", "NO_COLOR=1 M --help"));
 }
