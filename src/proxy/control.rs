@@ -13,13 +13,14 @@ use tokio::task::{self, JoinSet};
 
 use crate::certs::Tls;
 use crate::net::backoff::Backoff;
+use crate::net::causes::chain;
 use crate::resource::{Key, Resource};
 use crate::xds::agent::{self, Up, up};
 use crate::xds::subscription::Subscription;
 
 use super::directory::{Directory, Loader};
 use super::handover::ProcessId;
-use super::join::{Applicant, JoinError, Joined, chain};
+use super::join::{Applicant, JoinError, Joined};
 use super::last_good::{Keeper, LastGood, Names};
 use super::view::{Status, View};
 use answers::Answers;
