@@ -10,6 +10,7 @@ pub mod discovery;
 pub mod inject;
 mod made;
 pub mod manifests;
+mod naming;
 pub mod objects;
 pub mod partial;
 pub mod rights;
