@@ -282,6 +282,11 @@ fn who_is_not_taken_says_why_once_and_ends() {
     // Once as it happens, once at the end: it tries again all the while.
     assert_eq!(stderr.matches("service `default/reviews-v1` is taken").count(), 2, "{stderr}");
     assert!(stderr.lines().count() <= 4, "{stderr}");
+    assert!(
+        stderr.contains("the control plane does not take this proxy; trying again"),
+        "{stderr}"
+    );
+    assert!(!stderr.contains("serving"), "a proxy that knows nothing serves nothing: {stderr}");
 }
 
 #[test]
