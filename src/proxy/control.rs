@@ -60,7 +60,7 @@ const FAREWELL: Duration = Duration::from_millis(500);
 /// What `run` tells the control thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Everything listens.
+    /// Everything listens, and whoever calls is answered.
     Serving,
     /// A newer process is about to register as this proxy; that one speaks for it from now on.
     Yield(ProcessId),
@@ -216,10 +216,7 @@ impl Control {
         loop {
             self.act();
             match self.next(&mut orders, &mut tick).await {
-                Event::Order(Some(Order::Serving)) => {
-                    self.standing = Standing::Own;
-                    self.status.send_modify(|status| status.serving = true);
-                }
+                Event::Order(Some(Order::Serving)) => self.serve(),
                 Event::Order(Some(Order::Yield(newer))) => self.yield_to(newer),
                 Event::Order(Some(Order::Resume(newer))) => self.resume_from(newer),
                 Event::Order(Some(Order::Drain)) => {

@@ -301,7 +301,7 @@ fn a_killed_proxy_takes_its_command_and_the_commands_children_along() {
     );
     let app = format!("127.0.0.1:{port}");
     let proxy = Proxy::start(&mesh, "web", &["--app", &app, "--", "sh", "-c", &script]);
-    eventually("the application listens", || TcpStream::connect(&app).is_ok());
+    TcpStream::connect(&app).expect("ready means that the application listens");
     drop(proxy);
     eventually("nobody listens any more", || TcpStream::connect(&app).is_err());
 }
