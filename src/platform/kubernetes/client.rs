@@ -73,7 +73,7 @@ pub enum ClientError {
         /// The file.
         file: String,
         /// Why.
-        source: Box<kube::config::KubeconfigError>,
+        source: tower::BoxError,
     },
     /// None is chosen.
     #[error("kubeconfig `{file}` has no current context")]

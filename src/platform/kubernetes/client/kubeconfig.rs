@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use kube::Config;
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use serde::Deserialize as _;
 use tower::BoxError;
 
 use super::ClientError;
@@ -67,16 +68,46 @@ fn from_environment() -> Vec<PathBuf> {
 fn merged(files: &[PathBuf]) -> Result<Kubeconfig, ClientError> {
     let mut all = Kubeconfig::default();
     for path in files {
-        let read = |source| ClientError::Read {
-            file: path.display().to_string(),
-            source: Box::new(source),
-        };
-        let mut one = Kubeconfig::read_from(path).map_err(read)?;
-        // An empty name is none, or a later file could not say it.
-        one.current_context = one.current_context.filter(|name| !name.is_empty());
-        all = all.merge(one).map_err(read)?;
+        let failed = |source| ClientError::Read { file: path.display().to_string(), source };
+        for mut one in read(path).map_err(failed)? {
+            // An empty name is none, or a later file could not say it.
+            one.current_context = one.current_context.filter(|name| !name.is_empty());
+            all = all.merge(one).map_err(|error| failed(error.into()))?;
+        }
     }
     Ok(all)
+}
+
+/// Each document of a file, which names other files from where it lies. Read by the YAML parser that
+/// the rest of the program has; `kube` would bring another one along.
+fn read(path: &Path) -> Result<Vec<Kubeconfig>, BoxError> {
+    let text = std::fs::read(path)?;
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let documents = serde_yaml::Deserializer::from_slice(&text).map(|document| {
+        let mut config = Option::<Kubeconfig>::deserialize(document)?.unwrap_or_default();
+        named_files(&mut config).for_each(|file| {
+            // What is absolute stays so; what is not valid UTF-8 nobody could have written here.
+            if let Some(found) = directory.join(&*file).to_str() {
+                *file = found.to_owned();
+            }
+        });
+        Ok(config)
+    });
+    documents.collect()
+}
+
+/// What a kubeconfig says of other files.
+fn named_files(config: &mut Kubeconfig) -> impl Iterator<Item = &mut String> {
+    let clusters = config.clusters.iter_mut().filter_map(|it| it.cluster.as_mut());
+    let users = config.auth_infos.iter_mut().filter_map(|it| it.auth_info.as_mut());
+    clusters.filter_map(|it| it.certificate_authority.as_mut()).chain(users.flat_map(files_of_user))
+}
+
+fn files_of_user(user: &mut AuthInfo) -> impl Iterator<Item = &mut String> {
+    let command = user.exec.as_mut().and_then(|it| it.command.as_mut());
+    let files = [&mut user.client_certificate, &mut user.client_key, &mut user.token_file];
+    // A command without a `/` is no file: it is looked for in `PATH`.
+    files.into_iter().flatten().chain(command.filter(|it| it.contains('/')))
 }
 
 /// The context and what it names are there.
