@@ -2,10 +2,11 @@
 //! for its application, and until the mesh counts on it. One that takes the place of another is
 //! stricter, because that one serves well meanwhile.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -87,7 +88,21 @@ pub(super) async fn listening(app: SocketAddr, within: Duration) {
 }
 
 async fn listens(app: SocketAddr) -> bool {
-    matches!(timeout(CONNECTION, TcpStream::connect(app)).await, Ok(Ok(_)))
+    matches!(timeout(CONNECTION, connect(app)).await, Ok(Ok(_)))
+}
+
+/// Connects from another port than the one that is asked: where nobody listens on that, the system may else
+/// choose it for this end too, and a connection to itself would be taken for the application, in whose way it is.
+async fn connect(app: SocketAddr) -> io::Result<TcpStream> {
+    let (socket, any) = match app {
+        SocketAddr::V4(_) => (TcpSocket::new_v4()?, IpAddr::from(Ipv4Addr::UNSPECIFIED)),
+        SocketAddr::V6(_) => (TcpSocket::new_v6()?, IpAddr::from(Ipv6Addr::UNSPECIFIED)),
+    };
+    socket.bind((any, 0).into())?;
+    if socket.local_addr()?.port() == app.port() {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    socket.connect(app).await
 }
 
 /// Everything listens: waits until the mesh counts on us, because whoever sees the ready file calls
