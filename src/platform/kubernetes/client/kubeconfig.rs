@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use kube::Config;
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use serde::Deserialize as _;
@@ -161,7 +163,8 @@ pub(super) async fn resolve(
     let plugin = match plugin.run().await? {
         Credentials::Token => Some(plugin),
         Credentials::Certificate { certificate, key } => {
-            config.auth_info = with_certificate(&config.auth_info, &certificate, &key)?;
+            config.auth_info.client_certificate_data = Some(STANDARD.encode(certificate));
+            config.auth_info.client_key_data = Some(STANDARD.encode(key).into());
             None
         }
     };
@@ -175,14 +178,4 @@ fn names_proxy(config: &Kubeconfig, options: &KubeConfigOptions) -> bool {
     let cluster = config.clusters.iter().find(|it| Some(&it.name) == cluster);
     let url = cluster.and_then(|it| it.cluster.as_ref()).and_then(|it| it.proxy_url.as_ref());
     url.is_some_and(|url| !url.is_empty())
-}
-
-/// The same user with a client certificate, both PEM.
-fn with_certificate(info: &AuthInfo, certificate: &str, key: &str) -> Result<AuthInfo, BoxError> {
-    let encoded =
-        |text: &str| serde_json::to_value(k8s_openapi::ByteString(text.as_bytes().to_vec()));
-    let mut value = serde_json::to_value(info)?;
-    value["client-certificate-data"] = encoded(certificate)?;
-    value["client-key-data"] = encoded(key)?;
-    Ok(serde_json::from_value(value)?)
 }
