@@ -40,6 +40,9 @@ const ENDPOINTS: usize = 100;
 /// The longest wait before a client that lost its control plane tries again, as proxies have it.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
+/// The longest that a client tries before it begins anew, as proxies have it.
+const OPENING: Duration = Duration::from_secs(10);
+
 /// The longest that anything here may take.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -227,7 +230,8 @@ impl Workload {
             for key in self.keys() {
                 let _ = subscription.subscribe(&key);
             }
-            if let Ok(mut session) = self.open(&home, &mut subscription).await {
+            let opening = tokio::time::timeout(OPENING, self.open(&home, &mut subscription)).await;
+            if let Ok(Ok(mut session)) = opening {
                 backoff.succeed();
                 session.run(&mut subscription, &synced).await;
             }

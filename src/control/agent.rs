@@ -81,7 +81,8 @@ async fn drive(
         succeeds: hello.succeeds.map(|process| (process.pid, process.started_ms)),
         in_mesh: false,
     };
-    let connected = register(plane, from, &hello, &link).await?;
+    // Boxed, as what follows: a stream is silent nearly always, and thousands of them wait here.
+    let connected = Box::pin(register(plane, from, &hello, &link)).await?;
     let welcome = Welcome { product_version: skew::OWN.to_owned() };
     send(out, down::Message::Welcome(welcome)).await?;
     let mut stream = Stream { connected, asked: HashMap::new(), next: 1 };
@@ -118,11 +119,11 @@ impl Stream<'_> {
                     let Some(Up { message }) = message? else { return Ok(()) };
                     // A kind of message of a later version is no reason to end.
                     let Some(message) = message else { continue };
-                    if self.take(message, out).await? {
+                    if Box::pin(self.take(message, out)).await? {
                         return Ok(());
                     }
                 }
-                Some(ask) = asks.recv() => self.ask(ask, out).await?,
+                Some(ask) = asks.recv() => Box::pin(self.ask(ask, out)).await?,
                 () = out.closed() => return Ok(()),
             }
         }

@@ -61,20 +61,16 @@ impl Departures {
             self.away.iter().filter(|(_, (_, since))| ripe(since)).collect();
         candidates.sort_by_key(|(_, (_, since))| *since);
         let mut due = Vec::new();
-        let mut sizes = BTreeMap::new();
+        // Of each service so many as it had before any of the last window went.
+        let mut before = BTreeMap::new();
         for (proxy, (service, _)) in candidates {
-            let size = *sizes.entry(service).or_insert_with(|| size(service));
             let gone = self.gone.get(service).map_or(0, Vec::len);
-            // `size` was taken before this call removed anything, so what went in this call is
-            // part of it already.
-            let here = due.iter().filter(|(_, of)| of == service).count();
-            let before = size + gone - here.min(gone);
+            let before = *before.entry(service).or_insert_with(|| size(service) + gone);
             if gone < before.div_ceil(2) {
                 self.gone.entry(service.clone()).or_default().push(now);
-                due.push((proxy.clone(), service.clone()));
+                due.push(proxy.clone());
             }
         }
-        let due: Vec<_> = due.into_iter().map(|(proxy, _)| proxy).collect();
         for proxy in &due {
             self.away.remove(proxy);
         }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant, SystemTime};
 
+use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
@@ -50,6 +51,9 @@ const OWN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// How often it is looked at who is away.
 const TICK: Duration = Duration::from_millis(250);
+
+/// Workloads that are removed together.
+const REMOVED: usize = 512;
 
 /// How long streams may take to end.
 const GRACE: Duration = Duration::from_secs(3);
@@ -254,11 +258,13 @@ async fn tick(plane: Arc<Plane>) {
         let snapshot = &plane.view.load_full().snapshot;
         let size = |service: &_| snapshot.workloads_of(service).len();
         let due = plane.departures.lock().due(Instant::now(), size);
-        for id in due {
+        // Together, so that those who go at once are published at once.
+        let removed = futures_util::stream::iter(due).for_each_concurrent(REMOVED, async |id| {
             if agent::remove(&plane, &id).await {
                 tracing::info!(proxy = %id, "away for too long: no endpoint any more");
             }
-        }
+        });
+        removed.await;
         let now = Timestamp::now();
         let mut board = plane.board.lock();
         for id in board.proxies.forgotten(now) {

@@ -42,7 +42,8 @@ where
         .ok_or_else(|| Status::unauthenticated("proxies are served over mutual TLS alone"))?;
     let (out, outbound) = mpsc::channel(queue);
     let stop = plane.stop.clone();
-    let driven = drive(Arc::clone(plane), identity, inbound, out.clone());
+    // Once in memory, and not once more in each future that it is handed on to.
+    let driven = Box::pin(drive(Arc::clone(plane), identity, inbound, out.clone()));
     let plane = Arc::clone(plane);
     tokio::spawn(async move {
         let ended = tokio::select! {

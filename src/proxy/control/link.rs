@@ -22,6 +22,10 @@ use crate::xds::agent::{Down, Up, up};
 use crate::xds::discovery::{DeltaRequest, DeltaResponse};
 use crate::xds::grpc::{Client, client_over};
 
+/// TCP alone. Where thousands come at once, what the queue of the control plane has no room for hears
+/// nothing, and the system would wait for twice as long each time; beginning anew does not.
+const CONNECTING: Duration = Duration::from_secs(3);
+
 /// TCP, TLS and both streams together.
 const OPENING: Duration = Duration::from_secs(10);
 
@@ -158,7 +162,8 @@ pub(super) async fn call(address: &str, tls: &Arc<Tls>) -> Result<Client, Status
 
 /// Connects to `host:port`, looked up anew.
 async fn connect(address: &str, tls: &Arc<Tls>) -> io::Result<TlsStream<TcpStream>> {
-    let stream = TcpStream::connect(address).await?;
+    let connecting = TcpStream::connect(address);
+    let stream = tokio::time::timeout(CONNECTING, connecting).await??;
     stream.set_nodelay(true)?;
     let expected = Identity::of_control_plane(tls.credentials().identity().trust_domain.clone());
     let config = tls.client_config(&expected, &[b"h2"]);
