@@ -16,4 +16,5 @@ mod support;
 mod testbed;
 mod under_load;
 mod uninstall;
+mod upgrade;
 mod workloads;

@@ -16,6 +16,7 @@ use crate::cli::installation::{Installation, Target};
 use crate::cli::on_cluster::OnCluster;
 use crate::cli::on_cluster::steps::{self, Step};
 use crate::cli::version::CLIENT;
+use crate::names::skew;
 use crate::platform::kubernetes::manifests::{VERSION_LABEL, Values, ValuesError, objects};
 use crate::platform::kubernetes::rights;
 
@@ -120,7 +121,13 @@ fn admissible(cluster: &OnCluster, steps: &[Step], values: &Values) -> Result<()
                     "the mesh in {} has version {version}, this program is {CLIENT}",
                     cluster.target()
                 ))
-                .help("`meshctl upgrade` comes with a later version; until then `meshctl uninstall`, then `meshctl install`"));
+                .help(match skew::is_later(version, CLIENT) {
+                    true => "use that version of meshctl, or a later one".to_owned(),
+                    false => format!(
+                        "see what changes with `meshctl upgrade --context {} --plan`, then upgrade",
+                        cluster.connection.context
+                    ),
+                }));
             }
             _ => {}
         }
