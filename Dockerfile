@@ -6,6 +6,7 @@ FROM rust:1-bookworm AS build
 WORKDIR /build
 COPY Cargo.toml Cargo.lock LICENSE ./
 COPY .ci .ci
+COPY .cargo .cargo
 COPY src src
 COPY tests tests
 COPY benches benches

@@ -51,7 +51,7 @@ impl ApplySetArgs {
             None => labelled(client, set)?,
         };
         all.retain(|it| !parsed.objects.iter().any(|object| object.reference == *it));
-        all.sort();
+        all.sort_unstable();
         Ok(all)
     }
 }

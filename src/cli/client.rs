@@ -163,6 +163,18 @@ impl Client {
         query: &[(&str, &str)],
         body: Option<Vec<u8>>,
     ) -> Result<T, Fault> {
+        let body = self.exchange(method, path, query, body)?;
+        serde_json::from_slice(&body).map_err(|error| Fault::Other(error.into()))
+    }
+
+    /// The body of an answer that is a success.
+    fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<Vec<u8>>,
+    ) -> Result<Bytes, Fault> {
         let url = url(path, query).map_err(Fault::Other)?;
         let answer = async {
             match &self.way {
@@ -176,7 +188,7 @@ impl Client {
             .block_on(answer)
             .map_err(|_| Fault::Other(anyhow::anyhow!("no answer after {:?}", self.timeout)))??;
         if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|error| Fault::Other(error.into()));
+            return Ok(body);
         }
         let failure = serde_json::from_slice(&body).unwrap_or_else(|_| shapes::Failure {
             error: format!("the control plane answered {status}"),

@@ -68,7 +68,7 @@ fn client() -> Option<Client> {
 
 fn candidates(names: Option<Vec<String>>) -> Vec<CompletionCandidate> {
     let mut names = names.unwrap_or_default();
-    names.sort();
+    names.sort_unstable();
     names.dedup();
     names.into_iter().map(CompletionCandidate::new).collect()
 }

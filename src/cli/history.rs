@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
+use diffy::{DiffOptions, Line};
 use jiff::Timestamp;
-use similar::{ChangeTag, TextDiff};
 
 use super::args::Context;
 use super::client::Client;
@@ -170,20 +170,19 @@ fn difference(object: &RevisedObject) -> Result<String, Failure> {
         false => yaml(value),
     };
     let (before, after) = (text(&object.before)?, text(&object.after)?);
-    let diff = TextDiff::from_lines(&before, &after);
+    let patch = DiffOptions::new().set_context_len(AROUND).create_patch(&before, &after);
     let mut shown = String::new();
-    for (index, group) in diff.grouped_ops(AROUND).iter().enumerate() {
+    for (index, hunk) in patch.hunks().iter().enumerate() {
         if index > 0 {
             shown.push_str("  …\n");
         }
-        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
-            let line = change.to_string_lossy();
-            let line = line.trim_end_matches('\n');
-            let _ = match change.tag() {
-                ChangeTag::Delete => writeln!(shown, "{GONE}- {line}{GONE:#}"),
-                ChangeTag::Insert => writeln!(shown, "{NEW}+ {line}{NEW:#}"),
-                ChangeTag::Equal => writeln!(shown, "  {line}"),
+        for line in hunk.lines() {
+            let (before, text, after) = match line {
+                Line::Delete(text) => (format!("{GONE}- "), text, format!("{GONE:#}")),
+                Line::Insert(text) => (format!("{NEW}+ "), text, format!("{NEW:#}")),
+                Line::Context(text) => ("  ".to_owned(), text, String::new()),
             };
+            let _ = writeln!(shown, "{before}{}{after}", text.trim_end_matches('\n'));
         }
     }
     Ok(shown)

@@ -181,7 +181,7 @@ impl<'a> Judge<'a> {
             }
         });
         let mut missing: Vec<_> = missing.collect();
-        missing.sort();
+        missing.sort_unstable();
         missing.dedup();
         match missing.is_empty() {
             true => ("True", "ResolvedRefs", String::new()),

@@ -16,7 +16,7 @@ use crate::xds::agent::{Counters, Edge, Pool};
 /// Every edge with its counts since the start, ordered by labels.
 pub fn counts(edges: &Edges) -> Vec<EdgeCounts> {
     let mut counts: Vec<_> = edges.totals().map(|(edge, totals)| count(edge, totals)).collect();
-    counts.sort_by(|a, b| a.key.cmp(&b.key));
+    counts.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     counts
 }
 

@@ -129,12 +129,14 @@ pub(super) fn start(
         Change::Workload(registration.proxy(), Some(workload))
     }));
     changes.extend(contents.mesh);
-    let snapshot = Snapshot::new(trust_domain, roots).apply(&changes);
+    let mut snapshot = Snapshot::new(trust_domain, roots);
+    snapshot.advance(&changes);
     let mut board = Board::new(contents.revision);
     let now = std::time::Instant::now();
     board.publish(compiled(&snapshot, compile::keys(&snapshot)), &[], now, now);
     let revision = contents.revision;
-    let view = View { revision, objects: contents.objects, snapshot, unreadable };
+    let objects = Arc::new(contents.objects);
+    let view = View { revision, objects, snapshot, unreadable };
     let (sender, inputs) = mpsc::channel(QUEUE);
     let (view, board) = (Arc::new(ArcSwap::from_pointee(view)), Arc::new(Mutex::new(board)));
     let revision = watch::Sender::new(revision);
@@ -213,9 +215,11 @@ impl Owner {
             let fresh = compiled(&snapshot, compile::affected(&old.snapshot, &snapshot, &changes));
             let revisions: Vec<_> =
                 commits.iter().map(|commit| (commit.revision, commit.at)).collect();
-            let mut objects = old.objects.clone();
+            let mut objects = Arc::clone(&old.objects);
             let revision = commits.last().map_or(old.revision, |commit| commit.revision);
             for (reference, stored) in commits.into_iter().flat_map(|commit| commit.changes) {
+                // Copied once, and only where rules changed.
+                let objects = Arc::make_mut(&mut objects);
                 match stored {
                     Some(stored) => drop(objects.insert(reference, stored)),
                     None => drop(objects.remove(&reference)),
@@ -297,7 +301,7 @@ impl Pending {
     }
 
     fn change(&mut self, changes: Vec<Change>) {
-        self.snapshot = self.snapshot.apply(&changes);
+        self.snapshot.advance(&changes);
         self.changes.extend(changes);
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct View {
     /// The revision of the rules.
     pub(super) revision: u64,
     /// What users wrote.
-    pub(super) objects: Objects,
+    pub(super) objects: Arc<Objects>,
     /// What it means.
     pub(super) snapshot: Snapshot,
     /// Objects of the store that this version cannot read, and why.

@@ -76,7 +76,7 @@ pub fn effect(pairs: &[Pair]) -> Vec<Difference> {
             .map(|side| side.get(&(name, consumer)).or_else(|| side.get(&(name, None))).copied());
         found.extend(service((name, consumer), sides));
     }
-    found.sort();
+    found.sort_unstable();
     found.dedup();
     found
 }

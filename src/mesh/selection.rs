@@ -34,7 +34,7 @@ impl Snapshot {
                 found.push((selector.len(), declared.name.clone()));
             }
         }
-        found.sort();
+        found.sort_unstable();
         found.into_iter().map(|(_, name)| name).collect()
     }
 

@@ -79,18 +79,24 @@ impl Snapshot {
     /// This mesh after `changes`, in their order, as one revision.
     pub fn apply(&self, changes: &[Change]) -> Self {
         let mut next = self.clone();
-        next.revision += 1;
+        next.advance(changes);
+        next
+    }
+
+    /// [`apply`](Self::apply) in place: a map that nobody else has is not copied, so that of many
+    /// calls only the first copies what it changes.
+    pub fn advance(&mut self, changes: &[Change]) {
+        self.revision += 1;
         for change in changes {
             match change {
-                Change::Object(_, Some(object)) => next.put(object),
-                Change::Object(reference, None) => next.delete(reference),
-                Change::Workload(proxy, workload) => next.set_workload(proxy, workload.clone()),
-                Change::Slice(name, slice) => next.set_slice(name, slice.clone()),
-                Change::Node(name, zone) => set(&mut next.nodes, name, zone.clone()),
-                Change::Roots(roots) => next.roots = roots.clone(),
+                Change::Object(_, Some(object)) => self.put(object),
+                Change::Object(reference, None) => self.delete(reference),
+                Change::Workload(proxy, workload) => self.set_workload(proxy, workload.clone()),
+                Change::Slice(name, slice) => self.set_slice(name, slice.clone()),
+                Change::Node(name, zone) => set(&mut self.nodes, name, zone.clone()),
+                Change::Roots(roots) => self.roots = roots.clone(),
             }
         }
-        next
     }
 
     fn put(&mut self, object: &Object) {

@@ -1,5 +1,6 @@
 //! Which services there are, who stands behind them, what is attached, and who may register.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::mesh::fixture::*;
@@ -31,6 +32,20 @@ fn a_registration_makes_its_service_and_that_of_its_version() {
     let gone = mesh.apply(&[Change::Workload("default/r1".parse().expect("a proxy"), None)]);
     assert_eq!(names(&gone), ["default/reviews", "default/reviews-v2"]);
     assert_eq!((mesh.revision, gone.revision), (1, 2));
+}
+
+#[test]
+fn advancing_copies_what_is_shared_once_and_leaves_the_other_as_it_was() {
+    let before = empty().apply(&[came(workload("default/r1", "reviews", "v1"))]);
+    let mut now = before.clone();
+    now.advance(&[came(workload("default/r2", "reviews", "v2"))]);
+    let copied = Arc::as_ptr(&now.workloads);
+    assert_ne!(copied, Arc::as_ptr(&before.workloads));
+    now.advance(&[came(workload("default/r3", "reviews", "v3"))]);
+    assert_eq!(copied, Arc::as_ptr(&now.workloads), "nobody else had it");
+    assert_eq!(endpoints(&before, "default/reviews"), ["r1"]);
+    assert_eq!(endpoints(&now, "default/reviews"), ["r1", "r2", "r3"]);
+    assert_eq!((before.revision, now.revision), (1, 3));
 }
 
 #[test]

@@ -292,7 +292,7 @@ impl Directory {
             matches!(known, Known::Service(_)).then(|| name.clone())
         };
         let mut names: Vec<_> = self.known.load().iter().filter_map(is_service).collect();
-        names.sort();
+        names.sort_unstable();
         names
     }
 

@@ -223,16 +223,18 @@ pub struct Keeper {
 #[derive(Debug)]
 pub struct Write {
     path: PathBuf,
-    content: Vec<u8>,
+    saved: Saved,
 }
 
 impl Write {
-    /// Writes it, whole or not at all; blocks.
+    /// Encodes and writes it, whole or not at all; blocks.
     ///
     /// # Errors
     /// That of the file system; the file is as before then.
     pub fn run(self) -> std::io::Result<()> {
-        write_atomic(&self.path, &self.content, 0o600)
+        let body = self.saved.encode_to_vec();
+        let content = [MAGIC, digest(&SHA256, &body).as_ref(), &body].concat();
+        write_atomic(&self.path, &content, 0o600)
     }
 }
 
@@ -332,8 +334,6 @@ impl Keeper {
             outside: self.names.outside.iter().map(SocketAddr::to_string).collect(),
             outside_hosts: self.names.outside_hosts.iter().map(IpAddr::to_string).collect(),
         };
-        let body = saved.encode_to_vec();
-        let content = [MAGIC, digest(&SHA256, &body).as_ref(), &body].concat();
-        Write { path: self.path.clone(), content }
+        Write { path: self.path.clone(), saved }
     }
 }

@@ -88,7 +88,7 @@ fn sources<'a>(at: &'a At<'a>, problems: &mut Problems<'_>) -> Vec<FaultSource> 
             item.error_with(problems, codes::MISSING_FIELD, message, help);
         }
     }
-    sources.sort();
+    sources.sort_unstable();
     sources.dedup();
     sources
 }

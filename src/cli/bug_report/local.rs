@@ -51,7 +51,7 @@ fn list(top: &Path, dir: &Path, left: &mut usize, text: &mut String) {
         return;
     };
     let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.sort();
+    paths.sort_unstable();
     for path in paths {
         if *left == 0 {
             return;

@@ -67,7 +67,7 @@ pub(super) fn encrypted(edges: &[EdgeStatus]) -> Finding {
     let plain = edges.iter().filter(|it| !it.mtls);
     let mut plain: Vec<String> =
         plain.map(|it| format!("{} to {}/{}", caller(it), it.to_namespace, it.to)).collect();
-    plain.sort();
+    plain.sort_unstable();
     plain.dedup();
     match plain.is_empty() {
         true => Finding::passed(name),

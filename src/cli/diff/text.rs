@@ -1,7 +1,7 @@
 //! Documents as text that can be compared line by line, and the comparison.
 
+use diffy::DiffOptions;
 use serde_json::{Map, Value};
-use similar::TextDiff;
 
 use crate::cli::exit::Failure;
 use crate::cli::output::yaml;
@@ -45,8 +45,10 @@ pub(super) fn unified(was: &str, is: &str, (from, to): (&str, &str)) -> String {
     if was == is {
         return String::new();
     }
-    let diff = TextDiff::from_lines(was, is);
-    diff.unified_diff().context_radius(AROUND).header(from, to).to_string()
+    let mut options = DiffOptions::new();
+    options.set_context_len(AROUND);
+    options.set_original_filename(from.to_owned()).set_modified_filename(to.to_owned());
+    options.create_patch(was, is).to_string()
 }
 
 /// With what is added and taken away in colour.

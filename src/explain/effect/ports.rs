@@ -189,7 +189,7 @@ fn faults(was: &ServicePort, is: &ServicePort) -> Vec<Difference> {
     };
     let (was, is) = (words(was), words(is));
     let mut ids: Vec<_> = was.keys().chain(is.keys()).collect();
-    ids.sort();
+    ids.sort_unstable();
     ids.dedup();
     let one = |side: &BTreeMap<String, String>, id: &String| {
         side.get(id).cloned().unwrap_or_else(|| NONE.to_owned())

@@ -12,13 +12,14 @@ use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use kube::client::retry::RetryPolicy;
 use kube::client::{Body, ConfigExt as _};
 use kube::{Client, Config};
+use tokio::net::TcpStream;
 use tower::filter::AsyncFilterLayer;
 use tower::retry::RetryLayer;
-use tower::util::option_layer;
+use tower::util::{BoxCloneSyncService, option_layer};
 use tower::{BoxError, Layer as _, ServiceExt as _};
 
 mod exec;
@@ -73,7 +74,7 @@ pub enum ClientError {
         /// The file.
         file: String,
         /// Why.
-        source: Box<kube::config::KubeconfigError>,
+        source: tower::BoxError,
     },
     /// None is chosen.
     #[error("kubeconfig `{file}` has no current context")]
@@ -192,34 +193,7 @@ pub fn in_cluster() -> Result<Connection, ClientError> {
 
 /// The layers of a client: base URL, retries of what is safe, credentials, headers, TLS, TCP.
 fn build(config: &Config, plugin: Option<Plugin>) -> Result<Client, BoxError> {
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    match proxy(config) {
-        None => stack(config, plugin, tcp),
-        Some((to, intercept)) => {
-            let mut tunnel = Tunnel::new(to, tcp);
-            if let Some(auth) = intercept.as_ref().and_then(Intercept::basic_auth) {
-                tunnel = tunnel.with_auth(auth.clone());
-            }
-            stack(config, plugin, tunnel)
-        }
-    }
-}
-
-fn stack<C>(config: &Config, plugin: Option<Plugin>, tcp: C) -> Result<Client, BoxError>
-where
-    C: tower::Service<Uri> + Clone + Send + Sync + 'static,
-    C::Response: hyper_util::client::legacy::connect::Connection
-        + hyper::rt::Read
-        + hyper::rt::Write
-        + Send
-        + Unpin
-        + 'static,
-    C::Future: Send + 'static,
-    C::Error: Into<BoxError>,
-{
-    let tls = config.rustls_https_connector_with_connector(tcp)?;
+    let tls = config.rustls_https_connector_with_connector(tcp(config))?;
     let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
         .build::<_, Body>(tls)
         .map_err(BoxError::from);
@@ -230,6 +204,21 @@ where
     let service = RetryLayer::new(RetryPolicy::server_retry()).layer(service);
     let service = config.base_uri_layer().layer(service);
     Ok(Client::new(service, config.default_namespace.clone()))
+}
+
+/// Connects, by the proxy where there is one; one type for both, so that HTTP is compiled once.
+fn tcp(config: &Config) -> BoxCloneSyncService<Uri, TokioIo<TcpStream>, BoxError> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    let Some((to, intercept)) = proxy(config) else {
+        return BoxCloneSyncService::new(tcp.map_err(BoxError::from));
+    };
+    let mut tunnel = Tunnel::new(to, tcp);
+    if let Some(auth) = intercept.as_ref().and_then(Intercept::basic_auth) {
+        tunnel = tunnel.with_auth(auth.clone());
+    }
+    BoxCloneSyncService::new(tunnel.map_err(BoxError::from))
 }
 
 /// The proxy before the API server: the kubeconfig's, else what the environment wants, which is

@@ -86,7 +86,7 @@ pub fn needed(values: &Values) -> Vec<Right> {
             });
         }
     }
-    rights.sort();
+    rights.sort_unstable();
     rights.dedup();
     rights
 }

@@ -30,7 +30,7 @@ impl Control {
     }
 
     /// Where it is now, `host:port`. A local one that was started again may listen on another port.
-    pub(super) fn where_it_is(&self) -> String {
+    fn where_it_is(&self) -> String {
         let home = match &self.applicant.proof {
             Proof::SameUser(home) => home,
             Proof::Token(proof) => return proof.control_plane().to_owned(),

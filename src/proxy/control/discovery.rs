@@ -140,8 +140,9 @@ impl Control {
         if self.status.borrow().last_good {
             self.status.send_modify(|status| status.last_good = false);
         }
-        let address = self.where_it_is();
-        self.keeper.moved(&address);
+        if let Some(link) = &self.link {
+            self.keeper.moved(&link.address);
+        }
     }
 }
 

@@ -37,6 +37,8 @@ const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// Both streams, open.
 pub(super) struct Link {
+    /// Where it leads, `host:port`.
+    pub(super) address: String,
     /// For unary calls over the same connection.
     pub(super) client: Client,
     pub(super) requests: mpsc::Sender<DeltaRequest>,
@@ -138,7 +140,7 @@ async fn open_streams(
         let _ = requests.try_send(request);
     }
     let responses = client.delta(ReceiverStream::new(outgoing)).await?;
-    Ok(Link { client, requests, responses, ups, downs, welcome })
+    Ok(Link { address: address.to_owned(), client, requests, responses, ups, downs, welcome })
 }
 
 /// A connection for calls, by the certificate in use.

@@ -200,7 +200,7 @@ pub(super) fn running(config: &Config) -> Vec<ProxyId> {
     let proxies = names.filter(is_meant).map(|name| ProxyId::new(namespace.clone(), name));
     let mut proxies: Vec<_> =
         proxies.filter(|proxy| is_locked(&directory(config, proxy))).collect();
-    proxies.sort();
+    proxies.sort_unstable();
     proxies
 }
 

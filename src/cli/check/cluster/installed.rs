@@ -74,7 +74,7 @@ fn whole(cluster: &OnCluster, target: &Target) -> Vec<Finding> {
             },
         }
     }
-    other.sort();
+    other.sort_unstable();
     other.dedup();
     vec![
         match missing.is_empty() {

@@ -5,8 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use kube::Config;
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use serde::Deserialize as _;
 use tower::BoxError;
 
 use super::ClientError;
@@ -67,16 +70,46 @@ fn from_environment() -> Vec<PathBuf> {
 fn merged(files: &[PathBuf]) -> Result<Kubeconfig, ClientError> {
     let mut all = Kubeconfig::default();
     for path in files {
-        let read = |source| ClientError::Read {
-            file: path.display().to_string(),
-            source: Box::new(source),
-        };
-        let mut one = Kubeconfig::read_from(path).map_err(read)?;
-        // An empty name is none, or a later file could not say it.
-        one.current_context = one.current_context.filter(|name| !name.is_empty());
-        all = all.merge(one).map_err(read)?;
+        let failed = |source| ClientError::Read { file: path.display().to_string(), source };
+        for mut one in read(path).map_err(failed)? {
+            // An empty name is none, or a later file could not say it.
+            one.current_context = one.current_context.filter(|name| !name.is_empty());
+            all = all.merge(one).map_err(|error| failed(error.into()))?;
+        }
     }
     Ok(all)
+}
+
+/// Each document of a file, which names other files from where it lies. Read by the YAML parser that
+/// the rest of the program has; `kube` would bring another one along.
+fn read(path: &Path) -> Result<Vec<Kubeconfig>, BoxError> {
+    let text = std::fs::read(path)?;
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let documents = serde_yaml::Deserializer::from_slice(&text).map(|document| {
+        let mut config = Option::<Kubeconfig>::deserialize(document)?.unwrap_or_default();
+        named_files(&mut config).for_each(|file| {
+            // What is absolute stays so; what is not valid UTF-8 nobody could have written here.
+            if let Some(found) = directory.join(&*file).to_str() {
+                *file = found.to_owned();
+            }
+        });
+        Ok(config)
+    });
+    documents.collect()
+}
+
+/// What a kubeconfig says of other files.
+fn named_files(config: &mut Kubeconfig) -> impl Iterator<Item = &mut String> {
+    let clusters = config.clusters.iter_mut().filter_map(|it| it.cluster.as_mut());
+    let users = config.auth_infos.iter_mut().filter_map(|it| it.auth_info.as_mut());
+    clusters.filter_map(|it| it.certificate_authority.as_mut()).chain(users.flat_map(files_of_user))
+}
+
+fn files_of_user(user: &mut AuthInfo) -> impl Iterator<Item = &mut String> {
+    let command = user.exec.as_mut().and_then(|it| it.command.as_mut());
+    let files = [&mut user.client_certificate, &mut user.client_key, &mut user.token_file];
+    // A command without a `/` is no file: it is looked for in `PATH`.
+    files.into_iter().flatten().chain(command.filter(|it| it.contains('/')))
 }
 
 /// The context and what it names are there.
@@ -130,7 +163,8 @@ pub(super) async fn resolve(
     let plugin = match plugin.run().await? {
         Credentials::Token => Some(plugin),
         Credentials::Certificate { certificate, key } => {
-            config.auth_info = with_certificate(&config.auth_info, &certificate, &key)?;
+            config.auth_info.client_certificate_data = Some(STANDARD.encode(certificate));
+            config.auth_info.client_key_data = Some(STANDARD.encode(key).into());
             None
         }
     };
@@ -144,14 +178,4 @@ fn names_proxy(config: &Kubeconfig, options: &KubeConfigOptions) -> bool {
     let cluster = config.clusters.iter().find(|it| Some(&it.name) == cluster);
     let url = cluster.and_then(|it| it.cluster.as_ref()).and_then(|it| it.proxy_url.as_ref());
     url.is_some_and(|url| !url.is_empty())
-}
-
-/// The same user with a client certificate, both PEM.
-fn with_certificate(info: &AuthInfo, certificate: &str, key: &str) -> Result<AuthInfo, BoxError> {
-    let encoded =
-        |text: &str| serde_json::to_value(k8s_openapi::ByteString(text.as_bytes().to_vec()));
-    let mut value = serde_json::to_value(info)?;
-    value["client-certificate-data"] = encoded(certificate)?;
-    value["client-key-data"] = encoded(key)?;
-    Ok(serde_json::from_value(value)?)
 }

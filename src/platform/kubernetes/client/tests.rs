@@ -51,9 +51,35 @@ async fn a_file_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
-async fn text_that_is_no_kubeconfig_is_refused() {
+async fn text_that_is_no_kubeconfig_is_refused_and_where_it_is_wrong_is_said() {
     let (text, _) = refused("clusters: {a: [", None).await;
     assert!(text.contains("cannot read kubeconfig"), "{text}");
+    let (text, _) = refused("kind: Config\nclusters: [{name: [k]}]\n", None).await;
+    assert!(text.contains("clusters[0].name") && text.contains("line 2 column 19"), "{text}");
+    for empty in ["", "# nothing\n", "---\n"] {
+        let (text, _) = refused(empty, None).await;
+        assert!(text.contains("has no current context"), "{empty:?}: {text}");
+    }
+}
+
+#[test]
+fn files_are_found_from_where_the_kubeconfig_lies_and_documents_are_one() {
+    let users = "token: t, client-certificate: /abs/c, client-key: sub/k, tokenFile: t, \
+                 exec: {apiVersion: client.authentication.k8s.io/v1, command: ./get, args: [a]}";
+    let text = one(", certificate-authority: ../ca", users)
+        + "---\nusers: [{name: u, user: {token: late}}, {name: v, user: {exec: {command: aws}}}]\n";
+    let (dir, path) = written(&text);
+    let mut config = kubeconfig::choose(Some(&path), None).unwrap().config;
+    let below = |name: &str| dir.path().join(name).display().to_string();
+    let user = config.auth_infos.remove(0).auth_info.unwrap();
+    assert_eq!(user.client_certificate.as_deref(), Some("/abs/c"));
+    assert_eq!(user.client_key, Some(below("sub/k")));
+    assert_eq!(user.token_file, Some(below("t")));
+    assert_eq!(user.exec.unwrap().command, Some(below("./get")));
+    let other = config.auth_infos.remove(0);
+    assert_eq!(other.auth_info.unwrap().exec.unwrap().command.as_deref(), Some("aws"));
+    let cluster = config.clusters.remove(0).cluster.unwrap();
+    assert_eq!(cluster.certificate_authority, Some(below("../ca")));
 }
 
 #[tokio::test]

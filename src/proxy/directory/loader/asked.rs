@@ -98,7 +98,7 @@ impl<K: Copy + Eq + Hash + Ord, V: Clone> Asked<K, V> {
     pub(super) fn nothing(&self) -> Vec<K> {
         let nothing = self.known.iter().filter(|(_, known)| known.found.is_none());
         let mut keys: Vec<_> = nothing.map(|(key, _)| *key).collect();
-        keys.sort();
+        keys.sort_unstable();
         keys
     }
 
@@ -116,7 +116,7 @@ impl<K: Copy + Eq + Hash + Ord, V: Clone> Asked<K, V> {
             idle.then_some(*key)
         };
         let mut keys: Vec<_> = self.asked.iter().filter_map(idle).collect();
-        keys.sort();
+        keys.sort_unstable();
         keys
     }
 

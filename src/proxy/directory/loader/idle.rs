@@ -34,7 +34,7 @@ impl Loader {
     /// The services somebody uses, in order; what a restart asks for at once.
     pub fn services(&self) -> Vec<ServiceName> {
         let mut names: Vec<_> = self.slots.keys().cloned().collect();
-        names.sort();
+        names.sort_unstable();
         names
     }
 
@@ -44,7 +44,7 @@ impl Loader {
             matches!(known, Known::Nothing(_)).then(|| name.clone())
         };
         let mut names: Vec<_> = self.known.iter().filter_map(nothing).collect();
-        names.sort();
+        names.sort_unstable();
         names
     }
 
