@@ -80,7 +80,7 @@ pub(crate) struct View {
 /// because what decides otherwise takes any terminal of a CI job for one that does. Only
 /// `CLICOLOR_FORCE` and `--color always` are stronger.
 pub(crate) fn spare_dumb_terminals() {
-    if is_dumb() && !std::env::var_os("CLICOLOR_FORCE").is_some_and(|it| it != "0") {
+    if is_dumb() && std::env::var_os("CLICOLOR_FORCE").is_none_or(|it| it == "0") {
         ColorChoice::Never.write_global();
     }
 }
