@@ -13,6 +13,7 @@ mod join;
 mod resilience;
 mod rules;
 mod support;
+mod take_over;
 mod testbed;
 mod under_load;
 mod uninstall;
