@@ -8,6 +8,7 @@
 use super::{agent, discovery, identity};
 
 mod client;
+mod messages;
 mod peer;
 mod service;
 #[cfg(test)]

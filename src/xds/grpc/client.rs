@@ -16,8 +16,8 @@ use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status, Streaming};
-use tonic_prost::ProstCodec;
 
+use super::messages::Messages;
 use super::{Connect, Delta, MESSAGE_BYTES, Method, Sign};
 use crate::net::any::AnyStream;
 use crate::xds::agent::{Down, Up};
@@ -124,7 +124,7 @@ impl Client {
     pub async fn sign(&mut self, request: SignRequest) -> Result<SignResponse, Status> {
         self.ready().await?;
         let path = PathAndQuery::from_static(Sign::PATH);
-        let codec = ProstCodec::<SignRequest, SignResponse>::default();
+        let codec = Messages::<SignRequest, SignResponse>::new();
         let answer = self.grpc.unary(Request::new(request), path, codec).await?;
         Ok(answer.into_inner())
     }
@@ -135,7 +135,7 @@ impl Client {
     ) -> Result<Streaming<M::Response>, Status> {
         self.ready().await?;
         let path = PathAndQuery::from_static(M::PATH);
-        let codec = ProstCodec::<M::Request, M::Response>::default();
+        let codec = Messages::<M::Request, M::Response>::new();
         let answer = self.grpc.streaming(Request::new(outbound), path, codec).await?;
         Ok(answer.into_inner())
     }

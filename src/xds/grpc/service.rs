@@ -16,8 +16,8 @@ use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service, http};
 use tonic::server::{Grpc, NamedService};
 use tonic::{Request, Response, Status, Streaming};
-use tonic_prost::ProstCodec;
 
+use super::messages::Messages;
 use super::{MESSAGE_BYTES, Method, Peer};
 
 /// What a streaming handler answers with.
@@ -135,8 +135,8 @@ impl<M: Method> Service<http::Request<Body>> for UnaryService<M> {
 }
 
 /// The codec of a method with its limits.
-fn bound<M: Method>() -> Grpc<ProstCodec<M::Response, M::Request>> {
-    Grpc::new(ProstCodec::default())
+fn bound<M: Method>() -> Grpc<Messages<M::Response, M::Request>> {
+    Grpc::new(Messages::new())
         .max_decoding_message_size(MESSAGE_BYTES)
         .max_encoding_message_size(MESSAGE_BYTES)
 }
