@@ -125,12 +125,12 @@ async fn fill(home: &Path, services: usize) -> anyhow::Result<()> {
                 }],
                 ready: true,
             };
-            store.register_soon(proxy, Some(registration)).await;
+            store.turn().await?.register_soon(proxy, Some(registration));
         }
     }
     // Registrations are done in order: when this one is, all are.
     let last = ProxyId::new(namespace, "nobody".parse()?);
-    Ok(store.register(last, None).await?)
+    Ok(store.turn().await?.register(last, None).await?)
 }
 
 fn service_name(number: usize) -> String {

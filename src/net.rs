@@ -1,7 +1,7 @@
 //! Sockets, drain and backoff: no word of the mesh in here.
 //!
 //! `backoff` spaces out what is tried again, `accept` keeps a listener alive when descriptors run
-//! out, `any` is a stream or listener of whatever kind, `descriptors` raises their limit at start, `file`
+//! out, `any` is a stream or listener of whatever kind, `causes` tells an error in one line, `descriptors` raises their limit at start, `file`
 //! writes and reads files that must be whole and, where asked, private, `holder` says who is in the way of a
 //! listener, `listen` binds for both families, `pass` gives open descriptors to another process, `shares`
 //! keeps one address from taking all places.
@@ -9,6 +9,7 @@
 pub mod accept;
 pub mod any;
 pub mod backoff;
+pub mod causes;
 pub mod descriptors;
 pub mod file;
 pub mod holder;

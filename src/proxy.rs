@@ -48,7 +48,6 @@ pub mod join;
 pub mod last_good;
 pub mod outbound;
 pub mod overload;
-pub mod path;
 pub mod pool;
 pub mod probes;
 pub mod pump;

@@ -16,6 +16,7 @@ mod cluster;
 mod fault;
 mod host;
 mod mesh;
+pub mod path;
 mod pool;
 mod retry;
 mod service;

@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 mod addresses;
+mod late;
 mod ports;
 
 /// Nothing in here takes longer, on a busy machine either.
@@ -167,6 +168,8 @@ fn config(home: &Path, service: &str) -> Config {
         service_account: service.parse().expect("a name"),
         labels: Default::default(),
         app: None,
+        // Nothing listens there, and nothing is called.
+        app_wait: Duration::ZERO,
         protocol: Protocol::Http,
         service_port: None,
         advertise: None,

@@ -6,7 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use meshctl::proxy::h1::{Headroom, RequestHead, head_end, write};
 use meshctl::proxy::head::Head;
-use meshctl::proxy::path;
+use meshctl::resource::path;
 
 fuzz_target!(|bytes: &[u8]| {
     let mut head = RequestHead::default();

@@ -4,6 +4,7 @@
 //! Owns its runtime, so that commands read top to bottom. That no control plane answers is told
 //! apart from every other fault, because it has its own remedy.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ use crate::names::sidecar::CONTROL_PLANE;
 use crate::platform::local::Holder;
 
 mod cluster;
+#[cfg(test)]
+mod tests;
 
 use cluster::Forwarded;
 
@@ -52,7 +55,7 @@ enum Way {
 pub(crate) enum Fault {
     /// Nothing listens there.
     NotRunning,
-    /// This user may not connect.
+    /// It is another user's, and does not talk to this one.
     Forbidden,
     /// It cannot be reached; why is in words already.
     Told(Box<Failure>),
@@ -178,7 +181,14 @@ impl Client {
         let url = url(path, query).map_err(Fault::Other)?;
         let answer = async {
             match &self.way {
-                Way::Socket { http, .. } => by_socket(http, method, url, body).await,
+                Way::Socket { home, http } => {
+                    let sent = by_socket(http, method, url, body).await;
+                    // To root the socket is open; who is another user it closes without a word.
+                    sent.map_err(|fault| match fault {
+                        Fault::Other(_) if other_owner(home).is_some() => Fault::Forbidden,
+                        fault => fault,
+                    })
+                }
                 Way::Forwarded(way) => way.send(method, &target(&url), body).await,
             }
         };
@@ -230,10 +240,23 @@ impl Client {
                 Failure::new(format!("the control plane in `{home}` is being started again"))
                     .help(format!("try again in a moment; its log is `{}`", log.display()))
             }
-            _ => Failure::new(format!("no control plane is running in `{home}`"))
-                .help("start it with `meshctl install`"),
+            _ => {
+                let none = format!("no control plane is running in `{home}`");
+                match other_owner(dir) {
+                    None => Failure::new(none).help("start it with `meshctl install`"),
+                    Some(user) => Failure::new(format!("{none}, which belongs to user {user}"))
+                        .help("run as that user, or name another mesh with `--home`"),
+                }
+            }
         }
     }
+}
+
+/// The user of a control plane that is not this one: of its socket, else of its home directory.
+fn other_owner(home: &Path) -> Option<u32> {
+    let socket = std::fs::metadata(Home::new(home).admin_socket());
+    let user = socket.or_else(|_| std::fs::metadata(home)).ok()?.uid();
+    Some(user).filter(|user| *user != rustix::process::getuid().as_raw())
 }
 
 /// One request to the socket.

@@ -11,6 +11,9 @@ use super::output::{FormatArgs, View};
 use super::{complete, kind};
 use crate::control::api::shapes::{API_VERSION, Description};
 
+#[cfg(test)]
+mod tests;
+
 /// Show a rule or service with everything that applies to it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -68,13 +71,17 @@ fn typed(description: &Description) -> Result<Value, Failure> {
     Ok(value)
 }
 
-/// Title, then sections with their keys aligned; an empty key continues the line above.
+/// Title, then sections with their keys aligned; an empty key continues the line above, and where there
+/// is nothing it says so.
 pub(super) fn text(description: &Description) -> String {
     let bold = anstyle::Style::new().bold();
     let mut text = format!("{bold}{}{bold:#}\n", description.title);
     for section in &description.sections {
         let width = section.lines.iter().map(|(key, _)| key.chars().count()).max().unwrap_or(0);
         text += &format!("\n{bold}{}{bold:#}\n", section.heading);
+        if section.lines.is_empty() {
+            text += "  none\n";
+        }
         for (key, value) in &section.lines {
             match width {
                 0 => text += &format!("  {value}\n"),

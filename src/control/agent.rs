@@ -27,7 +27,7 @@ use crate::xds::agent::{Command, Counters, Down, Noted, Pools, State, Up, Welcom
 use crate::xds::grpc::Peer;
 pub(super) use asking::{AskError, ask};
 pub(super) use membership::remove;
-use membership::{Connected, register};
+use membership::{Connected, keep_soon, register};
 
 mod asking;
 mod membership;
@@ -231,7 +231,7 @@ impl Stream<'_> {
         registration.ready = ready;
         let workload = registration.workload(&plane.trust_domain);
         match plane.set_workload(&id, workload, *stream).await {
-            Ok(true) => plane.store.register_soon(id, Some(registration.clone())).await,
+            Ok(true) => keep_soon(plane, &id).await,
             Ok(false) => {}
             Err(error) => tracing::warn!(proxy = %id, %error, "the mesh does not take its state"),
         }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::control::api::shapes::Action;
 use crate::control::registration::Registration;
@@ -227,27 +227,44 @@ impl Store {
         }
     }
 
-    /// Keeps (or, with `None`, forgets) the registration of a proxy.
+    /// Waits for a place in the line of what is written down.
     ///
     /// # Errors
-    /// [`StoreError`]; nothing was changed.
-    pub async fn register(
-        &self,
-        proxy: ProxyId,
-        registration: Option<Registration>,
-    ) -> Result<(), StoreError> {
+    /// [`StoreError::Closed`].
+    pub async fn turn(&self) -> Result<Turn<'_>, StoreError> {
         match self {
-            Self::Sqlite(handle) => handle.register(proxy, registration).await,
-            Self::Kubernetes => Ok(()),
+            Self::Sqlite(handle) => Ok(Turn(Some(handle.turn().await?))),
+            Self::Kubernetes => Ok(Turn(None)),
         }
     }
+}
 
-    /// As [`Store::register`], in order with it, but without waiting for the disk; what fails is
-    /// logged.
-    pub async fn register_soon(&self, proxy: ProxyId, registration: Option<Registration>) {
-        match self {
-            Self::Sqlite(handle) => handle.register_soon(proxy, registration).await,
-            Self::Kubernetes => {}
+/// A place in the line of what is written down, so that what it is can be looked up and handed in under one
+/// lock: what is written last is then what held last.
+#[derive(Debug)]
+pub struct Turn<'s>(Option<sqlite::Place<'s>>);
+
+impl Turn<'_> {
+    /// Keeps (or, with `None`, forgets) the registration of a proxy. What comes back waits for the disk.
+    pub fn register(
+        self,
+        proxy: ProxyId,
+        registration: Option<Registration>,
+    ) -> impl Future<Output = Result<(), StoreError>> + use<> {
+        let (reply, answer) = oneshot::channel();
+        match self.0 {
+            Some(place) => place.register(proxy, registration, reply),
+            // A cluster knows its pods.
+            None => drop(reply.send(Ok(()))),
+        }
+        async move { answer.await.map_err(|_| StoreError::Closed)? }
+    }
+
+    /// As [`Turn::register`], where nobody waits; what fails is logged.
+    pub fn register_soon(self, proxy: ProxyId, registration: Option<Registration>) {
+        let (reply, _) = oneshot::channel();
+        if let Some(place) = self.0 {
+            place.register(proxy, registration, reply);
         }
     }
 }

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::accept::{AcceptFailure, Acceptor, classify};
 use super::backoff::Backoff;
+use super::causes;
 use super::file::{PrivateFileError, read_private, write_atomic};
 use super::listen::bind;
 
@@ -156,4 +157,20 @@ fn a_private_file_must_be_private() {
     symlink(&path, &link).expect("links");
     assert!(matches!(read_private(&link, 9), Err(PrivateFileError::Link(_))));
     assert!(matches!(read_private(home.path(), 9), Err(PrivateFileError::NotAFile(_))));
+}
+
+#[test]
+fn an_error_is_told_with_its_causes_and_nothing_twice() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Level {
+        text: &'static str,
+        #[source]
+        cause: Option<Box<Level>>,
+    }
+    let of = |text, cause: Option<Level>| Level { text, cause: cause.map(Box::new) };
+    let refused = of("connection refused", None);
+    let sending = of("cannot send: connection refused", Some(refused));
+    let error = of("no answer", Some(sending));
+    assert_eq!(causes::chain(&error), "no answer: cannot send: connection refused");
 }

@@ -10,6 +10,7 @@ pub mod discovery;
 pub mod inject;
 mod made;
 pub mod manifests;
+mod naming;
 pub mod objects;
 pub mod owned;
 pub mod partial;

@@ -13,13 +13,14 @@ use tokio::task::{self, JoinSet};
 
 use crate::certs::Tls;
 use crate::net::backoff::Backoff;
+use crate::net::causes::chain;
 use crate::resource::{Key, Resource};
 use crate::xds::agent::{self, Up, up};
 use crate::xds::subscription::Subscription;
 
 use super::directory::{Directory, Loader};
 use super::handover::ProcessId;
-use super::join::{Applicant, JoinError, Joined, chain};
+use super::join::{Applicant, JoinError, Joined};
 use super::last_good::{Keeper, LastGood, Names};
 use super::view::{Status, View};
 use answers::Answers;
@@ -59,7 +60,7 @@ const FAREWELL: Duration = Duration::from_millis(500);
 /// What `run` tells the control thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Everything listens.
+    /// Everything listens, and whoever calls is answered.
     Serving,
     /// A newer process is about to register as this proxy; that one speaks for it from now on.
     Yield(ProcessId),
@@ -215,10 +216,7 @@ impl Control {
         loop {
             self.act();
             match self.next(&mut orders, &mut tick).await {
-                Event::Order(Some(Order::Serving)) => {
-                    self.standing = Standing::Own;
-                    self.status.send_modify(|status| status.serving = true);
-                }
+                Event::Order(Some(Order::Serving)) => self.serve(),
                 Event::Order(Some(Order::Yield(newer))) => self.yield_to(newer),
                 Event::Order(Some(Order::Resume(newer))) => self.resume_from(newer),
                 Event::Order(Some(Order::Drain)) => {

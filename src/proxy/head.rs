@@ -1,7 +1,7 @@
 //! One model of a request's head, whatever the protocol: what routing, telemetry and policy read.
 //!
 //! Two forms implement it: byte ranges over the read buffer for HTTP/1 ([`crate::proxy::h1`]) and
-//! `http` types for HTTP/2. Both hold the canonical form already (see [`crate::proxy::path`]), so
+//! `http` types for HTTP/2. Both hold the canonical form already (see [`crate::resource::path`]), so
 //! that no two readers can understand one request differently.
 
 use std::borrow::Cow;

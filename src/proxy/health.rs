@@ -20,6 +20,7 @@ use super::cluster::Endpoint;
 use super::connect::{Alpn, Dialer, Terms};
 use super::stream::Stream;
 use crate::names::{Protocol, ServiceName};
+use crate::net::causes::chain;
 use crate::resource::{HealthCheck, HealthProbe};
 use crate::telemetry::reason::Reason;
 
@@ -33,8 +34,11 @@ const USER_AGENT: &str = concat!("meshctl/", env!("CARGO_PKG_VERSION"), " health
 /// there is none.
 const AFTERTHOUGHT: Duration = Duration::from_millis(250);
 
-/// The answer of the gRPC Health Checking Protocol that means well.
-const SERVING: i32 = 1;
+/// The one method of the gRPC Health Checking Protocol that is called.
+pub(super) const CHECK: &str = "/grpc.health.v1.Health/Check";
+
+/// Its answer that means well: `HealthCheckResponse.ServingStatus.SERVING`.
+pub(super) const SERVING: i32 = 1;
 
 /// The largest answer that is read, bytes.
 const MAX_ANSWER: usize = 4 * 1024;
@@ -50,16 +54,18 @@ pub struct Question<'a> {
     pub protocol: Protocol,
 }
 
+/// `grpc.health.v1.HealthCheckRequest`
 #[derive(Clone, PartialEq, prost::Message)]
-struct CheckRequest {
+pub(super) struct CheckRequest {
     #[prost(string, tag = "1")]
-    service: String,
+    pub(super) service: String,
 }
 
+/// `grpc.health.v1.HealthCheckResponse`
 #[derive(Clone, PartialEq, prost::Message)]
-struct CheckResponse {
+pub(super) struct CheckResponse {
     #[prost(int32, tag = "1")]
-    status: i32,
+    pub(super) status: i32,
 }
 
 /// Asks `endpoint` whether it is well.
@@ -171,7 +177,7 @@ async fn grpc(stream: Stream, host: &str, service: &str) -> Result<(), String> {
     let body: Vec<u8> = [0].into_iter().chain(length).chain(message).collect();
     let request = Request::builder()
         .method(Method::POST)
-        .uri(format!("http://{host}/grpc.health.v1.Health/Check"))
+        .uri(format!("http://{host}{CHECK}"))
         .header(header::CONTENT_TYPE, "application/grpc")
         .header(header::TE, "trailers")
         .header(header::USER_AGENT, USER_AGENT)
@@ -199,6 +205,5 @@ async fn grpc(stream: Stream, host: &str, service: &str) -> Result<(), String> {
 }
 
 fn broken(error: impl std::error::Error) -> String {
-    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-    format!("{error}{cause}")
+    chain(&error)
 }

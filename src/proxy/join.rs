@@ -15,6 +15,7 @@ use crate::certs::token::NoToken;
 use crate::certs::{CredentialError, Credentials, PendingKey, RootPin, Roots, VerifyFailure};
 use crate::names::{Identity, NameError, Namespace, ProxyId, ServiceAccount, TrustDomain};
 use crate::net::backoff::Backoff;
+use crate::net::causes::chain;
 use crate::net::file::PrivateFileError;
 use crate::xds::grpc::Client;
 use crate::xds::identity::{SignRequest, SignResponse};
@@ -332,10 +333,4 @@ fn same(mesh: Option<&TrustDomain>, found: &TrustDomain) -> Result<(), JoinError
 fn keep(joined: &Joined, directory: &Path) -> Result<(), CredentialError> {
     joined.roots.save(directory)?;
     joined.credentials.save(directory)
-}
-
-/// An error with its causes, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

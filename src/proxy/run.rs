@@ -29,7 +29,7 @@ mod succession;
 mod tests;
 mod wait;
 
-pub use config::{AdminAddress, Config, ConfigError, DRAIN, Upstream};
+pub use config::{APP_WAIT, AdminAddress, Config, ConfigError, DRAIN, Upstream};
 pub use place::PlaceError;
 pub use signals::{Signal, SignalKind};
 pub use succession::{ask, running};

@@ -12,7 +12,7 @@ use crate::names::{Identity, Protocol, RuleId, ServiceName};
 use crate::proxy::cluster::{ClusterCell, next_id};
 use crate::proxy::fault::Faults;
 use crate::proxy::head::Head;
-use crate::proxy::path;
+use crate::resource::path;
 use crate::resource::{
     self, FieldMatch, HeaderEdit, PathMatch, Redirect, Retry, Rewrite, Timeouts, ValueMatch,
 };

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::certs::tls::Tls;
 use crate::names::{ProxyId, ServiceName};
 use crate::proxy::captured::{self, OwnPod};
+use crate::proxy::circuit::Place;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::directory::{Directory, HostCell, ServiceCell};
 use crate::proxy::h1::Buffer;
@@ -153,6 +154,11 @@ impl Worker {
             own_hosts: RefCell::default(),
             labels,
         })
+    }
+
+    /// Where connections of this worker to an endpoint lie.
+    pub fn place(self: &Rc<Self>, endpoint: u64) -> Place {
+        Place { worker: Rc::as_ptr(self) as usize, endpoint }
     }
 
     /// Looks after deadlines and pools until the runtime ends.

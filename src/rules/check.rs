@@ -172,5 +172,6 @@ fn warning(object: &ParsedObject, code: &Code, field: String, message: String) -
         column: at.column,
         field,
         help: code.help.to_owned(),
+        missing: String::new(),
     }
 }

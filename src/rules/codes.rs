@@ -100,7 +100,7 @@ codes! {
     UNKNOWN_WORD "MC0306" "a word that is not one of those allowed"
         "write one of these words"
     BAD_PATH "MC0307" "a path that can match nothing"
-        "begin it with `/`; no `//`, dot segments, query or fragment"
+        "begin it with `/`; no `//`, dot segments, query, fragment or needless encoding"
     BAD_REGEX "MC0308" "a regular expression that does not compile, or is too long or too large"
         "the syntax is that of RE2: no look-around, no back references"
     BAD_HEADER "MC0309" "a header name or value that may not be sent, or that the proxy itself writes"

@@ -34,6 +34,9 @@ pub struct Diagnostic {
     pub field: String,
     /// What to do; empty where there is nothing to say.
     pub help: String,
+    /// The service that is not there, where that is the problem; else empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub missing: String,
 }
 
 impl Diagnostic {

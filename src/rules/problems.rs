@@ -87,6 +87,7 @@ impl<'f> Problems<'f> {
             column: at.column,
             field: field.to_owned(),
             help: help.to_owned(),
+            missing: String::new(),
         };
         if kept.len() == self.room {
             let code = codes::TOO_MANY_PROBLEMS;

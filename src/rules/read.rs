@@ -195,6 +195,7 @@ impl Reader {
             column: 1,
             field: String::new(),
             help: code.help.to_owned(),
+            missing: String::new(),
         });
     }
 }

@@ -19,17 +19,57 @@ const MAX_LINE: usize = 400;
 /// Longer words are not marked to their end, in bytes.
 const MAX_MARKED: usize = 60;
 
-/// Draws diagnostics, one paragraph each, an empty line between them.
+/// Draws diagnostics, one paragraph each, an empty line between them. Services that are not there have one
+/// together: where rules come before their workloads, nearly every place that names one is such a problem.
 pub fn render(diagnostics: &[Diagnostic], documents: &[Document], color: bool) -> String {
     let lines = lines(diagnostics, documents);
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii);
     let mut paragraphs = Vec::with_capacity(diagnostics.len());
+    let missing: Vec<_> = diagnostics.iter().filter(|it| !it.missing.is_empty()).collect();
     for diagnostic in diagnostics {
-        let line = lines.get(&(diagnostic.file.as_str(), diagnostic.line));
-        paragraphs.push(one(diagnostic, line.copied(), &renderer));
+        match missing.first() {
+            Some(first) if missing.len() > 1 && !diagnostic.missing.is_empty() => {
+                if std::ptr::eq(*first, diagnostic) {
+                    paragraphs.push(together(first, &missing, &renderer));
+                }
+            }
+            _ => {
+                let line = lines.get(&(diagnostic.file.as_str(), diagnostic.line));
+                paragraphs.push(one(diagnostic, line.copied(), &renderer));
+            }
+        }
     }
     paragraphs.join("\n\n")
+}
+
+/// A line for each service that is not there, in the order in which they are named first.
+fn together(first: &Diagnostic, missing: &[&Diagnostic], renderer: &Renderer) -> String {
+    let mut services: Vec<(&Diagnostic, usize)> = Vec::new();
+    let mut known = HashMap::new();
+    for &diagnostic in missing {
+        let next = services.len();
+        match services.get_mut(*known.entry(&diagnostic.missing).or_insert(next)) {
+            Some((_, places)) => *places += 1,
+            None => services.push((diagnostic, 1)),
+        }
+    }
+    let title = match services.len() {
+        1 => "a service that is named is not there".to_owned(),
+        count => format!("{count} services that are named are not there"),
+    };
+    let lines = services.iter().map(|(it, places)| {
+        let place = format!("{}:{}:{}", it.file, it.line, it.column);
+        let more = match places - 1 {
+            0 => String::new(),
+            1 => ", and 1 more place".to_owned(),
+            more => format!(", and {more} more places"),
+        };
+        Level::NOTE.no_name().message(format!("{} ({place}{more})", it.message))
+    });
+    let title = Level::WARNING.primary_title(title).id(first.code.as_str());
+    let group = title.elements(lines).element(Level::HELP.message(first.help.as_str()));
+    renderer.render(&[group])
 }
 
 /// The lines that problems are about, by file and number.

@@ -8,6 +8,7 @@ use std::fmt::{Display, Write as _};
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::resource::path;
 use crate::rules::at::At;
 use crate::rules::codes::{self, Code};
 use crate::rules::problems::{Problems, quoted};
@@ -326,35 +327,29 @@ pub(super) fn path<'a>(at: &At<'a>, problems: &mut Problems<'_>) -> Option<&'a s
     None
 }
 
+/// Why no request has this path where rules look at paths, as the proxy itself judges.
 fn path_fault(text: &str) -> Option<String> {
     const ALLOWED: &[u8] = b"/-._~%!$&'()*+,;=:@";
     if !text.starts_with('/') {
         return Some("does not begin with `/`".to_owned());
     }
+    if text.contains('\\') {
+        return Some("has `\\` in it: requests with it are refused".to_owned());
+    }
     if let Some(c) = text.chars().find(|c| !c.is_ascii_alphanumeric() && !is_in(*c, ALLOWED)) {
         return Some(format!("has {} in it: percent-encode it", quoted(&c.to_string())));
     }
-    if text.contains("//") {
-        return Some("has `//` in it, which requests never have after normalization".to_owned());
+    let Ok(requested) = path::normalize(text) else {
+        return Some("has a `%` without two hexadecimal digits".to_owned());
+    };
+    if path::is_ambiguous(&requested) {
+        let why =
+            "can be read in two ways (`%2F`, `%5C`, `%00` or `..;`): requests with it are refused";
+        return Some(why.to_owned());
     }
-    if text.split('/').any(|segment| matches!(segment, "." | "..")) {
-        return Some("has a dot segment, which requests never have after normalization".to_owned());
-    }
-    for encoded in text.split('%').skip(1) {
-        let byte = encoded
-            .get(..2)
-            .filter(|hex| !hex.starts_with('+'))
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match byte.map(char::from) {
-            None => return Some("has a `%` without two hexadecimal digits".to_owned()),
-            Some('/') => return Some("has an encoded slash".to_owned()),
-            Some(c) if c.is_ascii_alphanumeric() || is_in(c, b"-._~") => {
-                return Some(format!("encodes `{c}`, which requests have plain"));
-            }
-            Some(_) => {}
-        }
-    }
-    None
+    // Only the case of escapes is no difference: the proxy compares with the canonical form.
+    let same = requested.eq_ignore_ascii_case(text);
+    (!same).then(|| format!("is never asked for: requests have {} instead", quoted(&requested)))
 }
 
 fn is_in(c: char, set: &[u8]) -> bool {

@@ -10,6 +10,12 @@ use meshctl::proxy::run::Config;
 pub(crate) fn application() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
+    serve(listener);
+    address
+}
+
+/// The same, where it listens already.
+pub(crate) fn serve(listener: TcpListener) {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
@@ -25,7 +31,6 @@ pub(crate) fn application() -> SocketAddr {
             );
         }
     });
-    address
 }
 
 /// A request of the proxy's application to `called`, as to an HTTP proxy.

@@ -282,6 +282,11 @@ fn who_is_not_taken_says_why_once_and_ends() {
     // Once as it happens, once at the end: it tries again all the while.
     assert_eq!(stderr.matches("service `default/reviews-v1` is taken").count(), 2, "{stderr}");
     assert!(stderr.lines().count() <= 4, "{stderr}");
+    assert!(
+        stderr.contains("the control plane does not take this proxy; trying again"),
+        "{stderr}"
+    );
+    assert!(!stderr.contains("serving"), "a proxy that knows nothing serves nothing: {stderr}");
 }
 
 #[test]
@@ -296,7 +301,7 @@ fn a_killed_proxy_takes_its_command_and_the_commands_children_along() {
     );
     let app = format!("127.0.0.1:{port}");
     let proxy = Proxy::start(&mesh, "web", &["--app", &app, "--", "sh", "-c", &script]);
-    eventually("the application listens", || TcpStream::connect(&app).is_ok());
+    TcpStream::connect(&app).expect("ready means that the application listens");
     drop(proxy);
     eventually("nobody listens any more", || TcpStream::connect(&app).is_err());
 }

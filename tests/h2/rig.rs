@@ -11,7 +11,7 @@ use meshctl::control::{ControlPlaneConfig, run as run_control_plane};
 use meshctl::names::Protocol;
 use meshctl::proxy::ready::Ready;
 use meshctl::proxy::run::{
-    AdminAddress, Config, Hands, Process, Signal, SignalKind, Upstream, serve,
+    APP_WAIT, AdminAddress, Config, Hands, Process, Signal, SignalKind, Upstream, serve,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -158,6 +158,7 @@ fn config(home: &Path, service: &str) -> Config {
         service_account: service.parse().unwrap(),
         labels: Default::default(),
         app: None,
+        app_wait: APP_WAIT,
         protocol: Protocol::Detect,
         service_port: None,
         advertise: None,

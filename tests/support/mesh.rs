@@ -122,6 +122,8 @@ impl Workload {
             service_account: self.service.name.as_str().parse().expect("a service account"),
             labels: Default::default(),
             app: self.app,
+            // They listen already, and many count who connects.
+            app_wait: Duration::ZERO,
             protocol: self.protocol,
             service_port: None,
             advertise: None,

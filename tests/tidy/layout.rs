@@ -17,6 +17,7 @@ const TOP: &[&str] = &[
     "Cargo.lock",
     "Dockerfile",
     ".ci",
+    ".cargo",
     ".gitignore",
     ".editorconfig",
     "clippy.toml",

@@ -70,6 +70,9 @@ pub(super) struct RunArgs {
     /// Where the application listens; without it the workload only calls.
     #[arg(long, value_name = "ADDR:PORT", value_parser = address::connect)]
     app: Option<SocketAddr>,
+    /// How long no calls are sent here while the application does not listen yet.
+    #[arg(long, requires = "app", value_name = "DURATION", default_value = "10s", value_parser = super::super::duration::parse)]
+    app_wait: Duration,
     /// What the application speaks [default: found out].
     #[arg(long, requires = "app")]
     protocol: Option<ProtocolArg>,
@@ -93,7 +96,8 @@ pub(super) struct RunArgs {
     /// before it is reached.
     #[arg(long, value_name = "SIZE", env = "MESHCTL_MEMORY_LIMIT", hide_env_values = true, value_parser = size::parse)]
     memory_limit: Option<u64>,
-    /// File that is written when the proxy is ready, and removed at exit.
+    /// File that is written when the proxy, and the application that it starts, are ready, and removed
+    /// at exit.
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     ready_file: Option<PathBuf>,
     /// Where calls from the mesh arrive [default: 127.0.0.1:0; with the control plane on another
@@ -135,7 +139,7 @@ pub(super) struct RunArgs {
         default_value = "info"
     )]
     log: String,
-    /// The application, started when the proxy is ready.
+    /// The application, started when the proxy listens.
     #[arg(last = true, value_name = "COMMAND", value_hint = clap::ValueHint::CommandWithArguments)]
     command: Vec<OsString>,
 }
@@ -229,6 +233,7 @@ fn resolve(args: RunArgs, home: PathBuf) -> Result<Config, Failure> {
         service_account: account,
         labels,
         app: args.app,
+        app_wait: args.app_wait,
         protocol: args.protocol.map_or(Protocol::Detect, ProtocolArg::into),
         service_port: args.port,
         advertise,

@@ -9,6 +9,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use tonic::Status;
 
+use crate::control::board::Board;
 use crate::control::hub::HubError;
 use crate::control::plane::Plane;
 use crate::control::proxies::{AgentLink, PROXIES_MAX, Proxies};
@@ -53,9 +54,10 @@ pub(in crate::control) async fn register<'p>(
     };
     if let Some(refused) = refused {
         give_back(plane, &id, link, before);
+        keep_soon(plane, &id).await;
         return Err(refused);
     }
-    keep(plane, &id, Some(connected.registration.clone())).await;
+    keep(plane, &id).await;
     plane.board.lock().proxies.update(&id, Timestamp::now(), |proxy| {
         let own = proxy.agent.as_mut().filter(|agent| agent.stream == link.stream);
         own.into_iter().for_each(|agent| agent.in_mesh = true);
@@ -146,11 +148,35 @@ fn admissible(
     Ok(())
 }
 
-/// Writes down who is registered. A full disk does not keep a workload from serving.
-async fn keep(plane: &Plane, id: &ProxyId, registration: Option<Registration>) {
-    if let Err(error) = plane.store.register(id.clone(), registration).await {
+/// Writes down whether the proxy is registered, and how. A full disk does not keep a workload from serving.
+async fn keep(plane: &Plane, id: &ProxyId) {
+    let written = async {
+        let turn = plane.store.turn().await?;
+        let written = {
+            let board = plane.board.lock();
+            turn.register(id.clone(), standing(plane, &board, id))
+        };
+        written.await
+    };
+    if let Err(error) = written.await {
         tracing::warn!(proxy = %id, %error, "the registration holds, but is not written down");
     }
+}
+
+/// As [`keep`], without waiting for the disk.
+pub(super) async fn keep_soon(plane: &Plane, id: &ProxyId) {
+    // Without a store all is about to end.
+    let Ok(turn) = plane.store.turn().await else { return };
+    let board = plane.board.lock();
+    turn.register_soon(id.clone(), standing(plane, &board, id));
+}
+
+/// How the proxy is registered at this moment; `None` where the mesh does not know it. Whoever writes it
+/// down asks this then, under the board's lock: of two who change one proxy, the later does not wait for
+/// what the earlier has still to write.
+fn standing(plane: &Plane, board: &Board, id: &ProxyId) -> Option<Registration> {
+    let known = plane.view.load().snapshot.workloads.contains_key(id);
+    board.proxies.get(id).filter(|_| known).map(|proxy| proxy.registration.clone())
 }
 
 /// Removes a workload from the mesh and from the store, unless its proxy is back; whether it did. Does
@@ -161,16 +187,7 @@ pub(in crate::control) async fn remove(plane: &Plane, id: &ProxyId) -> bool {
         Ok(false) => return false,
         Err(error) => tracing::warn!(proxy = %id, %error, "cannot remove the workload"),
     }
-    plane.store.register_soon(id.clone(), None).await;
-    // Who has come back since may have been written down before that.
-    let back = {
-        let board = plane.board.lock();
-        let proxy = board.proxies.get(id).filter(|proxy| proxy.agent.is_some());
-        proxy.map(|proxy| proxy.registration.clone())
-    };
-    if back.is_some() {
-        plane.store.register_soon(id.clone(), back).await;
-    }
+    keep_soon(plane, id).await;
     true
 }
 

@@ -41,20 +41,9 @@ impl Handle {
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
-    pub(super) async fn register(
-        &self,
-        proxy: ProxyId,
-        registration: Option<Registration>,
-    ) -> Result<(), StoreError> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Request::Register(proxy, registration, reply)).await?;
-        answer.await.map_err(|_| StoreError::Closed)?
-    }
-
-    pub(super) async fn register_soon(&self, proxy: ProxyId, registration: Option<Registration>) {
-        let (reply, _) = oneshot::channel();
-        // The owner says what failed where nobody waits for it; without one all has ended.
-        let _ = self.send(Request::Register(proxy, registration, reply)).await;
+    /// A place in the line of requests.
+    pub(super) async fn turn(&self) -> Result<Place<'_>, StoreError> {
+        self.requests.reserve().await.map(Place).map_err(|_| StoreError::Closed)
     }
 
     pub(super) async fn history(&self, limit: u64) -> Result<Vec<Entry>, StoreError> {
@@ -71,6 +60,22 @@ impl Handle {
 
     async fn send(&self, request: Request) -> Result<(), StoreError> {
         self.requests.send(request).await.map_err(|_| StoreError::Closed)
+    }
+}
+
+/// A place in the line of requests, kept free until it is used.
+#[derive(Debug)]
+pub(super) struct Place<'h>(mpsc::Permit<'h, Request>);
+
+impl Place<'_> {
+    /// Asks for a registration; a failure that nobody waits for the owner logs.
+    pub(super) fn register(
+        self,
+        proxy: ProxyId,
+        registration: Option<Registration>,
+        reply: oneshot::Sender<Result<(), StoreError>>,
+    ) {
+        self.0.send(Request::Register(proxy, registration, reply));
     }
 }
 

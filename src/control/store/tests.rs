@@ -244,10 +244,12 @@ async fn registrations_are_kept_until_they_leave() {
     let hello = crate::control::registration::tests::hello("reviews-v1-0", "reviews");
     let registration = Registration::from_hello(&hello).expect("valid");
     let proxy = registration.proxy();
-    opened.store.register(proxy.clone(), Some(registration.clone())).await.expect("kept");
+    let turn = opened.store.turn().await.expect("a turn");
+    turn.register(proxy.clone(), Some(registration.clone())).await.expect("kept");
     let there = bed.open().expect("opened").contents.registrations;
     assert_eq!(there.get(&proxy), Some(&registration));
-    opened.store.register(proxy, None).await.expect("forgotten");
+    let turn = opened.store.turn().await.expect("a turn");
+    turn.register(proxy, None).await.expect("forgotten");
     assert!(bed.open().expect("opened").contents.registrations.is_empty());
 }
 

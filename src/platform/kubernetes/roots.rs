@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::made;
 use crate::names::sidecar::{ROOT_CONFIG_MAP, ROOT_KEY};
+use crate::net::causes::chain;
 
 /// Namespaces that are looked at together.
 const AT_ONCE: u16 = 4;
@@ -47,7 +48,7 @@ pub async fn keep(client: Client, roots: String, stop: CancellationToken) {
     let kept =
         controller.run(mend, |_, _, _| Action::requeue(RETRY), keeper).for_each(async |outcome| {
             if let Err(error) = outcome {
-                tracing::warn!(error = %told(&error), "a copy of the mesh's roots is not kept");
+                tracing::warn!(error = %chain(&error), "a copy of the mesh's roots is not kept");
             }
         });
     // A write that is cut off is made again by whoever keeps them next.
@@ -101,10 +102,4 @@ fn copy(roots: &str) -> ConfigMap {
         data: Some([(ROOT_KEY.to_owned(), roots.to_owned())].into()),
         ..ConfigMap::default()
     }
-}
-
-/// An error with its causes, in one line.
-fn told(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

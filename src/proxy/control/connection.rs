@@ -58,10 +58,17 @@ impl Control {
         let wait = self.backoff.fail(fastrand::u64(..));
         self.retry_at = tokio::time::Instant::now() + pushback.unwrap_or(wait).max(wait);
         self.status.send_modify(|status| status.connected = false);
-        if first {
-            tracing::warn!(why, "no connection to the control plane; serving on what is known");
-        } else {
-            tracing::debug!(why, "no connection to the control plane");
+        let what = match self.refusal.borrow().is_some() {
+            true => "the control plane does not take this proxy",
+            false => "no connection to the control plane",
+        };
+        let then = match self.status.borrow().configured {
+            true => "serving on what is known",
+            false => "trying again",
+        };
+        match first {
+            true => tracing::warn!(why, "{what}; {then}"),
+            false => tracing::debug!(why, "{what}; {then}"),
         }
     }
 

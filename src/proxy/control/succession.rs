@@ -29,6 +29,14 @@ impl Standing {
 }
 
 impl Control {
+    /// It takes requests. A process that is the proxy no more stays so: its application may have come late.
+    pub(super) fn serve(&mut self) {
+        if self.standing == Standing::Candidate {
+            self.standing = Standing::Own;
+        }
+        self.status.send_modify(|status| status.serving = true);
+    }
+
     /// Leaves the proxy to a newer process.
     pub(super) fn yield_to(&mut self, newer: ProcessId) {
         tracing::debug!(pid = newer.pid, "a newer process registers");

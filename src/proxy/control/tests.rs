@@ -10,6 +10,7 @@ use super::answers::Answers;
 use super::link::pushback;
 use super::pools::Said;
 use super::renewal::Renewal;
+use super::succession::Standing;
 use super::{Control, Done, Parts, ProcessId, Registration};
 use crate::certs::{Authority, Credentials, PendingKey};
 use crate::names::{Identity, TrustDomain};
@@ -264,4 +265,14 @@ async fn a_job_that_panics_is_taken_for_that_job_and_no_other() {
     assert_eq!(control.opening, Some(opening), "or two links would be opened");
     control.on_done(Done::Panicked(opening));
     assert_eq!(control.opening, None);
+}
+
+#[tokio::test]
+async fn who_left_its_place_to_another_process_stays_so_when_its_application_comes_late() {
+    let home = tempfile::tempdir().unwrap();
+    let mut control = control(home.path());
+    control.yield_to(ProcessId { pid: 2, started_ms: 2 });
+    control.serve();
+    assert_eq!(control.standing, Standing::Yielded);
+    assert!(control.status.borrow().serving, "it takes its calls again once it is the proxy");
 }

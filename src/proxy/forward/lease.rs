@@ -13,7 +13,7 @@ use super::hedge::Lane;
 use super::plan::Plan;
 use super::{Dropped, Ended, Forward};
 use crate::proxy::admission::Repetition;
-use crate::proxy::circuit::{Circuit, Grant, Permit, Place};
+use crate::proxy::circuit::{Circuit, Grant, Permit};
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::connect::{self, Alpn};
 use crate::proxy::decide::Decision;
@@ -107,7 +107,7 @@ impl Forward<'_> {
             return;
         }
         if let Some(permit) = &upstream.permit
-            && !permit.keep_idle(place(worker, upstream.endpoint))
+            && !permit.keep_idle(worker.place(upstream.endpoint))
         {
             return;
         }
@@ -187,7 +187,7 @@ async fn turn(
 ) -> Result<Turn, Reason> {
     let mut again = false;
     // Who is not to use a pooled one is not to be told of one.
-    let place = (!fresh).then(|| place(worker, endpoint.id));
+    let place = (!fresh).then(|| worker.place(endpoint.id));
     loop {
         match circuit.connection_or_pooled(place, again).await? {
             Grant::Unlimited => return Ok(Turn::Open(None)),
@@ -200,11 +200,6 @@ async fn turn(
             }
         }
     }
-}
-
-/// Where an idle connection to `endpoint` lies.
-fn place(worker: &Rc<Worker>, endpoint: u64) -> Place {
-    Place { worker: Rc::as_ptr(worker) as usize, endpoint }
 }
 
 /// Reads the rest of an answer whose head is in the buffer; whether that was all of it.

@@ -6,9 +6,9 @@ use std::mem::MaybeUninit;
 use super::fields::{ConnectionOptions, classify, connection_options};
 use super::{FieldRange, Framing, Headroom, Known, Malformed, ROOM, Range, malformed};
 use crate::proxy::head::{Head, is_valid_authority, split_authority};
-use crate::proxy::path;
 use crate::proxy::tries::attempt_of;
 use crate::resource::Scheme;
+use crate::resource::path;
 use crate::telemetry::reason::Reason;
 
 /// What a request asks for (RFC 9112 §3.2).

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, request};
 use crate::proxy::decide::{Decision, Target};
 use crate::proxy::h1::{Headroom, Malformed};
 use crate::proxy::head::{Head, is_valid_authority};
-use crate::proxy::path;
+use crate::resource::path;
 use crate::resource::{self, Field, HeaderEdit};
 use crate::telemetry::reason::Reason;
 

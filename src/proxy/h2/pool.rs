@@ -17,7 +17,7 @@ use h2::client::SendRequest;
 use tokio::sync::watch;
 
 use super::MAX_STREAMS;
-use crate::proxy::circuit::{Permit, Place};
+use crate::proxy::circuit::Permit;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::worker::Worker;
 use crate::telemetry::limits::Limit;
@@ -220,7 +220,7 @@ impl Line {
             if !permit.is_waited_for() {
                 return;
             }
-            if !permit.keep_idle(place(worker, self.terms.endpoint.id)) {
+            if !permit.keep_idle(worker.place(self.terms.endpoint.id)) {
                 let now = worker.slots.now();
                 if self.seats.get() == 0 || self.terms.opened + TURN <= now {
                     self.left.set(0);
@@ -257,9 +257,4 @@ impl Drop for Seat {
             line.offer(&self.worker, 1);
         }
     }
-}
-
-/// Where connections of a worker to an endpoint lie.
-pub(super) fn place(worker: &Rc<Worker>, endpoint: u64) -> Place {
-    Place { worker: Rc::as_ptr(worker) as usize, endpoint }
 }

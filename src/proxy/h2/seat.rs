@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use super::pool::{Attempt, Found, Seat, place};
+use super::pool::{Attempt, Found, Seat};
 use super::upstream;
 use crate::proxy::circuit::{Circuit, Grant, Permit};
 use crate::proxy::cluster::Endpoint;
@@ -106,7 +106,7 @@ impl Turn {
         circuit: &Arc<Circuit>,
         (endpoint, until): (&Endpoint, Instant),
     ) -> Result<(), Reason> {
-        let place = Some(place(worker, endpoint.id));
+        let place = Some(worker.place(endpoint.id));
         let grant = circuit.connection_or_pooled(place, self.again);
         match timeout_at(until, grant).await {
             Err(_) => return Err(circuit.gave_up()),

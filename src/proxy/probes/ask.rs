@@ -13,33 +13,17 @@ use tonic::transport::Endpoint;
 use tonic_prost::ProstCodec;
 
 use super::original::{Grpc, HttpGet, Question, Scheme, TcpSocket};
+use crate::net::causes::chain;
+use crate::proxy::health::{CHECK, CheckRequest, CheckResponse, SERVING};
 
 /// Redirects are followed so often.
 const MOST_REDIRECTS: usize = 10;
-
-/// The one method of the gRPC health protocol.
-const HEALTH: &str = "/grpc.health.v1.Health/Check";
-
-/// `HealthCheckResponse.ServingStatus.SERVING`.
-const SERVING: i32 = 1;
 
 /// Asks on behalf of the kubelet.
 #[derive(Debug)]
 pub(super) struct Asker {
     pod: IpAddr,
     http: reqwest::Client,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct HealthCheckRequest {
-    #[prost(string, tag = "1")]
-    service: String,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct HealthCheckResponse {
-    #[prost(int32, tag = "1")]
-    status: i32,
 }
 
 impl Asker {
@@ -83,7 +67,7 @@ impl Asker {
         let slash = if get.path.starts_with('/') { "" } else { "/" };
         let url = format!("{scheme}://{authority}{slash}{}", get.path);
         let request = self.http.get(url).headers(headers(get, agent)?);
-        let answer = request.send().await.map_err(|error| causes(&error))?;
+        let answer = request.send().await.map_err(|error| chain(&error))?;
         Ok(answer.status().as_u16())
     }
 
@@ -94,12 +78,12 @@ impl Asker {
 
     async fn grpc(&self, grpc: &Grpc) -> Result<(), String> {
         let endpoint = Endpoint::from_shared(format!("http://{}", self.authority(None, grpc.port)));
-        let channel = endpoint.map_err(|error| causes(&error))?.connect().await;
-        let mut client = GrpcClient::new(channel.map_err(|error| causes(&error))?);
-        client.ready().await.map_err(|error| causes(&error))?;
-        let request = HealthCheckRequest { service: grpc.service.clone() };
-        let codec: ProstCodec<_, HealthCheckResponse> = ProstCodec::default();
-        let path = PathAndQuery::from_static(HEALTH);
+        let channel = endpoint.map_err(|error| chain(&error))?.connect().await;
+        let mut client = GrpcClient::new(channel.map_err(|error| chain(&error))?);
+        client.ready().await.map_err(|error| chain(&error))?;
+        let request = CheckRequest { service: grpc.service.clone() };
+        let codec: ProstCodec<_, CheckResponse> = ProstCodec::default();
+        let path = PathAndQuery::from_static(CHECK);
         let answer = client.unary(tonic::Request::new(request), path, codec).await;
         match answer.map_err(|status| status.message().to_owned())?.into_inner().status {
             SERVING => Ok(()),
@@ -142,16 +126,4 @@ fn redirect(attempt: Attempt<'_>) -> Action {
         count if count > MOST_REDIRECTS => attempt.error("too many redirects"),
         _ => attempt.follow(),
     }
-}
-
-/// An error with its causes in one line.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -17,6 +17,9 @@ use crate::proxy::probes;
 /// How long a proxy drains where nothing else is said.
 pub const DRAIN: Duration = Duration::from_secs(30);
 
+/// How long the mesh is not told of an application that does not listen yet, where nothing else is said.
+pub const APP_WAIT: Duration = Duration::from_secs(10);
+
 /// One proxy.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -37,6 +40,9 @@ pub struct Config {
     pub labels: BTreeMap<String, String>,
     /// Where the application listens; `None` for a workload that only calls.
     pub app: Option<SocketAddr>,
+    /// How long the mesh is not told of the workload because its application does not listen yet; zero
+    /// for not at all. In a pod the kubelet's probes decide instead. See [`APP_WAIT`].
+    pub app_wait: Duration,
     /// What the application speaks.
     pub protocol: Protocol,
     /// The service's port that the application answers for; `None` leaves it to the service's

@@ -1,17 +1,20 @@
 //! From ready to gone: the application, signals, a newer process that takes its place, drain, exit code.
+//! Where the proxy starts its application, it is ready when that listens.
 //!
 //! The first SIGTERM drains and is passed on to the application, the second ends everything at
 //! once. When the application ends by itself, so does the proxy, with its exit code.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::place::Place;
 use super::signals::Signal;
 use super::start::{Servers, Started};
+use super::wait::{announced, listening};
 use super::{Config, RunError};
 use crate::net::descriptors::Raised;
 use crate::proxy::command::Application;
@@ -19,6 +22,7 @@ use crate::proxy::control::Order;
 use crate::proxy::dataplane::{LAST_CALLS, Running};
 use crate::proxy::handover::{Door, Goods, Handing, Happening, Patience, ProcessId};
 use crate::proxy::ready::{Ready, ReadyFile};
+use crate::proxy::view::Status;
 
 /// How long connections may take to end when the application has gone already.
 const DRAIN_WITHOUT_APPLICATION: Duration = Duration::from_secs(1);
@@ -87,9 +91,9 @@ impl End {
     }
 }
 
-/// Says that the proxy is ready, starts the application, lives until told otherwise; the exit code.
+/// Starts the application, says that the proxy is ready, lives until told otherwise; the exit code.
 pub(super) async fn live(
-    mut started: Started,
+    (mut started, unheard): (Started, Option<SocketAddr>),
     config: &Config,
     raised: Option<Raised>,
     mut signals: mpsc::Receiver<Signal>,
@@ -98,15 +102,14 @@ pub(super) async fn live(
     let (happened, mut happenings) = mpsc::channel(HAPPENINGS);
     // Before anybody sees that it is ready, and asks.
     let door = attend(&started.place, started.goods, happened);
-    let mut file = ready_file(config, &started.ready)?;
-    announce(&started.ready);
     let mut application = application(config, &started.ready, raised)?;
-    // Nobody may be waiting for it.
-    let _ = told.send(started.ready.clone());
-    let Started { mut running, orders, mut control, mut servers, status, place, .. } = started;
-    let mut place = Some(place);
+    let Started { ready, mut running, orders, mut control, mut servers, status, .. } = started;
+    let mut place = Some(started.place);
+    let late = unheard.map(|app| hear(app, config, orders.clone(), status.clone()));
+    let mut word = Word::begin(config, (ready, told), late, application.is_some())?;
     let end = loop {
         tokio::select! {
+            Err(error) = word.due() => break End::Broken(error),
             signal = signals.recv() => match signal {
                 None => break End::Told,
                 Some(Signal(kind)) => {
@@ -122,7 +125,7 @@ pub(super) async fn live(
                 Happening::Offered(newer) => drop(orders.send(Order::Yield(newer)).await),
                 Happening::Abandoned(newer) => drop(orders.send(Order::Resume(newer)).await),
                 Happening::Ready(handing) => {
-                    let held = (file.take(), place.take());
+                    let held = (word.file.take(), place.take());
                     break hand_over(handing, &mut running, &mut servers, held).await;
                 }
             },
@@ -134,7 +137,7 @@ pub(super) async fn live(
             () = ended_if_any(&mut servers.probes) => break End::Broken(RunError::Ended("probe server")),
         }
     };
-    drop((file, door));
+    drop((word, door));
     let _ = orders.send(Order::Drain).await;
     let within = end.within(config);
     // Where nobody calls us, hears of our end or could be answered, there is nothing to wait for;
@@ -188,11 +191,65 @@ fn attend(
     }
 }
 
-/// Writes the ready file, where there is to be one; it is removed when the value is dropped.
-fn ready_file(config: &Config, ready: &Ready) -> Result<Option<ReadyFile>, RunError> {
-    let Some(path) = config.ready_file.as_deref() else { return Ok(None) };
-    let written = ReadyFile::write(path, ready);
-    written.map(Some).map_err(|error| RunError::ReadyFile(path.to_owned(), error))
+/// That the proxy is ready: said once, to whoever waits for it.
+struct Word<'c> {
+    config: &'c Config,
+    ready: Ready,
+    told: Option<oneshot::Sender<Ready>>,
+    /// Ends when the application listens.
+    late: Option<AbortOnDropHandle<()>>,
+    /// Removed when this is dropped.
+    file: Option<ReadyFile>,
+}
+
+impl<'c> Word<'c> {
+    /// What was started here is ready as a whole, with its application; one beside it is somebody else's.
+    fn begin(
+        config: &'c Config,
+        (ready, told): (Ready, oneshot::Sender<Ready>),
+        late: Option<AbortOnDropHandle<()>>,
+        wraps: bool,
+    ) -> Result<Self, RunError> {
+        let mut word = Self { config, ready, told: Some(told), late, file: None };
+        if word.late.is_none() || !wraps {
+            word.say()?;
+        }
+        Ok(word)
+    }
+
+    /// Waits for an application that is late, and says what is not said yet.
+    async fn due(&mut self) -> Result<(), RunError> {
+        ended_if_any(&mut self.late).await;
+        self.late = None;
+        self.say()
+    }
+
+    /// Writes the ready file, where there is to be one, and says it on stderr.
+    fn say(&mut self) -> Result<(), RunError> {
+        let Some(told) = self.told.take() else { return Ok(()) };
+        if let Some(path) = self.config.ready_file.as_deref() {
+            let written = ReadyFile::write(path, &self.ready);
+            self.file = Some(written.map_err(|error| RunError::ReadyFile(path.to_owned(), error))?);
+        }
+        announce(&self.ready);
+        // Nobody may be waiting for it.
+        let _ = told.send(self.ready.clone());
+        Ok(())
+    }
+}
+
+/// Waits for an application that does not listen yet, and has the mesh count on it then.
+fn hear(
+    app: SocketAddr,
+    config: &Config,
+    orders: mpsc::Sender<Order>,
+    status: watch::Receiver<Status>,
+) -> AbortOnDropHandle<()> {
+    let within = config.app_wait;
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        listening(app, within).await;
+        announced(&orders, status).await;
+    }))
 }
 
 /// Starts the application, where there is one.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -15,15 +16,16 @@ use tokio_util::task::AbortOnDropHandle;
 use super::bind::bind;
 use super::place::Place;
 use super::succession::claim;
-use super::wait::{announced, configured, prepared};
+use super::wait::{announced, configured, prepared, unheard};
 use super::{Config, Hands, RunError};
 use crate::certs::Tls;
 use crate::names::Identity;
+use crate::net::causes::chain;
 use crate::proxy::control::{Control, Order, Parts, Registration, Serves};
 use crate::proxy::dataplane::{Addresses, Running, Shared};
 use crate::proxy::directory::{Directory, Limits};
 use crate::proxy::handover::{Goods, Inherited, Listeners, Older, ProcessId, Rules};
-use crate::proxy::join::{Applicant, Joined, chain};
+use crate::proxy::join::{Applicant, Joined};
 use crate::proxy::last_good::{self, LastGood};
 use crate::proxy::overload::memory::Gauge;
 use crate::proxy::ready::Ready;
@@ -100,12 +102,24 @@ impl Entry {
     }
 }
 
-/// Starts everything; when it returns the proxy listens and has what it needs to answer.
+/// Starts everything; when it returns the proxy listens and has what it needs to answer, and the mesh
+/// counts on it: but where an application does not listen yet, which is returned beside.
 pub(super) async fn start(
     config: &Config,
     log: Option<LogLevel>,
     hands: Hands,
-) -> Result<Started, RunError> {
+) -> Result<(Started, Option<SocketAddr>), RunError> {
+    let started = open(config, log, hands).await?;
+    // One that takes the place of another serves from its start.
+    let succeeds = started.status.borrow().serving;
+    let unheard = unheard(config, succeeds).await;
+    if unheard.is_none() {
+        announced(&started.orders, started.status.clone()).await;
+    }
+    Ok((started, unheard))
+}
+
+async fn open(config: &Config, log: Option<LogLevel>, hands: Hands) -> Result<Started, RunError> {
     let Entry { place, mut listeners, older, started, rules } = Entry::new(config, hands)?;
     let bound = bind(config, &place, &mut listeners)?;
     drop(listeners);
@@ -164,7 +178,6 @@ pub(super) async fn start(
         None => configured(config, &mut status, &refused).await?,
         Some(older) => succeed(older, (&mut status, &refused), (&running, &open)).await?,
     }
-    announced(&orders, status.clone()).await;
     let ready = ready(config, &place, &identity, &addresses, bound.ready_admin);
     let goods = goods(config, &place, (process, status.clone()), passed, rules);
     let servers = Servers { admin, stop, probes };

@@ -21,6 +21,7 @@ fn config(home: &Path) -> Config {
         service_account: "reviews".parse().unwrap(),
         labels: BTreeMap::new(),
         app: None,
+        app_wait: APP_WAIT,
         protocol: Protocol::Detect,
         service_port: None,
         advertise: None,

@@ -7,7 +7,7 @@ use super::{
     Backend, ClusterCell, Faults, FieldMatch, FieldTest, Identity, Match, PathMatch, PathTest,
     PortTable, Regex, Rule, ServiceName, ValueMatch, ValueTest, resource,
 };
-use crate::proxy::path;
+use crate::resource::path;
 
 /// The longest regular expression, characters.
 const MAX_REGEX: usize = 1024;

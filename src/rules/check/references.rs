@@ -37,15 +37,16 @@ impl Check<'_> {
         for (rule_index, rule) in route.rules.iter().enumerate() {
             for (index, backend) in rule.backends.iter().enumerate() {
                 let name = &backend.service;
-                let fault = match self.after.service(name) {
+                let (fault, missing) = match self.after.service(name) {
                     Some(service) if service.has_port(backend.port) => continue,
-                    Some(service) => no_port(&service, backend.port),
+                    Some(service) => (no_port(&service, backend.port), String::new()),
                     None if !self.is_known => continue,
-                    None => self.absent(name),
+                    None => (self.absent(name), name.to_string()),
                 };
                 let message = format!("{fault}: its share of requests gets 500");
                 let field = format!("spec.rules[{rule_index}].backendRefs[{index}]");
-                self.warn(object, codes::MISSING_BACKEND, field, message);
+                let found = warning(object, codes::MISSING_BACKEND, field, message);
+                self.found.push(Diagnostic { missing, ..found });
             }
         }
     }
@@ -173,7 +174,8 @@ impl Check<'_> {
     fn missing(&mut self, object: &ParsedObject, name: &ServiceName, field: String) {
         if self.is_known {
             let message = format!("{}: this holds for nothing", self.absent(name));
-            self.warn(object, codes::MISSING_SERVICE, field, message);
+            let found = warning(object, codes::MISSING_SERVICE, field, message);
+            self.found.push(Diagnostic { missing: name.to_string(), ..found });
         }
     }
 

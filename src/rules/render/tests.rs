@@ -13,6 +13,7 @@ fn diagnostic(line: usize, column: usize) -> Diagnostic {
         column,
         field: "spec.prot".to_owned(),
         help: "did you mean `port`?".to_owned(),
+        missing: String::new(),
     }
 }
 
@@ -50,4 +51,36 @@ fn the_marked_word_ends_where_it_ends() {
     ] {
         assert_eq!(&line[span(line, column)], marked, "{line}");
     }
+}
+
+#[test]
+fn services_that_are_not_there_are_told_together() {
+    let missing = |line, service: &str| Diagnostic {
+        severity: Severity::Warning,
+        code: "MC0415".to_owned(),
+        message: format!("there is no service `{service}`: this holds for nothing"),
+        missing: service.to_owned(),
+        help: "start it".to_owned(),
+        ..diagnostic(line, 3)
+    };
+    let found = [
+        missing(1, "shop/web"),
+        diagnostic(2, 3),
+        missing(3, "shop/reviews"),
+        missing(4, "shop/web"),
+        missing(5, "shop/web"),
+    ];
+    let document = Document { source: "rules.yaml".to_owned(), text: "a: 1\n".repeat(5) };
+    let drawn = render(&found, std::slice::from_ref(&document), false);
+    let (together, other) = drawn.split_once("\n\n").expect("two paragraphs");
+    let expected = "\
+warning[MC0415]: 2 services that are named are not there
+ |
+ = there is no service `shop/web`: this holds for nothing (rules.yaml:1:3, and 2 more places)
+ = there is no service `shop/reviews`: this holds for nothing (rules.yaml:3:3)
+ = help: start it";
+    assert_eq!(together, expected);
+    assert!(other.starts_with("error[MC0102]"), "{other}");
+    // One alone is drawn as ever.
+    assert!(render(&found[2..3], &[document], false).contains("3 | a: 1"));
 }

@@ -42,7 +42,7 @@ fn path() -> Value {
         "{literal} || !has(self.value) || self.value.matches(r\"^/([-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{{2}})*$\")"
     );
     let normal = format!(
-        "{literal} || !has(self.value) || !self.value.matches(r\"//|/[.][.]?(/|$)|%(2[dDeEfF]|3[0-9]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aAeE])\")"
+        "{literal} || !has(self.value) || !self.value.matches(r\"//|/[.][.]?(/|$|;|%3[bB])|%(00|2[dDeEfF]|3[0-9]|4[1-9a-fA-F]|5[0-9aAcCfF]|6[1-9a-fA-F]|7[0-9aAeE])\")"
     );
     let regex = "!(has(self.type) && self.type == 'RegularExpression') || has(self.value)";
     path = also(
@@ -56,7 +56,10 @@ fn path() -> Value {
     path["x-kubernetes-validations"] = json!([
         rule(regex, "a regular expression needs a `value`"),
         rule(&plain, "a path begins with `/` and has no character that must be encoded"),
-        rule(&normal, "no `//`, dot segments, encoded slashes or needless encodings in a path"),
+        rule(
+            &normal,
+            "no `//`, dot segments, encoded slashes, backslashes or NULs, or needless encodings in a path"
+        ),
     ]);
     path
 }

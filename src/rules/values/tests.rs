@@ -64,12 +64,30 @@ fn percentages_become_parts_per_million() {
 
 #[test]
 fn paths_that_match_nothing_are_found() {
-    for good in ["/", "/a", "/a/b/", "/a.b/..c", "/%20x", "/a;b=1@2"] {
+    for good in ["/", "/a", "/a/b/", "/a.b/..c", "/%20x", "/caf%c3%a9", "/a;b=1@2"] {
         assert_eq!(path_fault(good), None, "{good}");
     }
     for bad in [
-        "", "a", "//", "/a//b", "/.", "/a/..", "/%", "/%zz", "/%+1", "/%2f", "/%7e", "/#", "/?",
+        "",
+        "a",
+        "//",
+        "/a//b",
+        "/.",
+        "/a/..",
+        "/%",
+        "/%zz",
+        "/%+1",
+        "/%2f",
+        "/%7e",
+        "/#",
+        "/?",
         "/é",
+        "/a\\b",
+        "/a%5cb",
+        "/a%00",
+        "/a/..;/b",
+        "/.;x",
+        "/a/.%3Bx/b",
     ] {
         assert!(path_fault(bad).is_some(), "{bad}");
     }

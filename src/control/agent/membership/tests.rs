@@ -1,6 +1,7 @@
 //! Who is part of the mesh when several things happen to one proxy at once.
 
 use std::net::IpAddr;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -36,6 +37,11 @@ async fn registered<'p>(
 
 fn addresses(plane: &Plane, id: &ProxyId) -> Option<Vec<IpAddr>> {
     plane.view.load().snapshot.workloads.get(id).map(|workload| workload.addresses.clone())
+}
+
+/// Everything that was to be written down is: what is asked of the store last is done last.
+async fn settled(plane: &Plane) {
+    keep(plane, &"default/nobody-0".parse().expect("a name")).await;
 }
 
 /// Everything that is away is due.
@@ -107,10 +113,34 @@ async fn who_is_back_when_its_departure_is_due_stays() {
     drop(back);
     assert!(remove(&plane, &id).await);
     assert_eq!(addresses(&plane, &id), None);
-    // What is asked of the store last is done last.
-    keep(&plane, &id, None).await;
+    settled(&plane).await;
     let (kept, _) = store::verify(&home.store(), &plane.trust_domain).expect("a store");
     assert_eq!(kept.registrations.len(), 0);
+}
+
+/// Each wrote down what it had made of the proxy, in the order in which they got to it, not in that in
+/// which the mesh had heard of it.
+#[tokio::test]
+async fn who_comes_back_and_leaves_while_something_waits_to_be_written_is_not_kept() {
+    let Bed { plane, owner, home, dir: _dir } = Bed::new();
+    tokio::spawn(owner.run(plane.stop.clone()));
+    let web = hello("web-0", "web");
+    let (one, two) = (link(1, 1), link(2, 1));
+    let mut first = Box::pin(registered(&plane, &web, &one));
+    assert!(std::future::poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx).is_pending())).await);
+    let id = "default/web-0".parse().expect("a name");
+    // The mesh has it; what is left waits until it is looked at again.
+    while addresses(&plane, &id).is_none() {
+        tokio::task::yield_now().await;
+    }
+    let back = registered(&plane, &web, &two).await.expect("the same process");
+    assert!(back.leave());
+    assert!(remove(&plane, &id).await);
+    drop(first.await.expect("it was part of the mesh"));
+    assert_eq!(addresses(&plane, &id), None);
+    settled(&plane).await;
+    let (kept, _) = store::verify(&home.store(), &plane.trust_domain).expect("a store");
+    assert_eq!(kept.registrations.len(), 0, "it has said goodbye");
 }
 
 #[tokio::test]

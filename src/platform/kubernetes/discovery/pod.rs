@@ -15,13 +15,11 @@ use super::meta;
 use crate::mesh::{Workload, WorkloadPort};
 use crate::names::{Identity, Protocol, ProxyId, ServiceLabel, TrustDomain, sidecar};
 use crate::platform::kubernetes::inject::annotations::protocols;
+use crate::platform::kubernetes::naming::Names;
 use crate::platform::kubernetes::partial::partial;
 
 /// The service account of a pod that names none.
 const DEFAULT_ACCOUNT: &str = "default";
-
-/// What a pod is called that nothing names.
-const NAMELESS: &str = "unnamed";
 
 /// A pod as it is parsed.
 #[derive(Debug, Clone, Deserialize)]
@@ -157,23 +155,14 @@ fn workload_port(number: u16, name: Option<&str>) -> WorkloadPort {
     }
 }
 
-/// What telemetry calls it: as its labels say, else its owner (of a ReplicaSet the Deployment),
-/// else its own name; the first of these that can be a host name.
+/// What telemetry calls it.
 fn canonical(metadata: &ObjectMeta) -> ServiceLabel {
-    let label = |key: &str| metadata.labels.as_ref()?.get(key).map(String::as_str);
     let owner = metadata.owner_references.as_ref().and_then(|owners| owners.first());
-    let owner = owner.map(|owner| {
-        let hash = label("pod-template-hash").and_then(|hash| owner.name.strip_suffix(hash));
-        hash.map_or(owner.name.as_str(), |name| name.trim_end_matches('-'))
-    });
-    let candidates = [
-        label("app.kubernetes.io/name"),
-        label("app"),
-        owner,
-        metadata.generate_name.as_deref().map(|name| name.trim_end_matches('-')),
-        metadata.name.as_deref(),
-        Some(NAMELESS),
-    ];
-    let found = candidates.into_iter().flatten().find_map(|name| name.parse().ok());
-    found.expect("the last one is a DNS-1123 label")
+    let names = Names {
+        workload: None,
+        owner: owner.map(|owner| owner.name.as_str()),
+        generated: metadata.generate_name.as_deref(),
+        own: metadata.name.as_deref(),
+    };
+    names.service(|key| metadata.labels.as_ref()?.get(key).map(String::as_str))
 }

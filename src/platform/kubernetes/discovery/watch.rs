@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::Update;
 use super::ledger::{Difference, Ledger, Listed};
 use crate::net::backoff::Backoff;
+use crate::net::causes::chain;
 
 /// After a failure; it doubles from the first to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
@@ -194,12 +195,12 @@ where
         match failures {
             // The server has forgotten where this watch was, or ended it: nothing out of the way.
             1 if matches!(error, watcher::Error::WatchError(_)) => {
-                tracing::debug!(kind, error = told(error), "a watch begins anew");
+                tracing::debug!(kind, error = chain(error), "a watch begins anew");
             }
             1 | FAILURES => {
-                tracing::warn!(kind, error = told(error), "cannot watch; what is known holds");
+                tracing::warn!(kind, error = chain(error), "cannot watch; what is known holds");
             }
-            _ => tracing::debug!(kind, failures, error = told(error), "cannot watch"),
+            _ => tracing::debug!(kind, failures, error = chain(error), "cannot watch"),
         }
         tokio::time::sleep(wait).await;
         Ok(if failures.is_multiple_of(FAILURES) { Next::List } else { Next::Follow })
@@ -279,13 +280,4 @@ fn is_absent(error: &watcher::Error) -> bool {
         return false;
     };
     matches!(cause, Error::Api(status) if status.code == 404)
-}
-
-/// An error with its causes, in one line.
-fn told(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| {
-        let cause = cause.to_string();
-        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
-    })
 }

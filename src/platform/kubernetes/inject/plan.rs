@@ -7,10 +7,8 @@ use serde_json::{Map, Value as Json, json};
 use super::annotations::Wishes;
 use super::edit::Edit;
 use super::{Origin, Settings, Warning, containers, probes};
-use crate::names::{ServiceLabel, sidecar};
-
-/// The service of a pod that has no name for one.
-const NAMELESS: &str = "unknown";
+use crate::names::sidecar;
+use crate::platform::kubernetes::naming::Names;
 
 pub(super) fn plan(
     pod: &Json,
@@ -73,25 +71,15 @@ fn annotate(pod: &Json, marks: Map<String, Json>) -> Edit {
     }
 }
 
-/// The name under which the workload is seen: by its labels, its owner, its own name.
+/// The name under which the workload is seen.
 fn service(pod: &Json, origin: &Origin<'_>) -> String {
     let text = |at: &str| pod.pointer(at).and_then(Json::as_str);
-    let owner = text("/metadata/ownerReferences/0/name");
-    let hash = text("/metadata/labels/pod-template-hash");
-    let of_owner = match (owner, hash) {
-        (Some(owner), Some(hash)) => {
-            owner.strip_suffix(hash).map(|name| name.trim_end_matches('-')).or(Some(owner))
-        }
-        (owner, _) => owner,
+    let names = Names {
+        workload: origin.workload,
+        owner: text("/metadata/ownerReferences/0/name"),
+        generated: text("/metadata/generateName"),
+        own: text("/metadata/name"),
     };
-    let candidates = [
-        text("/metadata/labels/app.kubernetes.io~1name"),
-        text("/metadata/labels/app"),
-        origin.workload,
-        of_owner,
-        text("/metadata/generateName").map(|name| name.trim_end_matches('-')),
-        text("/metadata/name"),
-    ];
-    let good = |name: &&str| name.parse::<ServiceLabel>().is_ok();
-    candidates.into_iter().flatten().find(good).unwrap_or(NAMELESS).to_owned()
+    let labels = pod.pointer("/metadata/labels");
+    names.service(|key| labels?.get(key)?.as_str()).to_string()
 }

@@ -307,6 +307,7 @@ impl File<'_> {
             column: at.column,
             field: places::dotted(&pointer),
             help: help.to_owned(),
+            missing: String::new(),
         });
     }
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestRng, TestRunner};
 
 use super::*;
-use crate::proxy::path;
+use crate::resource::path;
 use hyper_reads::{Reading, answer, requests};
 use messages::{spoilt_answer, spoilt_requests};
 

@@ -47,6 +47,7 @@ impl Flaw {
             column: self.at.column,
             field: String::new(),
             help: self.code.help.to_owned(),
+            missing: String::new(),
         }
     }
 }
