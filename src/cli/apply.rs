@@ -130,7 +130,9 @@ fn on_cluster(
     cluster: &Cluster,
     context: &Context,
 ) -> Outcome {
-    let prune = gone.iter().map(|it| Step::Delete(it, true));
+    let set = args.set.apply_set.as_deref().unwrap_or_default();
+    // What refers to something goes before it.
+    let prune = gone.iter().rev().map(|it| Step::Prune(it, set));
     let steps: Vec<_> = parsed.objects.iter().map(Step::Apply).chain(prune).collect();
     let way = Way { dry_run: args.dry_run.is_some(), format: args.format, context };
     let waits = args.wait && args.dry_run.is_none();

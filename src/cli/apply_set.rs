@@ -45,7 +45,7 @@ impl ApplySetArgs {
         let (Some(set), true) = (&self.apply_set, self.prune) else { return Ok(Vec::new()) };
         let mut all = match client.cluster() {
             Some(cluster) => {
-                let asked = rules::labelled(&cluster.connection, APPLY_SET_LABEL, set);
+                let asked = rules::labelled(&cluster.connection, (APPLY_SET_LABEL, set));
                 client.block_on(asked).map_err(failed)?
             }
             None => labelled(client, set)?,

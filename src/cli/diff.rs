@@ -8,6 +8,7 @@ use super::apply_set::ApplySetArgs;
 use super::args::{Context, NamespaceArgs};
 use super::client::Client;
 use super::cluster::failed;
+use super::cluster::rules::refused;
 use super::exit::{Exit, Failure, Outcome};
 use super::input::{Input, InputArgs};
 use super::output::{FormatArgs, View};
@@ -96,7 +97,7 @@ fn compare(client: &Client, object: &ParsedObject) -> Result<Compared, Failure> 
         Some(cluster) => {
             let (rule, document) = (&object.reference, &object.source);
             let asked = rules::compare(&cluster.connection, rule, document);
-            client.block_on(asked).map_err(failed)?
+            client.block_on(asked).map_err(refused)?
         }
         None => (stored(client, &object.reference)?, object.source.clone()),
     };

@@ -40,6 +40,11 @@ fn this_very_version_is_not_upgraded() {
     let proxies = format!("1 proxy, with the version that they have: 1 of {OWN}\n");
     assert!(plan.stdout.contains(&format!("goes on         {proxies}")), "{plan:?}");
     assert_eq!(mesh.pid(), pid);
+    for words in ["upgrade --image x:1", "upgrade --namespace mesh --plan"] {
+        let refused = mesh.run(words);
+        assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{refused:?}");
+        assert!(refused.stderr.contains("` is for a mesh on a cluster"), "{refused:?}");
+    }
 }
 
 /// Puts a store of the first version in the place of that of `home`.

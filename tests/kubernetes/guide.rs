@@ -13,7 +13,7 @@ const DEFINITIONS: &str = "MESHCTL_TEST_GATEWAY_API";
 const PAGE: &str = include_str!("../../docs/guides/kubernetes.md");
 
 /// What the page's commands must have said, in this order.
-const SAYS: [&str; 10] = [
+const SAYS: [&str; 11] = [
     "you may install a mesh",
     "a pod that is made on trial gets a sidecar",
     "every pod that should have a sidecar has one",
@@ -24,6 +24,7 @@ const SAYS: [&str; 10] = [
     "in plaintext: outside/visitor to shop/hello-v1",
     "meshconfig/default configured",
     "refused under strict",
+    "nothing changed",
 ];
 
 /// The page's commands for this cluster. The definitions of the Gateway API come from a file, for

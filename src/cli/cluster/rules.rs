@@ -9,6 +9,7 @@ use crate::cli::diagnostics::plural;
 use crate::cli::exit::Failure;
 use crate::cli::kind;
 use crate::mesh::ObjectRef;
+use crate::names::APPLY_SET_LABEL;
 use crate::platform::kubernetes::client::fault::RequestError;
 use crate::platform::kubernetes::rules::{self, Action, Run, Written};
 use crate::rules::{Diagnostic, ParsedObject};
@@ -20,6 +21,8 @@ pub(crate) enum Step<'a> {
     Apply(&'a ParsedObject),
     /// Delete it; `true`: it may be missing.
     Delete(&'a ObjectRef, bool),
+    /// Delete it if it is of this set still.
+    Prune(&'a ObjectRef, &'a str),
 }
 
 /// How the changes are made and told.
@@ -37,7 +40,7 @@ impl Step<'_> {
     fn reference(&self) -> &ObjectRef {
         match self {
             Self::Apply(object) => &object.reference,
-            Self::Delete(reference, _) => reference,
+            Self::Delete(reference, _) | Self::Prune(reference, _) => reference,
         }
     }
 
@@ -50,10 +53,14 @@ impl Step<'_> {
                 written.map(Some).map_err(Problem::Refused)
             }
             Self::Delete(reference, may_be_missing) => {
-                match rules::delete(to, reference, run).await.map_err(Problem::Refused)? {
+                match rules::delete(to, reference, None, run).await.map_err(Problem::Refused)? {
                     None if !may_be_missing => Err(Problem::Missing),
                     written => Ok(written),
                 }
+            }
+            Self::Prune(reference, set) => {
+                let of_it = Some((APPLY_SET_LABEL, *set));
+                rules::delete(to, reference, of_it, run).await.map_err(Problem::Refused)
             }
         }
     }
@@ -68,7 +75,9 @@ impl Step<'_> {
             Self::Apply(ParsedObject { reference, file, line, .. }) => {
                 format!("{file}:{line}: {reference}: {what}\n")
             }
-            Self::Delete(reference, _) => format!("{reference}: {what}\n"),
+            Self::Delete(reference, _) | Self::Prune(reference, _) => {
+                format!("{reference}: {what}\n")
+            }
         }
     }
 }
@@ -83,19 +92,32 @@ enum Problem {
 impl Problem {
     fn help(&self) -> String {
         match self {
-            Self::Refused(error) if error.status() == Some(409) => {
-                "somebody else owns that field: change it where it was written, or leave it out"
-                    .to_owned()
-            }
-            Self::Refused(error) if error.why().starts_with("namespaces ") => {
-                "make that namespace first, with `kubectl create namespace`".to_owned()
-            }
-            Self::Refused(error) => error.help().to_owned(),
+            Self::Refused(error) => help(error),
             Self::Missing => {
                 "see what there is with `meshctl get`, or pass `--ignore-not-found`".to_owned()
             }
         }
     }
+}
+
+/// What to do about a rule that the API server refuses.
+fn help(error: &RequestError) -> String {
+    match error.status() {
+        Some(409) => {
+            "somebody else owns that field: change it where it was written, or leave it out"
+        }
+        _ if error.why().starts_with("namespaces ") => {
+            "make that namespace first, with `kubectl create namespace`"
+        }
+        _ => error.help(),
+    }
+    .to_owned()
+}
+
+/// The failure of a command that only asks about a rule.
+pub(crate) fn refused(error: RequestError) -> Failure {
+    let help = help(&error);
+    Failure::from(error).help(help)
 }
 
 /// Takes all steps, or none where the API server refuses one beforehand.

@@ -15,7 +15,7 @@ use crate::cli::client::{Client, Fault};
 use crate::cli::control_plane;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::installation::Installation;
-use crate::cli::upgrade;
+use crate::cli::upgrade::local as upgrade;
 use crate::cli::version::CLIENT;
 use crate::control::api::shapes::MeshStatus;
 use crate::control::home::Home;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::names::sidecar::CONTROL_PLANE;
 
+mod installed;
 mod rbac;
 #[cfg(test)]
 mod tests;

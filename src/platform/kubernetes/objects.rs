@@ -5,19 +5,23 @@
 
 use std::time::Duration;
 
-use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::Value;
 
 use super::client::Connection;
 use super::client::fault::{RequestError, status};
+use super::owned;
 use crate::names::sidecar::CONTROL_PLANE;
 
 /// The longest that one request may take.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The kinds that `install` makes: group, version, kind, plural, whether they have a namespace.
-const KINDS: &[(&str, &str, &str, &str, bool)] = &[
+/// Group, version, kind, plural, whether it has a namespace.
+type Kind = (&'static str, &'static str, &'static str, &'static str, bool);
+
+/// The kinds that `install` makes.
+const KINDS: &[Kind] = &[
     ("", "v1", "Namespace", "namespaces", false),
     ("", "v1", "ServiceAccount", "serviceaccounts", true),
     ("", "v1", "Service", "services", true),
@@ -50,7 +54,7 @@ pub enum Change {
 }
 
 /// One object that `install` knows: where it lies and what it is called.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// How the API names its kind.
     pub resource: ApiResource,
@@ -64,19 +68,23 @@ impl Place {
     /// Where an object of `manifests` lies; `None` for a kind that no manifest has.
     pub fn of(object: &Value) -> Option<Self> {
         let (version, kind) = (object["apiVersion"].as_str()?, object["kind"].as_str()?);
-        let found = KINDS.iter().find(|it| it.2 == kind && version == joined(it.0, it.1));
-        let &(group, api_version, kind, plural, namespaced) = found?;
+        let found = KINDS.iter().find(|it| it.2 == kind && version == joined(it.0, it.1))?;
+        let metadata = &object["metadata"];
+        Some(Self::new(found, metadata["namespace"].as_str(), metadata["name"].as_str()?))
+    }
+
+    /// Of one of [`KINDS`]; the namespace counts where the kind has one.
+    fn new(kind: &Kind, namespace: Option<&str>, name: &str) -> Self {
+        let &(group, version, kind, plural, namespaced) = kind;
         let resource = ApiResource {
             group: group.to_owned(),
-            version: api_version.to_owned(),
-            api_version: version.to_owned(),
+            version: version.to_owned(),
+            api_version: joined(group, version),
             kind: kind.to_owned(),
             plural: plural.to_owned(),
         };
-        let metadata = &object["metadata"];
-        let namespace = namespaced.then(|| metadata["namespace"].as_str()).flatten();
-        let name = metadata["name"].as_str()?.to_owned();
-        Some(Self { resource, namespace: namespace.map(str::to_owned), name })
+        let namespace = namespace.filter(|_| namespaced).map(str::to_owned);
+        Self { resource, namespace, name: name.to_owned() }
     }
 
     fn api(&self, to: &Connection) -> Api<DynamicObject> {
@@ -147,6 +155,46 @@ pub async fn apply(
         Some(before) if before.resource_version() == after.resource_version() => Change::Unchanged,
         Some(_) => Change::Changed,
     })
+}
+
+/// What would come of it if it was applied.
+///
+/// # Errors
+/// [`RequestError`].
+pub async fn dry_run(
+    to: &Connection,
+    place: &Place,
+    object: &Value,
+) -> Result<DynamicObject, RequestError> {
+    let params = PatchParams { dry_run: true, ..PatchParams::apply(CONTROL_PLANE).force() };
+    let patch = Patch::Apply(object);
+    let request = async { place.api(to).patch(&place.name, &params, &patch).await };
+    within(to, format!("try to apply the {place}"), request).await
+}
+
+/// Where everything lies that an installation of any version has made here: with `labels`, and
+/// applied by us. Definitions and namespaces are left out, because what users wrote goes with them.
+///
+/// # Errors
+/// [`RequestError`].
+pub async fn installed(
+    to: &Connection,
+    namespace: &str,
+    labels: &str,
+) -> Result<Vec<Place>, RequestError> {
+    let mut found = Vec::new();
+    for kind in KINDS {
+        if matches!(kind.2, "CustomResourceDefinition" | "Namespace") {
+            continue;
+        }
+        let place = Place::new(kind, Some(namespace), "");
+        let params = ListParams::default().labels(labels);
+        let request = async { place.api(to).list(&params).await };
+        let listed = within(to, format!("list the {} of the mesh", kind.3), request).await?;
+        let ours = listed.items.iter().filter(|it| owned::is_ours(it));
+        found.extend(ours.map(|it| Place { name: it.name_any(), ..place.clone() }));
+    }
+    Ok(found)
 }
 
 /// Deletes an object; false where it was not there.

@@ -68,19 +68,9 @@ fn line(right: &Right, verbs: &[&str]) -> String {
 
 /// Each right that an installation with `values` needs, once.
 pub fn needed(values: &Values) -> Vec<Right> {
-    let mut rights = Vec::new();
-    for place in objects(values).iter().filter_map(Place::of) {
-        // Applying what is not there yet is a creation too.
-        for verb in ["get", "create", "patch"] {
-            rights.push(Right {
-                verb: verb.to_owned(),
-                group: place.resource.group.clone(),
-                resource: place.resource.plural.clone(),
-                namespace: place.namespace.clone(),
-                name: (verb != "create").then(|| place.name.clone()),
-            });
-        }
-    }
+    let places: Vec<Place> = objects(values).iter().filter_map(Place::of).collect();
+    // Applying what is not there yet is a creation too.
+    let mut rights = ["get", "create", "patch"].map(|verb| to(verb, &places)).concat();
     for rule in control_plane_rules() {
         let names: Vec<_> = match rule.names {
             [] => vec![None],
@@ -99,6 +89,18 @@ pub fn needed(values: &Values) -> Vec<Right> {
     rights.sort_unstable();
     rights.dedup();
     rights
+}
+
+/// The right to do something to each of these objects.
+pub fn to(verb: &str, places: &[Place]) -> Vec<Right> {
+    let right = |place: &Place| Right {
+        verb: verb.to_owned(),
+        group: place.resource.group.clone(),
+        resource: place.resource.plural.clone(),
+        namespace: place.namespace.clone(),
+        name: (verb != "create").then(|| place.name.clone()),
+    };
+    places.iter().map(right).collect()
 }
 
 fn product<'a, A, B, C>(

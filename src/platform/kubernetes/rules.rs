@@ -5,7 +5,9 @@
 //! the API server writes into a document (`status`, `resourceVersion` and the like) is left out of
 //! it first, so that what `get` prints can be applied again.
 
-use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions,
+};
 use kube::{Api, ResourceExt as _};
 use serde_json::{Map, Value};
 
@@ -22,6 +24,9 @@ mod tests;
 /// What is said of metadata by whoever writes a rule; the rest is the API server's.
 const WRITTEN: [&str; 6] =
     ["name", "namespace", "labels", "annotations", "finalizers", "ownerReferences"];
+
+/// How often a rule that changes under one's hands is looked at again.
+const TRIES: u32 = 5;
 
 /// Whether something is done, or only said what would be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +96,21 @@ pub async fn compare(
 ) -> Result<(Option<Value>, Value), RequestError> {
     let (before, after) = patch(to, rule, document, Run::Dry).await?;
     let shown = |object: &DynamicObject| wanted(&serde_json::to_value(object).unwrap_or_default());
-    Ok((before.as_ref().map(shown), shown(&after)))
+    let mut after = shown(&after);
+    if before.is_none() {
+        forget_addresses(&mut after, document);
+    }
+    Ok((before.as_ref().map(shown), after))
+}
+
+/// Takes out the addresses that the API server chose in a dry run: a new Service gets others.
+fn forget_addresses(after: &mut Value, document: &Value) {
+    if let Some(spec) = after.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.retain(|field, _| {
+            !matches!(field.as_str(), "clusterIP" | "clusterIPs")
+                || document["spec"].get("clusterIP").is_some()
+        });
+    }
 }
 
 /// A rule as it is, where it is there; without what the API server writes.
@@ -121,33 +140,51 @@ async fn patch(
     Ok((before, after))
 }
 
-/// Deletes a rule; `None` where it is not there.
+/// Deletes a rule; `None` where it is not there. With a label only one that has it at that very
+/// moment: whoever takes a rule out of a set meanwhile keeps it.
 ///
 /// # Errors
 /// [`RequestError`].
 pub async fn delete(
     to: &Connection,
     rule: &ObjectRef,
+    label: Option<(&str, &str)>,
     run: Run,
 ) -> Result<Option<Written>, RequestError> {
     let api = api(to, rule);
     let name = rule.name.as_str();
-    let here = ListParams::default().fields(&format!("metadata.name={name}")).limit(1);
-    let found = within(to, format!("read the {rule}"), api.list(&here)).await?;
-    // That of the list is the cluster's at this moment.
-    let version = version(&found.metadata.resource_version);
-    let Some(before) = found.items.into_iter().next() else { return Ok(None) };
-    let params = DeleteParams { dry_run: run == Run::Dry, ..DeleteParams::default() };
-    let deleted = async {
-        match api.delete(name, &params).await {
-            Ok(_) => Ok(true),
-            Err(error) if status(&error) == Some(404) => Ok(false),
-            Err(error) => Err(error),
-        }
-    };
-    let deleted = within(to, format!("delete the {rule}"), deleted).await?;
-    let written = Written { action: Action::Deleted, generation: generation(&before), version };
-    Ok(deleted.then_some(written))
+    let mut here = ListParams::default().fields(&format!("metadata.name={name}")).limit(1);
+    if let Some((label, value)) = label {
+        here = here.labels(&format!("{label}={value}"));
+    }
+    let mut tries = 1;
+    loop {
+        let found = within(to, format!("read the {rule}"), api.list(&here)).await?;
+        // That of the list is the cluster's at this moment.
+        let version = version(&found.metadata.resource_version);
+        let Some(before) = found.items.into_iter().next() else { return Ok(None) };
+        let as_seen = |resource_version| Preconditions { resource_version, uid: None };
+        let params = DeleteParams {
+            dry_run: run == Run::Dry,
+            preconditions: label.map(|_| as_seen(before.metadata.resource_version.clone())),
+            ..DeleteParams::default()
+        };
+        let deleted = async {
+            match api.delete(name, &params).await {
+                Ok(_) => Ok(Some(true)),
+                Err(error) if status(&error) == Some(404) => Ok(Some(false)),
+                // Its status alone may have changed: it is looked at again.
+                Err(error) if status(&error) == Some(409) && tries < TRIES => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        let Some(deleted) = within(to, format!("delete the {rule}"), deleted).await? else {
+            tries += 1;
+            continue;
+        };
+        let written = Written { action: Action::Deleted, generation: generation(&before), version };
+        return Ok(deleted.then_some(written));
+    }
 }
 
 /// The rules of one kind in a namespace.
@@ -165,22 +202,26 @@ pub async fn list(
     Ok(found.items.iter().map(kube::ResourceExt::name_any).collect())
 }
 
-/// The rules of every kind and namespace with that label.
+/// The rules of every kind and namespace with that label which are to stay; none of a kind that the
+/// cluster does not know.
 ///
 /// # Errors
 /// [`RequestError`].
 pub async fn labelled(
     to: &Connection,
-    label: &str,
-    value: &str,
+    (label, value): (&str, &str),
 ) -> Result<Vec<ObjectRef>, RequestError> {
     let chosen = ListParams::default().labels(&format!("{label}={value}"));
     let mut all = Vec::new();
     for kind in ObjectKind::ALL {
         let api: Api<DynamicObject> = Api::all_with(to.client.clone(), &resource(kind));
         let attempt = format!("list the {} objects of all namespaces", kind.as_str());
-        let found = within(to, attempt, api.list(&chosen)).await?;
-        all.extend(found.items.iter().filter_map(|item| {
+        let found = match within(to, attempt, api.list(&chosen)).await {
+            Err(error) if error.status() == Some(404) => continue,
+            found => found?,
+        };
+        let staying = found.items.iter().filter(|it| it.metadata.deletion_timestamp.is_none());
+        all.extend(staying.filter_map(|item| {
             let namespace = match kind {
                 ObjectKind::MeshConfig => Namespace::root(),
                 _ => item.namespace()?.parse().ok()?,

@@ -51,6 +51,9 @@ pub struct PodSeen {
     pub inject: Option<String>,
     /// The version that injected it; `None` without a sidecar.
     pub injected: Option<String>,
+    /// What makes it anew when it is restarted, as `kubectl rollout restart` takes it, such as
+    /// `deployment/web`; `None` for pods of jobs and of nobody.
+    pub workload: Option<String>,
     /// It has the node's network, so it is never injected.
     pub host_network: bool,
     /// It has not ended, and nobody has told it to.
@@ -109,6 +112,7 @@ impl PodSeen {
             name: found.name_any(),
             inject: found.labels().get(INJECT_LABEL).cloned(),
             injected: has_sidecar.then(|| version.unwrap_or_default()),
+            workload: workload(found),
             host_network: spec.and_then(|it| it.host_network).unwrap_or(false),
             alive: found.metadata.deletion_timestamp.is_none()
                 && !matches!(phase, Some("Succeeded" | "Failed")),
@@ -118,6 +122,22 @@ impl PodSeen {
     /// `namespace/name`.
     pub fn id(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
+    }
+}
+
+/// By its controller; of a Deployment's ReplicaSet the name ends in the hash of the pods' template.
+fn workload(pod: &Pod) -> Option<String> {
+    let owner = pod.owner_references().iter().find(|it| it.controller == Some(true))?;
+    match owner.kind.as_str() {
+        "ReplicaSet" => {
+            let hash = pod.labels().get("pod-template-hash")?;
+            let name = owner.name.strip_suffix(hash)?.strip_suffix('-')?;
+            Some(format!("deployment/{name}"))
+        }
+        kind @ ("StatefulSet" | "DaemonSet") => {
+            Some(format!("{}/{}", kind.to_ascii_lowercase(), owner.name))
+        }
+        _ => None,
     }
 }
 

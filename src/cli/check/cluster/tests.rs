@@ -22,6 +22,7 @@ fn pod(namespace: &str, injected: Option<&str>) -> PodSeen {
         name: "p".to_owned(),
         inject: None,
         injected: injected.map(str::to_owned),
+        workload: None,
         host_network: false,
         alive: true,
     }

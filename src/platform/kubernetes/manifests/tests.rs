@@ -56,6 +56,30 @@ fn only_one_replica_is_installed_yet() {
     }
 }
 
+/// An upgrade reads from a Deployment what its installation was told.
+#[test]
+fn the_values_of_an_installation_are_those_that_it_was_made_with() {
+    let image = "registry.example:5000/mesh/meshctl:9";
+    for pairs in [
+        &[][..],
+        &["log=debug", "trustDomain=mesh.example", "namespace=mesh", "imagePullPolicy=Always"],
+        &["image=registry.example:5000/mesh/meshctl:9", "imagePullSecrets=[one, two]"],
+        &["resources.limits.memory=null", "resources.requests.cpu=2"],
+        &["nodeSelector.disk=ssd", "tolerations=[{key: control, operator: Exists}]"],
+    ] {
+        let values = set(pairs).unwrap();
+        let all = objects(&values);
+        let deployment = find(&all, "Deployment", "meshctl");
+        assert_eq!(Values::installed(deployment).unwrap(), values, "{pairs:?}");
+    }
+    let all = objects(&set(&[&format!("image={image}")]).unwrap());
+    let mut deployment = find(&all, "Deployment", "meshctl").clone();
+    deployment["spec"]["template"]["spec"]["containers"][0]["args"] =
+        json!(["--trust-domain", "-"]);
+    let error = Values::installed(&deployment).unwrap_err();
+    assert!(error.to_string().starts_with("value `trustDomain` is wrong"), "{error}");
+}
+
 fn find<'a>(all: &'a [Value], kind: &str, name: &str) -> &'a Value {
     let found = all.iter().find(|it| it["kind"] == kind && it["metadata"]["name"] == name);
     found.unwrap_or_else(|| panic!("no {kind} {name}"))

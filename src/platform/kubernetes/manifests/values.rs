@@ -232,7 +232,7 @@ fn overlay(
 }
 
 /// The values with their types, each checked alone so that an error names its key.
-fn typed(all: Value) -> Result<Values, ValuesError> {
+pub(super) fn typed(all: Value) -> Result<Values, ValuesError> {
     let defaults = json!(Values::default());
     for (key, value) in all.as_object().into_iter().flatten() {
         let mut one = defaults.clone();

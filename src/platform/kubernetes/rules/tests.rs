@@ -63,3 +63,17 @@ fn a_dry_run_tells_what_would_change_by_what_users_say() {
     labelled.labels_mut().insert("x".to_owned(), "y".to_owned());
     assert!(!same(&before, &labelled, Run::Dry));
 }
+
+#[test]
+fn addresses_of_a_dry_run_are_not_shown_unless_they_were_asked_for() {
+    let after =
+        json!({"spec": {"clusterIP": "10.96.0.0", "clusterIPs": ["10.96.0.0"], "ports": []}});
+    for (asked, wanted) in [
+        (json!({"spec": {"ports": []}}), json!({"spec": {"ports": []}})),
+        (json!({"spec": {"clusterIP": "10.96.0.0"}}), after.clone()),
+    ] {
+        let mut shown = after.clone();
+        forget_addresses(&mut shown, &asked);
+        assert_eq!(shown, wanted);
+    }
+}

@@ -68,3 +68,27 @@ fn a_pod_has_a_sidecar_by_its_container_and_a_version_by_its_annotation() {
     let bare = pod(json!([]), note, "Succeeded");
     assert_eq!((bare.injected, bare.alive), (None, false));
 }
+
+#[test]
+fn a_pod_is_made_anew_by_what_controls_it() {
+    for (kind, name, hash, wanted) in [
+        ("ReplicaSet", "web-v1-5d4f", Some("5d4f"), Some("deployment/web-v1")),
+        ("ReplicaSet", "web", None, None),
+        ("ReplicaSet", "web-5d4f", Some("77aa"), None),
+        ("StatefulSet", "db", None, Some("statefulset/db")),
+        ("DaemonSet", "agent", None, Some("daemonset/agent")),
+        ("Job", "import", None, None),
+    ] {
+        let owner = json!({
+            "apiVersion": "apps/v1", "kind": kind, "name": name, "uid": "1", "controller": true,
+        });
+        let labels = hash.map(|hash| json!({"pod-template-hash": hash})).unwrap_or(json!({}));
+        let text = json!({
+            "metadata": {"name": "p", "namespace": "shop", "labels": labels, "ownerReferences": [owner]},
+        });
+        let seen = PodSeen::of(&serde_json::from_value(text).unwrap());
+        assert_eq!(seen.workload.as_deref(), wanted, "{kind} {name}");
+    }
+    let alone = json!({"metadata": {"name": "p", "namespace": "shop"}});
+    assert_eq!(PodSeen::of(&serde_json::from_value(alone).unwrap()).workload, None);
+}

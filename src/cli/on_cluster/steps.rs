@@ -1,0 +1,179 @@
+//! The objects that an installation is made of, on a cluster: looked at, found to be ours, applied in
+//! order, waited for. What `install` and `upgrade` have in common.
+
+use std::time::{Duration, Instant};
+
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
+use serde_json::Value;
+
+use super::OnCluster;
+use crate::cli::diagnostics::plural;
+use crate::cli::exit::Failure;
+use crate::cli::output::Printer;
+use crate::names::Namespace;
+use crate::names::sidecar::CONTROL_PLANE;
+use crate::platform::kubernetes::manifests::MANAGED_BY;
+use crate::platform::kubernetes::objects::{self as api, Change, Place};
+use crate::platform::kubernetes::rights::{self, Right};
+use crate::platform::kubernetes::rollout::{self, Rollout};
+use crate::platform::kubernetes::trial::{self, Trial};
+use crate::platform::kubernetes::versions;
+
+/// Between two looks at what comes up.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// What is to be applied, and what is there.
+pub(crate) struct Step {
+    pub(crate) place: Place,
+    pub(crate) object: Value,
+    pub(crate) before: Option<DynamicObject>,
+}
+
+impl Step {
+    /// Whether `install` has made what is there. A namespace may well have been made for us; anything
+    /// else of our name is somebody's.
+    ///
+    /// # Errors
+    /// It is somebody's, or about to go.
+    pub(crate) fn is_ours(&self) -> Result<bool, Failure> {
+        let Some(before) = &self.before else { return Ok(false) };
+        if before.metadata.deletion_timestamp.is_some() {
+            return Err(Failure::new(format!("the {} is being deleted", self.place))
+                .help("wait until it is gone, then try again"));
+        }
+        let ours = before.labels().get(MANAGED_BY).is_some_and(|it| it == CONTROL_PLANE);
+        if !ours && self.place.resource.kind != "Namespace" {
+            return Err(Failure::new(format!("the {} is there already and not ours", self.place))
+                .help("another product, or a copy made by hand; delete or rename it first"));
+        }
+        Ok(ours)
+    }
+
+    /// A cluster has one mesh, whose webhooks lead to it.
+    pub(crate) fn is_of(&self, namespace: &Namespace) -> Result<(), Failure> {
+        let Some(before) = &self.before else { return Ok(()) };
+        if self.place.resource.kind != "MutatingWebhookConfiguration" {
+            return Ok(());
+        }
+        match before.data["webhooks"][0]["clientConfig"]["service"]["namespace"].as_str() {
+            Some(other) if other != namespace.as_str() => Err(Failure::new(format!(
+                "the cluster has a mesh in the namespace `{other}` already"
+            ))
+            .help(format!("use `--namespace {other}`, or `meshctl uninstall` it first"))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Refuses a cluster that is too old.
+pub(crate) fn new_enough(cluster: &OnCluster) -> Result<(), Failure> {
+    if let Err(version) = cluster.wait_for(versions::kubernetes(&cluster.connection))? {
+        let (major, minor) = versions::OLDEST;
+        return Err(Failure::new(format!("{} runs Kubernetes {version}", cluster.target()))
+            .help(format!("upgrade the cluster: {major}.{minor} or newer is needed")));
+    }
+    Ok(())
+}
+
+/// What of it is there already.
+pub(crate) fn look(cluster: &OnCluster, manifests: Vec<Value>) -> Result<Vec<Step>, Failure> {
+    let mut steps = Vec::new();
+    for object in manifests {
+        let Some(place) = Place::of(&object) else {
+            return Err(Failure::new(format!("there is no way to apply a {}", object["kind"])));
+        };
+        let before = cluster.wait_for(api::get(&cluster.connection, &place))?;
+        steps.push(Step { place, object, before });
+    }
+    Ok(steps)
+}
+
+/// Whoever is to do it (`verb`) has all these rights.
+pub(crate) fn may(cluster: &OnCluster, needed: Vec<Right>, verb: &str) -> Result<(), Failure> {
+    let missing = cluster.wait_for(rights::missing(&cluster.connection, needed))?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let told = rights::told(&missing);
+    let detail = told.iter().map(|right| format!("  not allowed: {right}\n")).collect();
+    let count = plural(missing.len(), "right");
+    Err(Failure::new(format!("{count} to {verb} are missing in {}", cluster.target()))
+        .with_detail(detail)
+        .help("an administrator of the cluster (`cluster-admin`) has them; nothing was changed"))
+}
+
+/// Applies in order; how many objects changed.
+pub(crate) fn apply(
+    cluster: &OnCluster,
+    steps: &[Step],
+    printer: Printer,
+) -> Result<usize, Failure> {
+    let mut changed = 0;
+    for (at, step) in steps.iter().enumerate() {
+        let Step { place, object, before } = step;
+        let asked = api::apply(&cluster.connection, place, object, before.as_ref());
+        let change = cluster.wait_for(asked).map_err(|failure| {
+            let left: String =
+                steps[at..].iter().map(|it| format!("  not applied: {}\n", it.place)).collect();
+            failure.with_detail(left)
+        })?;
+        let what = match change {
+            Change::Unchanged => continue,
+            Change::Created => "created",
+            Change::Changed => "changed",
+        };
+        changed += 1;
+        printer.note(&format!("{what} {place}"));
+    }
+    Ok(changed)
+}
+
+/// Whether the API server reaches the webhooks; whoever may not try it out is not kept waiting.
+fn is_reached(cluster: &OnCluster) -> bool {
+    let tried = cluster.wait_for(trial::inject(&cluster.connection));
+    !matches!(tried, Ok(Trial::Unreachable(_)))
+}
+
+/// Waits until the control plane answers and the API server knows and reaches its webhooks.
+pub(crate) fn ready(
+    cluster: &OnCluster,
+    namespace: &Namespace,
+    timeout: Duration,
+    printer: Printer,
+) -> Result<(), Failure> {
+    let deadline = Instant::now() + timeout;
+    let progress = printer.progress("waiting for the control plane");
+    let mut said = String::new();
+    loop {
+        let state = cluster.wait_for(rollout::look(&cluster.connection, namespace))?;
+        let waiting = match state {
+            Rollout::Ready if is_trusted(cluster)? && is_reached(cluster) => return Ok(()),
+            Rollout::Ready => "waiting for its webhooks".to_owned(),
+            Rollout::Absent => "waiting for the Deployment".to_owned(),
+            Rollout::Waiting(what) => what,
+            Rollout::Stuck { why, help, log } => {
+                return Err(Failure::new(why)
+                    .context("the control plane does not come up")
+                    .with_detail(log)
+                    .help(help));
+            }
+        };
+        if Instant::now() >= deadline {
+            return Err(Failure::new(waiting)
+                .context(format!("the control plane is not ready after {timeout:?}"))
+                .help("it goes on trying: see `meshctl check`, or wait longer with `--timeout`"));
+        }
+        if waiting != said {
+            progress.update(waiting.clone());
+            said = waiting;
+        }
+        std::thread::sleep(INTERVAL);
+    }
+}
+
+/// Whether the control plane has told the API server by what to trust its webhooks.
+fn is_trusted(cluster: &OnCluster) -> Result<bool, Failure> {
+    let bundles = cluster.wait_for(rollout::bundles(&cluster.connection))?;
+    Ok(bundles.iter().all(|bundle| !bundle.is_empty()))
+}
