@@ -9,6 +9,7 @@ use super::{agent, discovery, identity};
 
 mod client;
 mod messages;
+mod outbound;
 mod peer;
 mod service;
 #[cfg(test)]

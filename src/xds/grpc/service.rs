@@ -13,12 +13,13 @@ use std::task::{Context, Poll};
 
 use futures_util::Stream;
 use tonic::body::Body;
+use tonic::codec::Codec as _;
 use tonic::codegen::{BoxFuture, Service, http};
 use tonic::server::{Grpc, NamedService};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::messages::Messages;
-use super::{MESSAGE_BYTES, Method, Peer};
+use super::{MESSAGE_BYTES, Method, Peer, outbound};
 
 /// What a streaming handler answers with.
 pub type Outbound<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
@@ -104,12 +105,19 @@ impl<M: Method> Service<http::Request<Body>> for StreamService<M> {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let call = StreamCall::<M>(Arc::clone(&self.handler));
+        let handler = Arc::clone(&self.handler);
         Box::pin(async move {
             if request.uri().path() != M::PATH {
                 return Ok(unimplemented());
             }
-            Ok(bound::<M>().streaming(call, request).await)
+            let accepted = async {
+                let (head, body) = request.into_parts();
+                let peer = peer_of(&head.extensions)?;
+                let decoder = Messages::<M::Response, M::Request>::new().decoder();
+                let inbound = Streaming::new_request(decoder, body, None, Some(MESSAGE_BYTES));
+                handler(peer, inbound).await
+            };
+            Ok(accepted.await.map_or_else(Status::into_http, outbound::response))
         })
     }
 }
@@ -145,23 +153,6 @@ fn unimplemented() -> http::Response<Body> {
     Status::unimplemented("no such method").into_http()
 }
 
-/// A streaming handler in the shape that tonic calls.
-struct StreamCall<M: Method>(Arc<StreamHandler<M>>);
-
-impl<M: Method> tonic::server::StreamingService<M::Request> for StreamCall<M> {
-    type Response = M::Response;
-    type ResponseStream = Outbound<M::Response>;
-    type Future = BoxFuture<Response<Outbound<M::Response>>, Status>;
-
-    fn call(&mut self, request: Request<Streaming<M::Request>>) -> Self::Future {
-        let handler = Arc::clone(&self.0);
-        Box::pin(async move {
-            let peer = peer_of(&request)?;
-            handler(peer, request.into_inner()).await.map(Response::new)
-        })
-    }
-}
-
 /// A unary handler in the shape that tonic calls.
 struct UnaryCall<M: Method>(Arc<UnaryHandler<M>>);
 
@@ -172,13 +163,13 @@ impl<M: Method> tonic::server::UnaryService<M::Request> for UnaryCall<M> {
     fn call(&mut self, request: Request<M::Request>) -> Self::Future {
         let handler = Arc::clone(&self.0);
         Box::pin(async move {
-            let peer = peer_of(&request)?;
+            let peer = peer_of(request.extensions())?;
             handler(peer, request.into_inner()).await.map(Response::new)
         })
     }
 }
 
-fn peer_of<T>(request: &Request<T>) -> Result<Peer, Status> {
+fn peer_of(extensions: &http::Extensions) -> Result<Peer, Status> {
     let unknown = || Status::internal("the connection does not say who is at its other end");
-    request.extensions().get::<Peer>().cloned().ok_or_else(unknown)
+    extensions.get::<Peer>().cloned().ok_or_else(unknown)
 }
