@@ -75,7 +75,7 @@ pub async fn apply(
     let (before, after) = patch(to, rule, document, run).await?;
     let action = match before {
         None => Action::Created,
-        Some(before) if same(&before, &after, run) => Action::Unchanged,
+        Some(before) if same(&before, &after) => Action::Unchanged,
         Some(_) => Action::Configured,
     };
     Ok(Written {
@@ -276,13 +276,10 @@ fn wanted(document: &Value) -> Value {
     wanted
 }
 
-/// Whether nothing changed, or would.
-fn same(before: &DynamicObject, after: &DynamicObject, run: Run) -> bool {
-    match run {
-        Run::Real => before.resource_version() == after.resource_version(),
-        // A dry run makes no new version.
-        Run::Dry => said(before) == said(after),
-    }
+/// Whether nothing changed, or would. Its version does not tell: a dry run makes no new one, and a status
+/// that is written between the two looks does.
+fn same(before: &DynamicObject, after: &DynamicObject) -> bool {
+    said(before) == said(after)
 }
 
 /// What users say in an object.
