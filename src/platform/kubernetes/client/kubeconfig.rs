@@ -88,7 +88,7 @@ fn read(path: &Path) -> Result<Vec<Kubeconfig>, BoxError> {
     let documents = serde_yaml::Deserializer::from_slice(&text).map(|document| {
         let mut config = Option::<Kubeconfig>::deserialize(document)?.unwrap_or_default();
         named_files(&mut config).for_each(|file| {
-            // What is absolute stays so; what is not valid UTF-8 nobody could have written here.
+            // What is absolute stays so, and what lies in a directory that cannot be said in UTF-8.
             if let Some(found) = directory.join(&*file).to_str() {
                 *file = found.to_owned();
             }
