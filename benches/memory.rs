@@ -30,6 +30,9 @@ const CALLED: usize = 10;
 const EACH: usize = 100;
 const ROUNDS: usize = 3;
 
+/// The proxy that calls, and its service.
+const CALLER: (&str, &str) = ("caller-0", "caller");
+
 /// The longest that anything here may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -67,6 +70,7 @@ async fn measure() -> anyhow::Result<()> {
 /// What one proxy comes to: anonymous KiB, and endpoints. Each has a control plane that has just
 /// started: one that has been up for a while lets go of endpoints that it never hears of.
 async fn round(home: &Path) -> anyhow::Result<(u64, usize)> {
+    know_caller(home).await?;
     let shutdown = CancellationToken::new();
     let config = ControlPlaneConfig { home: home.to_owned(), listen: None, trust_domain: None };
     let plane = tokio::spawn(run(config, shutdown.clone()));
@@ -79,7 +83,8 @@ async fn round(home: &Path) -> anyhow::Result<(u64, usize)> {
         .env(HOME, home)
         .kill_on_drop(true)
         .output();
-    let ended = tokio::time::timeout(PATIENCE, command).await??;
+    // Longer than the proxy's own, which says how far it has got.
+    let ended = tokio::time::timeout(PATIENCE * 2, command).await??;
     let failure = String::from_utf8_lossy(&ended.stderr);
     anyhow::ensure!(ended.status.success(), "the proxy has failed: {failure}");
     shutdown.cancel();
@@ -97,40 +102,55 @@ fn directory() -> anyhow::Result<tempfile::TempDir> {
 
 /// Registers every endpoint, as if its proxy had done so before the control plane was last ended.
 async fn fill(home: &Path, services: usize) -> anyhow::Result<()> {
+    let endpoints = (0..services * EACH).map(|number| {
+        let service = service_name(number / EACH);
+        registration(format!("{service}-{}", number % EACH), service, number)
+    });
+    register(home, endpoints).await
+}
+
+/// Registers the caller likewise: of those whom it does not know a control plane takes no more than
+/// 20,000.
+async fn know_caller(home: &Path) -> anyhow::Result<()> {
+    let (name, service) = CALLER;
+    register(home, [registration(name.to_owned(), service.to_owned(), SERVICES * EACH)]).await
+}
+
+async fn register(
+    home: &Path,
+    registrations: impl IntoIterator<Item = anyhow::Result<Registration>>,
+) -> anyhow::Result<()> {
     let home = Home::new(home);
     home.prepare()?;
     let mesh: TrustDomain = "cluster.local".parse()?;
     let Opened { store, mut commits, .. } = Store::open_sqlite(&home.store(), &mesh)?;
     tokio::spawn(async move { while commits.recv().await.is_some() {} });
-    let namespace = Namespace::default_namespace();
-    for service in 0..services {
-        for number in 0..EACH {
-            let name = service_name(service);
-            let proxy = ProxyId::new(namespace.clone(), format!("{name}-{number}").parse()?);
-            let registration = Registration {
-                namespace: namespace.clone(),
-                name: proxy.name.clone(),
-                service: name.parse()?,
-                version: String::new(),
-                labels: BTreeMap::from([("app".to_owned(), name.clone())]),
-                service_account: name.parse()?,
-                addresses: vec![
-                    Ipv4Addr::from(0x0a00_0000 + (service * EACH + number) as u32).into(),
-                ],
-                ports: vec![RegisteredPort {
-                    app: 8080,
-                    dial: 15_006,
-                    service: Some(80),
-                    protocol: "http".to_owned(),
-                }],
-                ready: true,
-            };
-            store.turn().await?.register_soon(proxy, Some(registration));
-        }
+    for registration in registrations {
+        let registration = registration?;
+        store.turn().await?.register_soon(registration.proxy(), Some(registration));
     }
     // Registrations are done in order: when this one is, all are.
-    let last = ProxyId::new(namespace, "nobody".parse()?);
-    Ok(store.turn().await?.register(last, None).await?)
+    let nobody = ProxyId::new(Namespace::default_namespace(), "nobody".parse()?);
+    Ok(store.turn().await?.register(nobody, None).await?)
+}
+
+fn registration(name: String, service: String, number: usize) -> anyhow::Result<Registration> {
+    Ok(Registration {
+        namespace: Namespace::default_namespace(),
+        name: name.parse()?,
+        service: service.parse()?,
+        version: String::new(),
+        labels: BTreeMap::from([("app".to_owned(), service.clone())]),
+        service_account: service.parse()?,
+        addresses: vec![Ipv4Addr::from(0x0a00_0000 + number as u32).into()],
+        ports: vec![RegisteredPort {
+            app: 8080,
+            dial: 15_006,
+            service: Some(80),
+            protocol: "http".to_owned(),
+        }],
+        ready: true,
+    })
 }
 
 fn service_name(number: usize) -> String {
@@ -141,7 +161,7 @@ fn service_name(number: usize) -> String {
 #[expect(clippy::print_stdout, reason = "this is what the other process reads")]
 async fn proxy(home: &Path) -> anyhow::Result<()> {
     let calls: Vec<String> = (0..CALLED).map(service_name).collect();
-    let caller = Caller { name: "caller-0", service: "caller", serves: false, calls: &calls };
+    let caller = Caller { name: CALLER.0, service: CALLER.1, serves: false, calls: &calls };
     let runtime = Runtime::start(home, &caller).await?;
     let deadline = Instant::now() + PATIENCE;
     let mut held = 0;

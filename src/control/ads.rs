@@ -9,9 +9,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::Stream;
 use jiff::Timestamp;
 use tokio::sync::Notify;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use crate::control::plane::Plane;
@@ -46,22 +46,23 @@ pub(super) fn serve(
     plane: &Arc<Plane>,
     peer: Peer,
     inbound: Streaming<DeltaRequest>,
-) -> Result<ReceiverStream<Result<DeltaResponse, Status>>, Status> {
+) -> Result<impl Stream<Item = Result<DeltaResponse, Status>> + use<>, Status> {
     let kind = stream::Kind { what: What::Discovery, queue: QUEUE };
-    stream::serve(plane, peer, inbound, kind, |plane, identity, inbound, out| async move {
-        drive(&plane, &identity, inbound, &out).await
+    stream::serve(plane, peer, inbound, kind, |plane, identity, mut inbound, out| async move {
+        drive(&plane, &identity, &mut inbound, &out).await
     })
 }
 
 async fn drive(
     plane: &Plane,
     identity: &Identity,
-    mut inbound: Streaming<DeltaRequest>,
+    inbound: &mut Streaming<DeltaRequest>,
     out: &stream::Out<DeltaResponse>,
 ) -> Result<(), Status> {
     let first = tokio::time::timeout(FIRST, inbound.message()).await;
     let silent = |_| Status::deadline_exceeded("nothing was asked for");
-    let Some(first) = first.map_err(silent)?? else { return Ok(()) };
+    // Boxed: it takes no room in the stream's future once it has been taken.
+    let Some(first) = first.map_err(silent)??.map(Box::new) else { return Ok(()) };
     let node = first.node.as_ref().map(|node| node.id.as_str()).unwrap_or_default();
     let id: ProxyId = node.parse().map_err(|error| Status::invalid_argument(format!("{error}")))?;
     let agent = registered(plane, &id, identity).await?;
@@ -69,11 +70,10 @@ async fn drive(
     let link = DiscoveryLink { stream, agent, wake: Arc::clone(&wake), dirty: BTreeSet::new() };
     let before = plane.board.lock().attach(&id, link, Timestamp::now());
     // Whatever ends this task, also a panic, ends the proxy's state of being connected.
-    let attached = Attached { plane, id: &id, stream };
+    let _attached = Attached { plane, id: &id, stream };
     let mut conversation = Conversation::new(plane, id.clone(), stream);
-    let result = conversation.hold((first, inbound), (&wake, before), out).await;
-    drop(attached);
-    result
+    conversation.request(*first)?;
+    conversation.hold(inbound, (&wake, before), out).await
 }
 
 struct Attached<'a> {
@@ -151,17 +151,16 @@ impl<'a> Conversation<'a> {
 
     async fn hold(
         &mut self,
-        (first, mut inbound): (DeltaRequest, Streaming<DeltaRequest>),
+        inbound: &mut Streaming<DeltaRequest>,
         (wake, before): (&Notify, Vec<Key>),
         out: &stream::Out<DeltaResponse>,
     ) -> Result<(), Status> {
-        self.request(first)?;
         let resubscribed = tokio::time::sleep(RESUBSCRIBE);
         tokio::pin!(resubscribed);
         let mut before = Some(before);
         loop {
             for response in self.responses() {
-                if out.send(Ok(response)).await.is_err() {
+                if out.send(Box::new(Ok(response))).await.is_err() {
                     return Ok(());
                 }
             }

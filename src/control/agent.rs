@@ -10,9 +10,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::Stream as Messages;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
@@ -48,18 +48,18 @@ pub(super) fn serve(
     plane: &Arc<Plane>,
     peer: Peer,
     inbound: Streaming<Up>,
-) -> Result<ReceiverStream<Result<Down, Status>>, Status> {
+) -> Result<impl Messages<Item = Result<Down, Status>> + use<>, Status> {
     let elsewhere = peer.elsewhere;
     let kind = stream::Kind { what: What::Registration, queue: QUEUE };
-    stream::serve(plane, peer, inbound, kind, move |plane, identity, inbound, out| async move {
-        drive(&plane, (&identity, elsewhere), inbound, &out).await
+    stream::serve(plane, peer, inbound, kind, move |plane, identity, mut inbound, out| async move {
+        drive(&plane, (&identity, elsewhere), &mut inbound, &out).await
     })
 }
 
 async fn drive(
     plane: &Plane,
     from: (&Identity, bool),
-    mut inbound: Streaming<Up>,
+    inbound: &mut Streaming<Up>,
     out: &Out,
 ) -> Result<(), Status> {
     let first = tokio::time::timeout(FIRST, inbound.message()).await;
@@ -96,7 +96,7 @@ async fn drive(
 
 async fn send(out: &Out, message: down::Message) -> Result<(), Status> {
     let gone = |_| Status::cancelled("the proxy went away");
-    out.send(Ok(Down { message: Some(message) })).await.map_err(gone)
+    out.send(Box::new(Ok(Down { message: Some(message) }))).await.map_err(gone)
 }
 
 struct Stream<'a> {
@@ -109,8 +109,8 @@ struct Stream<'a> {
 impl Stream<'_> {
     async fn hold(
         &mut self,
-        mut inbound: Streaming<Up>,
-        mut asks: mpsc::Receiver<Ask>,
+        inbound: &mut Streaming<Up>,
+        mut asks: mpsc::Receiver<Box<Ask>>,
         out: &Out,
     ) -> Result<(), Status> {
         loop {
@@ -123,7 +123,7 @@ impl Stream<'_> {
                         return Ok(());
                     }
                 }
-                Some(ask) = asks.recv() => Box::pin(self.ask(ask, out)).await?,
+                Some(ask) = asks.recv() => Box::pin(self.ask(*ask, out)).await?,
                 () = out.closed() => return Ok(()),
             }
         }

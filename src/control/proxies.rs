@@ -42,8 +42,8 @@ pub struct Ask {
 pub struct AgentLink {
     /// Tells streams of one proxy apart.
     pub stream: u64,
-    /// Commands go here.
-    pub asks: mpsc::Sender<Ask>,
+    /// Commands go here; boxed, because a channel has room for 32 from its beginning.
+    pub asks: mpsc::Sender<Box<Ask>>,
     /// Ends the stream, when another of the same proxy takes its place.
     pub end: CancellationToken,
     /// The process, with its start: a restarted one differs.

@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use futures_util::{Stream, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
@@ -13,8 +14,9 @@ use crate::control::refusals::What;
 use crate::names::Identity;
 use crate::xds::grpc::Peer;
 
-/// Where the messages to the proxy go.
-pub(super) type Out<R> = mpsc::Sender<Result<R, Status>>;
+/// Where the messages to the proxy go. A channel has room for 32 of whatever it carries, from its
+/// beginning and for every proxy: so boxes.
+pub(super) type Out<R> = mpsc::Sender<Box<Result<R, Status>>>;
 
 /// What a stream is for, and how many messages to the proxy may wait on it, so that a slow proxy
 /// holds up its own stream only.
@@ -30,7 +32,7 @@ pub(super) fn serve<Q, R, D, F>(
     inbound: Streaming<Q>,
     Kind { what, queue }: Kind,
     drive: D,
-) -> Result<ReceiverStream<Result<R, Status>>, Status>
+) -> Result<impl Stream<Item = Result<R, Status>> + use<Q, R, D, F>, Status>
 where
     Q: Send + 'static,
     R: Send + 'static,
@@ -54,8 +56,8 @@ where
         if let Err(status) = ended {
             plane.refusals.count_status(what, &status);
             // The proxy may have gone already.
-            let _ = out.try_send(Err(status));
+            let _ = out.try_send(Box::new(Err(status)));
         }
     });
-    Ok(ReceiverStream::new(outbound))
+    Ok(ReceiverStream::new(outbound).map(|message| *message))
 }

@@ -5,16 +5,44 @@
 //! where they do not agree, the protocol is detected.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::mesh::selection::matches;
 use crate::mesh::workload::DEFAULT_SERVICE_PORT;
 use crate::mesh::{Service, ServicePort, Snapshot, TargetPort, Workload, WorkloadPort};
 use crate::names::{Protocol, ServiceName};
 
+/// The services that were asked for at one revision. Each of a service's thousand workloads asks for
+/// it when its address is compiled, and it takes a look at all of them to find what they agree on.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Resolved(Arc<RwLock<BTreeMap<ServiceName, Arc<Service>>>>);
+
+impl Resolved {
+    /// The service of that name, by `find` where nobody asked for it yet.
+    fn get_or(
+        &self,
+        name: &ServiceName,
+        find: impl FnOnce() -> Option<Arc<Service>>,
+    ) -> Option<Arc<Service>> {
+        // Whole at any time, so a panic elsewhere spoils nothing.
+        if let Some(known) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return Some(known.clone());
+        }
+        let found = find()?;
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(name.clone(), found.clone());
+        Some(found)
+    }
+}
+
 impl Snapshot {
     /// The service of that name as it holds: declared, or made by registrations.
     pub fn service(&self, name: &ServiceName) -> Option<Arc<Service>> {
+        self.resolved.get_or(name, || self.settle(name))
+    }
+
+    /// What the declaration and the registrations come to.
+    fn settle(&self, name: &ServiceName) -> Option<Arc<Service>> {
         if let Some(declared) = self.declared.get(name) {
             return Some(self.with_protocols(declared));
         }

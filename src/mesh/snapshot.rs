@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::mesh::index::{Index, Presence};
+use crate::mesh::resolve::Resolved;
 use crate::mesh::{
     FaultPolicy, HttpRoute, MeshConfig, Object, ObjectKind, ObjectRef, Service, Slice,
     TrafficPolicy, Workload, service_name,
@@ -40,6 +41,7 @@ pub struct Snapshot {
     /// The zones of nodes by their names (Kubernetes); nodes without one are not here.
     pub nodes: Arc<BTreeMap<Arc<str>, Arc<str>>>,
     pub(super) index: Index,
+    pub(super) resolved: Resolved,
 }
 
 /// One change of what is known.
@@ -73,6 +75,7 @@ impl Snapshot {
             slices: Arc::default(),
             nodes: Arc::default(),
             index: Index::default(),
+            resolved: Resolved::default(),
         }
     }
 
@@ -87,6 +90,7 @@ impl Snapshot {
     /// calls only the first copies what it changes.
     pub fn advance(&mut self, changes: &[Change]) {
         self.revision += 1;
+        self.resolved = Resolved::default();
         for change in changes {
             match change {
                 Change::Object(_, Some(object)) => self.put(object),

@@ -74,6 +74,22 @@ fn registered_ports_are_those_of_all_workloads_with_the_protocol_that_all_agree_
     assert_eq!(target(1).map(|port| port.dial_port), Some(41011));
 }
 
+/// Else compiling the addresses of a service's workloads takes time that grows with their square.
+#[test]
+fn a_service_is_found_once_at_each_revision() {
+    let first = empty().apply(&[came(workload("default/r1", "reviews", "v1"))]);
+    let find = |mesh: &Snapshot| mesh.service(&name("default/reviews"));
+    let found = find(&first).expect("registered");
+    assert!(Arc::ptr_eq(&found, &find(&first.clone()).expect("registered")));
+    let mut second = workload("default/r2", "reviews", "v1");
+    second.ports = vec![port(9090, 41011, 8080, Protocol::Grpc)];
+    let mesh = first.apply(&[came(second)]);
+    assert!(find(&mesh).expect("registered").has_port(8080), "it is looked for anew");
+    assert_eq!(find(&first), Some(found), "what was before is as it was");
+    let gone = Change::Workload("default/r1".parse().expect("a proxy"), None);
+    assert_eq!(find(&first.apply(&[gone])), None);
+}
+
 #[test]
 fn a_declaration_wins_and_leaves_open_protocols_to_the_workloads() {
     let mut declared_service = service("default/reviews", &[8000, 9000]);

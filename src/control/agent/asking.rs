@@ -29,7 +29,7 @@ pub(in crate::control) async fn ask(
     };
     let (answer, answered) = oneshot::channel();
     let wait = async {
-        asks.send(Ask { action, answer }).await.map_err(|_| AskError::Away)?;
+        asks.send(Box::new(Ask { action, answer })).await.map_err(|_| AskError::Away)?;
         answered.await.map_err(|_| AskError::Away)?.map_err(AskError::Failed)
     };
     tokio::time::timeout(patience, wait).await.map_err(|_| AskError::Late(patience))?

@@ -80,7 +80,9 @@ fn reserve(
     let known = board.proxies.get(&id);
     if known.is_none() && board.proxies.count() >= PROXIES_MAX {
         plane.limits.hit(Limit::Proxies);
-        return Err(Status::resource_exhausted(format!("{PROXIES_MAX} proxies are registered")));
+        return Err(Status::resource_exhausted(format!(
+            "{PROXIES_MAX} proxies are registered, as many as one control plane takes"
+        )));
     }
     let before = known.map(|proxy| proxy.registration.clone());
     // After a restart of the control plane the process is not known: it is taken for the same. A
@@ -179,16 +181,14 @@ fn standing(plane: &Plane, board: &Board, id: &ProxyId) -> Option<Registration> 
     board.proxies.get(id).filter(|_| known).map(|proxy| proxy.registration.clone())
 }
 
-/// Removes a workload from the mesh and from the store, unless its proxy is back; whether it did. Does
-/// not wait for the disk.
+/// Removes a workload from the mesh and from the store, unless its proxy is back or the control plane is
+/// about to end; whether it did. Does not wait for the disk.
 pub(in crate::control) async fn remove(plane: &Plane, id: &ProxyId) -> bool {
-    match plane.withdraw_workload(id).await {
-        Ok(true) => {}
-        Ok(false) => return false,
-        Err(error) => tracing::warn!(proxy = %id, %error, "cannot remove the workload"),
+    let removed = matches!(plane.withdraw_workload(id).await, Ok(true));
+    if removed {
+        keep_soon(plane, id).await;
     }
-    keep_soon(plane, id).await;
-    true
+    removed
 }
 
 /// A registered stream; when it is dropped the proxy is away.

@@ -3,6 +3,7 @@
 use tonic::Code;
 
 use super::*;
+use crate::control::run::tests::Bed;
 
 const USER: u32 = 1_000;
 
@@ -72,6 +73,15 @@ fn a_token_is_good_for_its_own_pod_and_account() {
         let outcome = by_pod(&bearer, &pod, &claim);
         assert!(matches!(outcome, Err(TokenError::Refused(_))), "{bearer:?} {pod:?}: {outcome:?}");
     }
+}
+
+/// It was 15 KiB: for each certificate a room was touched and given back that the next stream then kept.
+#[tokio::test]
+async fn a_signature_takes_little_room() {
+    let Bed { plane, dir: _dir, .. } = Bed::new();
+    let (peer, request) = (Peer::default(), request("default", "reviews"));
+    let signed = size_of_val(&sign(&plane, &peer, &request));
+    assert!(signed <= 4096, "{signed}");
 }
 
 #[test]

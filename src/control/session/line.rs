@@ -23,7 +23,7 @@ pub(super) struct Line {
     kind: Kind,
     /// Whether the proxy has spoken of this kind; what it holds it says the first time.
     opened: bool,
-    names: BTreeMap<Arc<str>, Name>,
+    names: HashMap<Arc<str>, Name>,
     /// Names to look at on the next poll, in the order in which they came to be: none starves.
     queue: BTreeMap<u64, Arc<str>>,
     queued: u64,
@@ -39,7 +39,7 @@ struct Name {
     /// Tells this subscription from an earlier one of the same name.
     subscription: u64,
     held: Held,
-    refused: Option<Refused>,
+    refused: Option<Box<Refused>>,
     /// Its place in the queue.
     place: Option<u64>,
 }
@@ -60,7 +60,7 @@ struct Sent {
 
 impl Line {
     pub(super) fn new(kind: Kind) -> Self {
-        let (names, queue, recent) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (names, queue, recent) = (HashMap::new(), BTreeMap::new(), BTreeMap::new());
         let (unanswered, withheld) = (None, Vec::new());
         Self { kind, opened: false, names, queue, queued: 0, unanswered, recent, withheld }
     }
@@ -116,7 +116,9 @@ impl Line {
             }
             let known = self.names.get_mut(&name);
             match (known.filter(|known| known.subscription == subscription), refusal) {
-                (Some(known), Some(refusal)) => known.refused = Some(Refused { version, refusal }),
+                (Some(known), Some(refusal)) => {
+                    known.refused = Some(Box::new(Refused { version, refusal }));
+                }
                 (Some(known), None) => (known.held, known.refused) = (version, None),
                 (None, _) => {}
             }
@@ -147,7 +149,7 @@ impl Line {
             let Some(version) = known.due(current.as_deref()) else { continue };
             if let Some(why) = current.as_deref().and_then(|current| too_large(current, limits)) {
                 let refusal = Refusal::new(&name, "", &why);
-                known.refused = Some(Refused { version, refusal });
+                known.refused = Some(Box::new(Refused { version, refusal }));
                 self.withheld.push(name);
                 continue;
             }
@@ -164,6 +166,10 @@ impl Line {
                 None => response.removed.push(name.to_string()),
             }
             sent.push(Sent { name, subscription: known.subscription, version });
+        }
+        if self.queue.is_empty() {
+            // One that was in use keeps room for eleven, and most of the time nothing waits.
+            self.queue = BTreeMap::new();
         }
         for name in later {
             self.on_change(&name);
@@ -191,7 +197,7 @@ impl Line {
     }
 
     pub(super) fn refused(&self, name: &str) -> Option<&Refused> {
-        self.names.get(name)?.refused.as_ref()
+        self.names.get(name)?.refused.as_deref()
     }
 
     pub(super) fn take_withheld(&mut self) -> impl Iterator<Item = Key> {

@@ -7,7 +7,7 @@ use tonic::codec::{BufferSettings, Codec};
 use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
 
 /// What a direction of a stream begins with and grows by, bytes.
-const ROOM: usize = 1024;
+const ROOM: usize = 256;
 
 /// Messages that wait are sent together up to so many bytes.
 const TOGETHER: usize = 32 * 1024;

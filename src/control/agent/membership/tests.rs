@@ -118,6 +118,22 @@ async fn who_is_back_when_its_departure_is_due_stays() {
     assert_eq!(kept.registrations.len(), 0);
 }
 
+/// Thousands who were due when the control plane stopped were each warned of, and said to be gone.
+#[tokio::test]
+async fn nobody_is_removed_while_the_control_plane_ends() {
+    let Bed { plane, owner, home, dir: _dir } = Bed::new();
+    let mesh = tokio::spawn(owner.run(plane.stop.clone()));
+    let web = registered(&plane, &hello("web-0", "web"), &link(1, 1)).await.expect("registered");
+    let id = web.registration.proxy();
+    drop(web);
+    plane.stop.cancel();
+    mesh.await.expect("it ends");
+    assert!(!remove(&plane, &id).await);
+    settled(&plane).await;
+    let (kept, _) = store::verify(&home.store(), &plane.trust_domain).expect("a store");
+    assert!(kept.registrations.contains_key(&id), "the next control plane knows it");
+}
+
 /// Each wrote down what it had made of the proxy, in the order in which they got to it, not in that in
 /// which the mesh had heard of it.
 #[tokio::test]
