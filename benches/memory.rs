@@ -104,7 +104,7 @@ fn directory() -> anyhow::Result<tempfile::TempDir> {
 async fn fill(home: &Path, services: usize) -> anyhow::Result<()> {
     let endpoints = (0..services * EACH).map(|number| {
         let service = service_name(number / EACH);
-        registration(format!("{service}-{}", number % EACH), service, number)
+        registration(&format!("{service}-{}", number % EACH), &service, number)
     });
     register(home, endpoints).await
 }
@@ -112,8 +112,7 @@ async fn fill(home: &Path, services: usize) -> anyhow::Result<()> {
 /// Registers the caller likewise: of those whom it does not know a control plane takes no more than
 /// 20,000.
 async fn know_caller(home: &Path) -> anyhow::Result<()> {
-    let (name, service) = CALLER;
-    register(home, [registration(name.to_owned(), service.to_owned(), SERVICES * EACH)]).await
+    register(home, [registration(CALLER.0, CALLER.1, SERVICES * EACH)]).await
 }
 
 async fn register(
@@ -134,13 +133,13 @@ async fn register(
     Ok(store.turn().await?.register(nobody, None).await?)
 }
 
-fn registration(name: String, service: String, number: usize) -> anyhow::Result<Registration> {
+fn registration(name: &str, service: &str, number: usize) -> anyhow::Result<Registration> {
     Ok(Registration {
         namespace: Namespace::default_namespace(),
         name: name.parse()?,
         service: service.parse()?,
         version: String::new(),
-        labels: BTreeMap::from([("app".to_owned(), service.clone())]),
+        labels: BTreeMap::from([("app".to_owned(), service.to_owned())]),
         service_account: service.parse()?,
         addresses: vec![Ipv4Addr::from(0x0a00_0000 + number as u32).into()],
         ports: vec![RegisteredPort {

@@ -80,7 +80,7 @@ fn a_service_is_found_once_at_each_revision() {
     let first = empty().apply(&[came(workload("default/r1", "reviews", "v1"))]);
     let find = |mesh: &Snapshot| mesh.service(&name("default/reviews"));
     let found = find(&first).expect("registered");
-    assert!(Arc::ptr_eq(&found, &find(&first.clone()).expect("registered")));
+    assert!(Arc::ptr_eq(&found, &find(&first).expect("registered")));
     let mut second = workload("default/r2", "reviews", "v1");
     second.ports = vec![port(9090, 41011, 8080, Protocol::Grpc)];
     let mesh = first.apply(&[came(second)]);

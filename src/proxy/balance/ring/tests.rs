@@ -6,8 +6,8 @@ use super::*;
 use crate::proxy::cluster::tests::{cell, wire};
 
 fn placed(ring: &Ring) -> Vec<(u64, u64)> {
-    let points = ring.arcs.iter().flat_map(|arc| arc.iter());
-    points.map(|point| (point.at, point.endpoint.id)).collect()
+    let points = ring.handfuls.iter().flat_map(|arcs| arcs.iter()).flat_map(|arc| arc.iter());
+    points.map(|point| (point.at, ring.members.get(point.member).unwrap().id)).collect()
 }
 
 proptest! {
@@ -64,4 +64,21 @@ fn a_key_belongs_to_the_next_point_and_around_the_end_to_the_first() {
     assert_ne!(ring.find(u64::MAX, |endpoint| endpoint.id != first).unwrap().id, first);
     assert!(ring.find(0, |_| false).is_none());
     assert!(Ring::new(&[]).find(0, |_| true).is_none());
+}
+
+#[test]
+fn who_comes_gets_the_number_of_one_that_has_gone() {
+    let cluster = cell(&wire(0..9)).load().unwrap();
+    let endpoints = &cluster.port(80).unwrap().endpoints;
+    let all: Vec<_> = endpoints.iter().map(|endpoint| (endpoint, 0..POINTS)).collect();
+    let (out, all) = all.split_first().unwrap();
+    let mut ring = Ring::new(&[&[(out.0, 0..0)], all].concat());
+    let whole = placed(&ring);
+    for stretch in all.iter().cycle().take(20) {
+        let without = ring.changed(std::slice::from_ref(stretch), &[]).expect("little changes");
+        assert!(placed(&without).iter().all(|(_, id)| *id != stretch.0.id));
+        ring = without.changed(&[], std::slice::from_ref(stretch)).expect("little changes");
+    }
+    assert_eq!(placed(&ring), whole);
+    assert_eq!(ring.members.0.len(), 8);
 }
