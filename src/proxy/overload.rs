@@ -1,23 +1,39 @@
 //! Shedding load before memory or descriptors run out.
 //!
-//! Goes in: how full the memory is, a few times per second, from a [`Gauge`](memory::Gauge) on the
-//! control thread. Comes out: one [`Level`] that workers read without a lock. From 92 % on connections
-//! that come new are refused, and rooms kept for reuse are given back; from 95 % on every request is,
-//! connections that idle or stall are cut. Either ends a few percent below where it began, so that
-//! it does not flutter. What is let in under load is decided in [`Overload::admits`], nowhere else.
+//! Goes in: how full the memory is, from a [`Gauge`] on the control thread a few times per second, and
+//! on the acceptor whenever many connections have come since. Comes out: one [`Level`] that workers
+//! read without a lock. From 92 % on connections that come new are refused, and rooms kept for reuse
+//! are given back; from 95 % on every request is, connections that idle or stall are cut. Either ends
+//! a few percent below where it began, so that it does not flutter. Who has just come has not taken yet
+//! what it may: that counts for what is refused to others who come ([`Crowd`]). What is let in under
+//! load is decided in [`Overload::admits`], nowhere else.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::bell::Bell;
+use crowd::Crowd;
+use memory::{Fill, Gauge};
 
+mod crowd;
 pub mod memory;
 #[cfg(test)]
 mod tests;
 
-/// How often the memory is looked at.
-pub const LOOK: Duration = Duration::from_millis(250);
+/// How often the memory is looked at, while there is much of it.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How often, from [`NEAR`] on.
+const LOOK_NEAR: Duration = Duration::from_millis(25);
+
+/// From so many thousandths on the memory is looked at more often.
+const NEAR: u32 = 700;
+
+/// After so many connections the memory is looked at, whatever the time.
+const BURST: usize = 64;
 
 /// Where shedding begins and ends, thousandths of the memory.
 const SHED: (u32, u32) = (920, 880);
@@ -39,16 +55,16 @@ pub enum Level {
 }
 
 impl Level {
-    /// What follows this level when `fill` thousandths of the memory are used.
+    /// What follows this level when the memory is so full.
     #[must_use]
-    pub fn next(self, fill: u32) -> Self {
-        let holds = |at: Self, (begin, end): (u32, u32)| match self >= at {
+    pub fn next(self, fill: Fill) -> Self {
+        let holds = |at: Self, fill: u32, (begin, end): (u32, u32)| match self >= at {
             true => fill > end,
             false => fill >= begin,
         };
-        if holds(Self::Cut, CUT) {
+        if holds(Self::Cut, fill.used, CUT) {
             Self::Cut
-        } else if holds(Self::Shed, SHED) {
+        } else if holds(Self::Shed, fill.soon, SHED) {
             Self::Shed
         } else {
             Self::Calm
@@ -62,9 +78,26 @@ pub struct Overload {
     level: AtomicU8,
     /// Counts up whenever descriptors have run out.
     dry: AtomicU64,
+    gauge: Gauge,
+    /// Held while one looks.
+    crowd: Mutex<Crowd>,
+    /// Connections of clients, as the acceptor counted them last.
+    open: AtomicUsize,
+    /// Those that have come since the memory was looked at.
+    unseen: AtomicUsize,
 }
 
 impl Overload {
+    /// One that goes by `gauge`.
+    pub fn new(gauge: Gauge) -> Self {
+        Self { gauge, ..Self::default() }
+    }
+
+    /// Whether there is a limit to the memory.
+    pub fn is_limited(&self) -> bool {
+        self.gauge.is_limited()
+    }
+
     /// The level now.
     pub fn level(&self) -> Level {
         match self.level.load(Ordering::Relaxed) {
@@ -84,7 +117,7 @@ impl Overload {
     }
 
     /// Takes a measurement; whether the level is another one now.
-    pub fn measure(&self, fill: u32) -> bool {
+    pub fn measure(&self, fill: Fill) -> bool {
         let before = self.level();
         let now = before.next(fill);
         self.level.store(now as u8, Ordering::Relaxed);
@@ -102,29 +135,44 @@ impl Overload {
         self.dry.load(Ordering::Relaxed)
     }
 
-    /// Measures by `fill` (thousandths; `None`: not known just now) until the future is dropped.
-    pub async fn watch(self: Arc<Self>, mut fill: impl FnMut() -> Option<u32>, bell: Arc<Bell>) {
-        let mut looks = tokio::time::interval(LOOK);
-        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            looks.tick().await;
-            self.look(fill(), &bell);
+    /// A connection of a client comes while `open` others are.
+    pub fn arrives(&self, open: usize, bell: &Bell) {
+        self.open.store(open + 1, Ordering::Relaxed);
+        if self.unseen.fetch_add(1, Ordering::Relaxed) + 1 >= BURST && self.is_limited() {
+            let before = self.level();
+            self.look(Instant::now());
+            if self.level() > before {
+                bell.ring_shortage();
+            }
         }
     }
 
-    /// Takes one measurement, says what follows, and calls the workers while anything is to be done.
-    fn look(&self, fill: Option<u32>, bell: &Bell) {
-        let Some(fill) = fill else { return };
+    /// Measures until the future is dropped.
+    pub async fn watch(self: Arc<Self>, bell: Arc<Bell>) {
+        loop {
+            let used = self.look(Instant::now()).map_or(0, |fill| fill.used);
+            // As long as there is something to do.
+            if self.level() != Level::Calm {
+                bell.ring_shortage();
+            }
+            tokio::time::sleep(if used < NEAR { LOOK } else { LOOK_NEAR }).await;
+        }
+    }
+
+    /// Takes one measurement, and says what follows; `None` where nothing can be read, and nothing does.
+    fn look(&self, now: Instant) -> Option<Fill> {
+        let mut crowd = self.crowd.lock();
+        self.unseen.store(0, Ordering::Relaxed);
+        let coming = crowd.coming(now, self.open.load(Ordering::Relaxed));
+        let fill = self.gauge.fill(coming)?;
         if self.measure(fill) {
-            let percent = fill / 10;
+            let percent = fill.used / 10;
             match self.level() {
                 Level::Calm => tracing::info!(percent, "enough memory: all are let in again"),
                 Level::Shed => tracing::warn!(percent, "memory: new connections are refused"),
                 Level::Cut => tracing::warn!(percent, "memory: all requests are refused"),
             }
         }
-        if self.level() != Level::Calm {
-            bell.ring_shortage();
-        }
+        Some(fill)
     }
 }

@@ -41,10 +41,23 @@ pub(super) fn documents<'a>(
         let mut stream = Stream { parser: Parser::new_from_str(rest), base, start: 1 };
         let Err(stop) = stream.read(repeats, problems, &mut each) else { return };
         let line = stop.at.line.saturating_sub(base);
-        problems.error(stop.code, stop.at, "", stop.message, stop.help);
+        let at = within(rest, base, stop.at);
+        problems.error(stop.code, at, "", stop.message, stop.help);
         let Some((skipped, next)) = next_document(rest, line, stream.start) else { return };
         rest = next;
         base += skipped;
+    }
+}
+
+/// That place, or the end of `text`, which begins after `base` lines: what is not closed is missed in the
+/// line after the last.
+fn within(text: &str, base: usize, at: Position) -> Position {
+    let last = text.lines().count();
+    match text.lines().last() {
+        Some(end) if at.line > base + last => {
+            Position { line: base + last, column: end.chars().count() + 1 }
+        }
+        _ => at,
     }
 }
 

@@ -107,10 +107,12 @@ async fn hand_over(stream: tokio::net::TcpStream, role: Role, seats: &Seats) {
         seats.calls.fetch_add(1, Ordering::Relaxed);
     }
     let load = |seat: &Seat| seat.load.load(Ordering::Relaxed);
+    let open = seats.seats.iter().map(load).sum::<usize>();
+    seats.shared.overload.arrives(open, seats.shared.directory.bell());
     if seats.shared.overload.level() == Level::Cut {
         return seats.shared.metrics.limits.hit(Limit::Memory);
     }
-    if seats.seats.iter().map(load).sum::<usize>() >= seats.most {
+    if open >= seats.most {
         // Closed at once: whoever is connected already is served.
         seats.shared.metrics.limits.hit(Limit::Connections);
         return tracing::debug!(most = seats.most, "a connection over the limit was closed");
@@ -119,8 +121,8 @@ async fn hand_over(stream: tokio::net::TcpStream, role: Role, seats: &Seats) {
     let _ = stream.set_nodelay(true);
     let Ok(stream) = stream.into_std() else { return };
     // A worker that could not run, or has ended, has no load and takes nothing.
-    let open = seats.seats.iter().filter(|seat| !seat.sender.is_closed());
-    let Some(seat) = open.min_by_key(|seat| load(seat)) else { return };
+    let running = seats.seats.iter().filter(|seat| !seat.sender.is_closed());
+    let Some(seat) = running.min_by_key(|seat| load(seat)) else { return };
     // Counted here, so that a burst is spread before the workers wake up.
     seat.load.fetch_add(1, Ordering::Relaxed);
     // At once where there is room: a connection that was taken is not to be in between when the

@@ -22,6 +22,22 @@ pub struct Gauge {
     own: Option<u64>,
 }
 
+/// How full the memory is, thousandths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fill {
+    /// Now.
+    pub used: u32,
+    /// When those who have just come have taken what they may; not less.
+    pub soon: u32,
+}
+
+impl Fill {
+    /// So full, and nobody has just come.
+    pub fn of(used: u32) -> Self {
+        Self { used, soon: used }
+    }
+}
+
 /// A control group with a limit.
 #[derive(Debug)]
 struct Group {
@@ -72,12 +88,18 @@ impl Gauge {
         self.own.is_some() || !self.groups.is_empty()
     }
 
-    /// How full the fullest is, thousandths; `None` where nothing can be read.
-    pub fn fill(&self) -> Option<u32> {
-        let groups =
-            self.groups.iter().filter_map(|group| Some(share(group.usage()?, group.limit)));
-        let own = self.own.and_then(|limit| Some(share(resident()?, limit)));
-        groups.chain(own).max()
+    /// How full the fullest is, and when `coming` bytes more are used; `None` where nothing can be read.
+    pub fn fill(&self, coming: u64) -> Option<Fill> {
+        let groups = self.groups.iter().filter_map(|group| Some((group.usage()?, group.limit)));
+        let own = self.own.and_then(|limit| Some((resident()?, limit)));
+        let all = groups.chain(own).map(|(used, limit)| Fill {
+            used: share(used, limit),
+            soon: share(used.saturating_add(coming), limit),
+        });
+        all.reduce(|one, other| Fill {
+            used: one.used.max(other.used),
+            soon: one.soon.max(other.soon),
+        })
     }
 }
 

@@ -1,8 +1,11 @@
 //! When load is shed, and when no longer: by simulated fill alone.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
-use super::{Bell, Level, Overload};
+use super::memory::{Fill, Gauge};
+use super::{BURST, Bell, Level, Overload};
 
 #[test]
 fn shedding_and_cutting_begin_where_they_are_said_to_and_end_below() {
@@ -24,7 +27,7 @@ fn shedding_and_cutting_begin_where_they_are_said_to_and_end_below() {
     ];
     for (fill, level) in course {
         let before = overload.level();
-        assert_eq!(overload.measure(fill), before != level, "{fill}");
+        assert_eq!(overload.measure(Fill::of(fill)), before != level, "{fill}");
         assert_eq!(overload.level(), level, "{fill}");
     }
 }
@@ -35,21 +38,21 @@ fn who_was_there_before_goes_on_until_all_are_refused() {
     let admitted =
         |overload: &Overload| [Level::Calm, Level::Shed].map(|then| overload.admits(then));
     assert_eq!(admitted(&overload), [true, true]);
-    overload.measure(930);
+    overload.measure(Fill::of(930));
     assert_eq!(admitted(&overload), [true, false]);
-    overload.measure(960);
+    overload.measure(Fill::of(960));
     assert_eq!(admitted(&overload), [false, false]);
-    overload.measure(100);
+    overload.measure(Fill::of(100));
     assert_eq!(admitted(&overload), [true, true]);
 }
 
 proptest! {
     #[test]
     fn a_small_change_never_moves_it_to_and_fro(fill in 0_u32..1_200, wobble in 0_u32..25) {
-        let mut level = Level::Calm.next(fill);
+        let mut level = Level::Calm.next(Fill::of(fill));
         let mut changes = 0;
         for turn in 0..20 {
-            let next = level.next(if turn % 2 == 0 { fill + wobble } else { fill });
+            let next = level.next(Fill::of(if turn % 2 == 0 { fill + wobble } else { fill }));
             changes += u32::from(next != level);
             level = next;
         }
@@ -58,20 +61,39 @@ proptest! {
 }
 
 #[test]
-fn a_look_calls_the_workers_as_long_as_there_is_something_to_do() {
-    let (overload, bell) = (Overload::default(), Bell::default());
+fn who_has_just_come_keeps_others_out_and_cuts_nobody() {
+    let overload = Overload::default();
+    overload.measure(Fill { used: 300, soon: 920 });
+    assert_eq!(overload.level(), Level::Shed);
+    overload.measure(Fill { used: 500, soon: 2_000 });
+    assert_eq!(overload.level(), Level::Shed, "they are not refused what they came for");
+    overload.measure(Fill { used: 700, soon: 881 });
+    assert_eq!(overload.level(), Level::Shed);
+    overload.measure(Fill { used: 700, soon: 880 });
+    assert_eq!(overload.level(), Level::Calm);
+}
+
+/// A process that is over its limit already, so that the first look sees it.
+#[test]
+fn many_that_come_at_once_are_a_reason_to_look_at_once() {
+    let (overload, bell) = (Overload::new(Gauge::of_process(Some(1))), Bell::default());
+    let shortages = bell.shortages();
+    (0..BURST - 1).for_each(|open| overload.arrives(open, &bell));
+    assert_eq!(overload.level(), Level::Calm, "it was not looked at");
+    overload.arrives(BURST, &bell);
+    assert_eq!(overload.level(), Level::Cut);
+    assert!(shortages.has_changed().expect("the bell is there"), "the workers are called");
+}
+
+#[tokio::test]
+async fn the_workers_are_called_as_long_as_there_is_something_to_do() {
+    let (overload, bell) =
+        (Arc::new(Overload::new(Gauge::of_process(Some(1)))), Arc::<Bell>::default());
+    let watch = tokio::spawn(Arc::clone(&overload).watch(Arc::clone(&bell)));
     let mut shortages = bell.shortages();
-    for (fill, level, called) in [
-        (Some(100), Level::Calm, false),
-        (Some(930), Level::Shed, true),
-        // What cannot be read changes nothing.
-        (None, Level::Shed, false),
-        (Some(930), Level::Shed, true),
-        (Some(100), Level::Calm, false),
-    ] {
-        overload.look(fill, &bell);
-        assert_eq!(overload.level(), level);
-        assert_eq!(shortages.has_changed().expect("the bell is there"), called);
-        shortages.mark_unchanged();
+    for _ in 0..3 {
+        shortages.changed().await.expect("the bell is there");
+        assert_eq!(overload.level(), Level::Cut);
     }
+    watch.abort();
 }

@@ -27,6 +27,7 @@ use crate::proxy::directory::{Directory, Limits};
 use crate::proxy::handover::{Goods, Inherited, Listeners, Older, ProcessId, Rules};
 use crate::proxy::join::{Applicant, Joined};
 use crate::proxy::last_good::{self, LastGood};
+use crate::proxy::overload::Overload;
 use crate::proxy::overload::memory::Gauge;
 use crate::proxy::ready::Ready;
 use crate::proxy::resolve::Resolver;
@@ -165,7 +166,7 @@ async fn open(config: &Config, log: Option<LogLevel>, hands: Hands) -> Result<St
         control.restore(last_good, now);
     }
     let shared = shared(config, &view);
-    let overload = watch_memory(config, &shared);
+    let overload = watch_memory(&shared);
     let running = bound.data_plane.start(&shared, older.is_some());
     let running = running.map_err(|error| RunError::System("start the workers", error))?;
     let (orders, receiver) = mpsc::channel(ORDERS);
@@ -279,7 +280,7 @@ fn shared(config: &Config, view: &View) -> Arc<Shared> {
         tls: Arc::clone(&view.tls),
         metrics: Arc::clone(&view.metrics),
         spans: Arc::clone(&view.spans),
-        overload: Arc::default(),
+        overload: Arc::new(Overload::new(Gauge::of_process(config.memory_limit))),
         resolver: Resolver::system(Arc::clone(&view.metrics.limits)),
         proxy: view.proxy.clone(),
         service: config.service.clone(),
@@ -288,13 +289,10 @@ fn shared(config: &Config, view: &View) -> Arc<Shared> {
 }
 
 /// Sheds load when memory runs out, where there is a limit to it.
-fn watch_memory(config: &Config, shared: &Shared) -> Option<AbortOnDropHandle<()>> {
-    let gauge = Gauge::of_process(config.memory_limit);
+fn watch_memory(shared: &Shared) -> Option<AbortOnDropHandle<()>> {
     let bell = Arc::clone(shared.directory.bell());
-    gauge.is_limited().then(|| {
-        let watch = Arc::clone(&shared.overload).watch(move || gauge.fill(), bell);
-        AbortOnDropHandle::new(tokio::spawn(watch))
-    })
+    let watch = || Arc::clone(&shared.overload).watch(bell);
+    shared.overload.is_limited().then(|| AbortOnDropHandle::new(tokio::spawn(watch())))
 }
 
 /// The certificate of the run before while it is valid, else a new one.

@@ -25,6 +25,18 @@ fn documents_after_a_spoilt_one_are_read() {
 }
 
 #[test]
+fn what_is_not_closed_is_shown_at_the_end_of_the_text() {
+    for text in ["a: 1\nb: {c: 1\n", "a: 1\nb: {c: 1", "a: 1\nb: [1,\n\n"] {
+        let document = Document { source: "x.yaml".to_owned(), text: text.to_owned() };
+        let found = parse(&[document], &options()).diagnostics;
+        let [found] = &found[..] else { panic!("{found:?}") };
+        let last = text.lines().count();
+        let column = text.lines().last().unwrap().len() + 1;
+        assert_eq!((found.line, found.column), (last, column), "{text:?}: {}", found.message);
+    }
+}
+
+#[test]
 fn nesting_is_refused_beyond_the_limit_only() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     assert_eq!(read(&nested(MAX_DEPTH)), (1, vec![]));

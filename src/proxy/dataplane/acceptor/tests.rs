@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::proxy::overload::memory::Fill;
 use crate::proxy::serve::tests::rig::{pair, run, worker};
 
 fn seat() -> (Seat, mpsc::Receiver<Arrival>) {
@@ -52,10 +53,10 @@ fn nobody_gets_in_when_memory_has_run_out() {
     run(async {
         let (only, mut arrivals) = seat();
         let seats = seats(vec![only], 8);
-        seats.shared.overload.measure(1_000);
+        seats.shared.overload.measure(Fill::of(1_000));
         hand_over(pair().await.0, Role::Inbound, &seats).await;
         assert!(arrivals.try_recv().is_err());
-        seats.shared.overload.measure(0);
+        seats.shared.overload.measure(Fill::of(0));
         hand_over(pair().await.0, Role::Inbound, &seats).await;
         assert!(arrivals.try_recv().is_ok());
         assert_eq!(seats.shared.metrics.limits.of(Limit::Memory), 1);

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::rig::{App, Begun, Client, Does, Net, get, grpc};
 use crate::proxy::decide::{Decision, Endpoints};
 use crate::proxy::h2::seat;
+use crate::proxy::overload::memory::Fill;
 use crate::proxy::serve::tests::rig::{run, soon};
 use crate::resource::{CircuitBreaker, ClusterPolicy, Retry, Timeouts};
 use crate::telemetry::limits::Limit;
@@ -232,14 +233,14 @@ fn when_memory_is_short_streams_of_new_connections_are_refused_and_then_all() {
         };
         let refused = (503, Some("overloaded".to_owned()));
         assert_eq!(statuses(&before).await, (200, None));
-        overload.measure(930);
+        overload.measure(Fill::of(930));
         let new = net.client().await;
         // What it is told of the connection comes with its first answer.
         assert_eq!(statuses(&new).await, refused);
         assert_eq!(statuses(&before).await, (200, None));
-        overload.measure(960);
+        overload.measure(Fill::of(960));
         assert_eq!(statuses(&before).await, refused);
-        overload.measure(500);
+        overload.measure(Fill::of(500));
         assert_eq!(statuses(&new).await, (200, None));
         assert_eq!(net.worker.shared.metrics.limits.of(Limit::Memory), 2);
     });

@@ -12,7 +12,7 @@ fn write(directory: &Path, files: &[(&str, &str)]) {
 }
 
 fn fill(mount: &Path, membership: &str) -> Option<u32> {
-    Gauge { groups: groups(mount, membership), own: None }.fill()
+    Gauge { groups: groups(mount, membership), own: None }.fill(0).map(|fill| fill.used)
 }
 
 #[test]
@@ -50,14 +50,14 @@ fn without_a_limit_nothing_is_measured() {
     let mount = tempfile::tempdir().expect("a directory");
     assert!(groups(mount.path(), "0::/\n").is_empty());
     assert!(groups(mount.path(), "nonsense\n:\n").is_empty());
-    assert_eq!(Gauge::default().fill(), None);
+    assert_eq!(Gauge::default().fill(0), None);
     assert!(!Gauge::default().is_limited());
 }
 
 #[test]
 fn a_limit_of_its_own_is_held_against_what_is_resident() {
     let gauge = |own| Gauge { groups: Vec::new(), own: Some(own) };
-    assert!(gauge(1).fill().expect("read") > 1_000);
-    assert!(gauge(u64::MAX / 2).fill().expect("read") < 100);
+    assert!(gauge(1).fill(0).expect("read").used > 1_000);
+    assert!(gauge(u64::MAX / 2).fill(0).expect("read").used < 100);
     assert_eq!(share(1, 0), 1_000);
 }

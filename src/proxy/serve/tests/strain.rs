@@ -4,6 +4,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::LIFE;
 use super::rig::{Rig, read_until, run, soon};
+use crate::proxy::overload::memory::Fill;
 use crate::telemetry::limits::Limit;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: web\r\n\r\n";
@@ -75,17 +76,17 @@ fn when_memory_is_short_new_callers_are_refused_and_then_all() {
         let (mut before, mut app) = rig.call(GET).await;
         answer(&mut app, &mut before).await;
 
-        overload.measure(930);
+        overload.measure(Fill::of(930));
         refused(&refusal(&rig, &mut rig.client(LIFE).await).await);
         before.write_all(GET.as_bytes()).await.expect("sent");
         answer(&mut app, &mut before).await;
 
-        overload.measure(960);
+        overload.measure(Fill::of(960));
         refused(&refusal(&rig, &mut rig.client(LIFE).await).await);
         refused(&refusal(&rig, &mut before).await);
         assert_eq!(rig.worker.shared.metrics.limits.of(Limit::Memory), 3);
 
-        overload.measure(500);
+        overload.measure(Fill::of(500));
         let mut after = rig.client(LIFE).await;
         after.write_all(GET.as_bytes()).await.expect("sent");
         answer(&mut app, &mut after).await;
@@ -104,7 +105,7 @@ fn when_memory_has_run_out_who_idles_or_stalls_is_cut() {
         while rig.worker.slots.in_use() < 2 {
             tokio::task::yield_now().await;
         }
-        rig.worker.shared.overload.measure(960);
+        rig.worker.shared.overload.measure(Fill::of(960));
         let bell = rig.worker.shared.directory.bell();
         soon(async {
             while rig.worker.shared.metrics.limits.of(Limit::Memory) < 2 {
