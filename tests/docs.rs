@@ -187,9 +187,9 @@ fn limits() -> String {
          A proxy looks at the memory of its control group (version 1 or 2, and those above it), and at its own\n\
          where `--memory-limit` says how much it may have: four times per second, from 70 % on forty times, and\n\
          whenever 64 connections have come.\n\n\
-         For the first of these marks each connection that has come within the last second, and not in place of\n\
-         another that has gone, counts for 48 KiB besides what is used: thousands can come at once, and take\n\
-         most of what they ever do a moment later.\n\n\
+         For the first of these marks each request that has begun within the last five seconds, goes on, and is\n\
+         not in place of another that has ended, counts for 80 KiB besides what is used: thousands can begin at\n\
+         once, and take most of what they ever do a moment later.\n\n\
          | memory in use | what happens | until |\n|---|---|---|\n\
          | 92 % | requests and opaque connections of clients that come new get 503 `overloaded`; unused connections and rooms are given back | 88 % |\n\
          | 95 % | so does every request, new connections are closed at once, and those that idle or stall for 5 s are cut | 92 % |\n",

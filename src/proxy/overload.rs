@@ -4,7 +4,7 @@
 //! on the acceptor whenever many connections have come since. Comes out: one [`Level`] that workers
 //! read without a lock. From 92 % on connections that come new are refused, and rooms kept for reuse
 //! are given back; from 95 % on every request is, connections that idle or stall are cut. Either ends
-//! a few percent below where it began, so that it does not flutter. Who has just come has not taken yet
+//! a few percent below where it began, so that it does not flutter. What has just begun has not taken yet
 //! what it may: that counts for what is refused to others who come ([`Crowd`]). What is let in under
 //! load is decided in [`Overload::admits`], nowhere else.
 
@@ -81,10 +81,32 @@ pub struct Overload {
     gauge: Gauge,
     /// Held while one looks.
     crowd: Mutex<Crowd>,
-    /// Connections of clients, as the acceptor counted them last.
-    open: AtomicUsize,
-    /// Those that have come since the memory was looked at.
+    /// One for each worker.
+    lanes: Mutex<Vec<Lane>>,
+    /// Connections that have come since the memory was looked at.
     unseen: AtomicUsize,
+}
+
+/// How many requests and opaque connections are under way on one thread.
+#[derive(Debug, Clone, Default)]
+pub struct Lane(Arc<AtomicUsize>);
+
+/// One of them; it ends with the value.
+#[derive(Debug)]
+pub struct UnderWay(Arc<AtomicUsize>);
+
+impl Lane {
+    /// One more.
+    pub fn begin(&self) -> UnderWay {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        UnderWay(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Overload {
@@ -135,9 +157,15 @@ impl Overload {
         self.dry.load(Ordering::Relaxed)
     }
 
-    /// A connection of a client comes while `open` others are.
-    pub fn arrives(&self, open: usize, bell: &Bell) {
-        self.open.store(open + 1, Ordering::Relaxed);
+    /// Where a worker counts what is under way; `None` where nobody asks, because memory has no limit.
+    pub fn lane(&self) -> Option<Lane> {
+        let lane = self.is_limited().then(Lane::default)?;
+        self.lanes.lock().push(lane.clone());
+        Some(lane)
+    }
+
+    /// A connection of a client comes.
+    pub fn arrives(&self, bell: &Bell) {
         if self.unseen.fetch_add(1, Ordering::Relaxed) + 1 >= BURST && self.is_limited() {
             let before = self.level();
             self.look(Instant::now());
@@ -163,7 +191,10 @@ impl Overload {
     fn look(&self, now: Instant) -> Option<Fill> {
         let mut crowd = self.crowd.lock();
         self.unseen.store(0, Ordering::Relaxed);
-        let coming = crowd.coming(now, self.open.load(Ordering::Relaxed));
+        let lanes = self.lanes.lock();
+        let under_way = lanes.iter().map(|lane| lane.0.load(Ordering::Relaxed)).sum();
+        drop(lanes);
+        let coming = crowd.coming(now, under_way);
         let fill = self.gauge.fill(coming)?;
         if self.measure(fill) {
             let percent = fill.used / 10;

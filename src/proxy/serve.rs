@@ -23,6 +23,7 @@ use crate::proxy::outbound::{self, Called};
 use crate::proxy::overload::Level;
 use crate::proxy::record::{self, Caller, Outcome};
 use crate::proxy::stream::Side;
+use crate::proxy::stream::Stream;
 use crate::proxy::trace::{Events, Trace};
 use crate::proxy::worker::Worker;
 use crate::proxy::{inbound, tcp};
@@ -239,8 +240,15 @@ impl Connection {
         let started = Instant::now();
         self.client.head.status = 0;
         if !self.worker.admits(self.came) {
-            return Box::pin(self.refuse(Reason::Overloaded.into(), started)).await;
+            let next = Box::pin(self.refuse(Reason::Overloaded.into(), started)).await;
+            // An application that was told is not waited for: of those who come when memory is short
+            // there are thousands. What it said is read, so that no reset overtakes the answer.
+            return match self.client.side.stream {
+                Stream::Plain(_) if self.head.framing.is_empty() => Next::Drop,
+                _ => next,
+            };
         }
+        let _under_way = self.worker.begin();
         let view = self.head.view(self.client.side.buffer.filled());
         if self.head.target == Target::Authority {
             return Box::pin(self.connect(started)).await;

@@ -183,7 +183,7 @@ struct Dialed {
 impl Dialed {
     async fn run(mut self, worker: Rc<Worker>, mut side: Side) {
         self.edge.opened();
-        let slot = worker.slots.take();
+        let (_under_way, slot) = (worker.begin(), worker.slots.take());
         let moved = carry(&slot, self.idle, &mut side, &mut self.opened.upstream.side).await;
         self.edge.add_bytes(moved.0, moved.1);
         self.edge.closed();
@@ -234,7 +234,7 @@ impl Tunnel {
 
     /// Carries bytes until both directions have ended.
     pub async fn run(mut self, worker: Rc<Worker>, mut client: Side) {
-        let slot = worker.slots.take();
+        let (_under_way, slot) = (worker.begin(), worker.slots.take());
         carry(&slot, TUNNEL_IDLE, &mut client, &mut self.upstream.side).await;
         drop(self.request);
     }

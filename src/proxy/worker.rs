@@ -16,7 +16,7 @@ use crate::proxy::cluster::Endpoint;
 use crate::proxy::directory::{Directory, HostCell, ServiceCell};
 use crate::proxy::h1::Buffer;
 use crate::proxy::h2::Http2Pool;
-use crate::proxy::overload::{Level, Overload};
+use crate::proxy::overload::{Lane, Level, Overload, UnderWay};
 use crate::proxy::pool::Pool;
 use crate::proxy::resolve::Resolver;
 use crate::proxy::slots::{SWEEP, Slots};
@@ -101,6 +101,7 @@ pub struct Worker {
     /// Services found by the authority that was called.
     pub targets: RefCell<HashMap<Box<str>, Target>>,
     connections: Arc<AtomicUsize>,
+    lane: Option<Lane>,
     metrics: WorkerMetrics,
     edges: RefCell<HashMap<(u64, u64, u64), Arc<Edge>>>,
     blocks: RefCell<Vec<Vec<u8>>>,
@@ -137,6 +138,7 @@ impl Worker {
         };
         Rc::new(Self {
             metrics: shared.metrics.worker(),
+            lane: shared.overload.lane(),
             app: duties.app.map(|address| Arc::new(Endpoint::app(&shared.proxy, address))),
             shared,
             duties,
@@ -226,6 +228,11 @@ impl Worker {
     /// As [`Worker::admits`], of a connection that comes now.
     pub fn admits_new(&self) -> bool {
         self.admits(self.shared.overload.level())
+    }
+
+    /// A request, or an opaque connection, begins that was admitted; it is under way as long as the value.
+    pub fn begin(&self) -> Option<UnderWay> {
+        self.lane.as_ref().map(Lane::begin)
     }
 
     /// A limit was reached.

@@ -88,7 +88,7 @@ fn flood(to: SocketAddr, begin: &[u8], frame: &[u8]) {
 }
 
 fn under_attack(attack: impl FnOnce(&Mesh)) {
-    let app = Origin::saying("here");
+    let app = Origin::forgetful("here");
     let mesh = with(&app);
     let traffic = Traffic::start(&mesh);
     attack(&mesh);

@@ -44,6 +44,13 @@ impl Origin {
         })
     }
 
+    /// As [`Origin::saying`], for so many requests that they cannot be kept.
+    pub(crate) fn forgetful(text: &'static str) -> Self {
+        Self::start(
+            move |conn, _, _| while conn.request().is_some() && conn.try_send(ok(text)).is_ok() {},
+        )
+    }
+
     /// One that answers everything with 200 and `text`.
     pub(crate) fn saying(text: &'static str) -> Self {
         Self::http(move |_| ok(text))

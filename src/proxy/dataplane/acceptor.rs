@@ -107,12 +107,11 @@ async fn hand_over(stream: tokio::net::TcpStream, role: Role, seats: &Seats) {
         seats.calls.fetch_add(1, Ordering::Relaxed);
     }
     let load = |seat: &Seat| seat.load.load(Ordering::Relaxed);
-    let open = seats.seats.iter().map(load).sum::<usize>();
-    seats.shared.overload.arrives(open, seats.shared.directory.bell());
+    seats.shared.overload.arrives(seats.shared.directory.bell());
     if seats.shared.overload.level() == Level::Cut {
         return seats.shared.metrics.limits.hit(Limit::Memory);
     }
-    if open >= seats.most {
+    if seats.seats.iter().map(load).sum::<usize>() >= seats.most {
         // Closed at once: whoever is connected already is served.
         seats.shared.metrics.limits.hit(Limit::Connections);
         return tracing::debug!(most = seats.most, "a connection over the limit was closed");

@@ -53,7 +53,10 @@ pub(super) async fn serve(
     let form = Form::of(&head);
     let mut exchange = Exchange::new(client.worker.slots.take(), respond, body);
     match exchange.while_wanted(decide(&client, &head)).await {
-        Ok(Ok(decision)) => forward(&client, exchange, head, decision, started).await,
+        Ok(Ok(decision)) => {
+            let _under_way = client.worker.begin();
+            forward(&client, exchange, head, decision, started).await;
+        }
         Ok(Err(refusal)) => {
             let path = escape(head.path().as_bytes());
             tracing::debug!(reason = refusal.reason.as_str(), path = &*path, "request refused");

@@ -78,9 +78,9 @@ fn who_has_just_come_keeps_others_out_and_cuts_nobody() {
 fn many_that_come_at_once_are_a_reason_to_look_at_once() {
     let (overload, bell) = (Overload::new(Gauge::of_process(Some(1))), Bell::default());
     let shortages = bell.shortages();
-    (0..BURST - 1).for_each(|open| overload.arrives(open, &bell));
+    (1..BURST).for_each(|_| overload.arrives(&bell));
     assert_eq!(overload.level(), Level::Calm, "it was not looked at");
-    overload.arrives(BURST, &bell);
+    overload.arrives(&bell);
     assert_eq!(overload.level(), Level::Cut);
     assert!(shortages.has_changed().expect("the bell is there"), "the workers are called");
 }
