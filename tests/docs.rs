@@ -188,7 +188,7 @@ fn limits() -> String {
          where `--memory-limit` says how much it may have: four times per second, from 70 % on forty times, and\n\
          whenever 64 connections have come.\n\n\
          For the first of these marks each request that has begun within the last five seconds, goes on, and is\n\
-         not in place of another that has ended, counts for 80 KiB besides what is used: thousands can begin at\n\
+         not in place of another that has ended, counts for 112 KiB besides what is used: thousands can begin at\n\
          once, and take most of what they ever do a moment later.\n\n\
          | memory in use | what happens | until |\n|---|---|---|\n\
          | 92 % | requests and opaque connections of clients that come new get 503 `overloaded`; unused connections and rooms are given back | 88 % |\n\
