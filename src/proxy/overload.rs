@@ -5,7 +5,7 @@
 //! read without a lock. From 92 % on connections that come new are refused, and rooms kept for reuse
 //! are given back; from 95 % on every request is, connections that idle or stall are cut. Either ends
 //! a few percent below where it began, so that it does not flutter. What has just begun has not taken yet
-//! what it may: that counts for what is refused to others who come ([`Crowd`]). What is let in under
+//! what it may: that counts for what is refused to others who come (`crowd`). What is let in under
 //! load is decided in [`Overload::admits`], nowhere else.
 
 use std::sync::Arc;
