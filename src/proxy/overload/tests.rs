@@ -1,6 +1,7 @@
 //! When load is shed, and when no longer: by simulated fill alone.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use proptest::prelude::*;
 
@@ -96,4 +97,32 @@ async fn the_workers_are_called_as_long_as_there_is_something_to_do() {
         assert_eq!(overload.level(), Level::Cut);
     }
     watch.abort();
+}
+
+#[test]
+fn what_cannot_be_read_changes_nothing_and_where_there_is_room_nobody_is_called() {
+    let (overload, now) = (Overload::default(), Instant::now());
+    overload.measure(Fill::of(930));
+    assert_eq!(overload.look(now), None, "there is nothing to read");
+    assert_eq!(overload.level(), Level::Shed);
+
+    let (overload, bell) = (Overload::new(Gauge::of_process(Some(u64::MAX / 2))), Bell::default());
+    let shortages = bell.shortages();
+    overload.measure(Fill::of(930));
+    (0..BURST).for_each(|_| overload.arrives(&bell));
+    assert_eq!(overload.level(), Level::Calm);
+    assert!(!shortages.has_changed().expect("the bell is there"));
+}
+
+#[test]
+fn what_is_under_way_is_counted_until_it_ends() {
+    let (overload, now) = (Overload::new(Gauge::of_process(Some(1 << 40))), Instant::now());
+    let lane = overload.lane().expect("there is a limit");
+    let soon = || overload.look(now).expect("read");
+    let before = soon();
+    let many: Vec<_> = (0..1_000_000).map(|_| lane.begin()).collect();
+    assert!(soon().soon >= before.soon + 90, "a tenth of the memory");
+    drop(many);
+    assert!(soon().soon < before.soon + 90);
+    assert!(Overload::default().lane().is_none(), "nobody asks");
 }
