@@ -14,23 +14,24 @@ use parking_lot::Mutex;
 use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::proxy::serve::Connection;
 use crate::proxy::stream::{Side, Stream};
 use crate::proxy::worker::Worker;
 use crate::proxy::{inbound, outbound, tcp};
 
-/// Serves a connection of our application that was going anywhere.
-pub async fn serve_outbound(worker: Rc<Worker>, tcp: TcpStream) {
+/// Takes in a connection of our application that was going anywhere; as [`outbound::arrive`].
+pub async fn arrive_outbound(worker: Rc<Worker>, tcp: TcpStream) -> Option<Box<Connection>> {
     let Some(address) = original(&tcp).filter(|address| !outbound::is_own(&worker, *address))
     else {
-        return tracing::debug!("a connection to the proxy itself was closed");
+        tracing::debug!("a connection to the proxy itself was closed");
+        return None;
     };
-    // Boxed: what is over soon must not make every idle connection larger.
-    let called = Box::pin(outbound::called_at(&worker, address)).await;
-    tcp::serve_called(worker, Side::new(Stream::Plain(tcp)), called).await;
+    let called = outbound::called_at(&worker, address).await;
+    tcp::arrive_called(worker, Side::new(Stream::Plain(tcp)), called).await
 }
 
-/// Serves a connection that was going to an application of this pod.
-pub async fn serve_inbound(worker: Rc<Worker>, tcp: TcpStream) {
+/// Takes in a connection that was going to an application of this pod; as [`inbound::arrive`].
+pub async fn arrive_inbound(worker: Rc<Worker>, tcp: TcpStream) -> Option<Box<Connection>> {
     let address = original(&tcp).or_else(|| {
         let own_pod = worker.duties.own_pod.as_ref()?;
         own_pod.take(plain(tcp.peer_addr().ok()?))
@@ -40,10 +41,11 @@ pub async fn serve_inbound(worker: Rc<Worker>, tcp: TcpStream) {
         worker.is_local(address.ip()) && !outbound::is_own(&worker, *address)
     };
     let Some(address) = address.filter(ours) else {
-        return tracing::debug!("a connection that is for no application was closed");
+        tracing::debug!("a connection that is for no application was closed");
+        return None;
     };
     let app = worker.plain_endpoint(address);
-    inbound::serve(worker, tcp, Some(app)).await;
+    inbound::arrive(worker, tcp, Some(app)).await
 }
 
 /// Whether an address is this machine's: only to those can a socket be bound.

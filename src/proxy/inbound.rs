@@ -24,7 +24,7 @@ use crate::proxy::decide::{Decision, Endpoints, Refusal};
 use crate::proxy::detect::{self, Kind};
 use crate::proxy::pool::MAX_AGE;
 use crate::proxy::record::{self, Caller};
-use crate::proxy::serve::{self, Origin};
+use crate::proxy::serve::{Connection, Origin};
 use crate::proxy::stream::{Side, Stream};
 use crate::proxy::worker::Worker;
 use crate::proxy::{h2, tcp};
@@ -60,7 +60,7 @@ pub fn decide(worker: &Worker, caller: &Caller) -> Result<Decision, Refusal> {
 }
 
 /// A connection that got in.
-struct Arrived {
+struct Admitted {
     side: Side,
     alpn: Alpn,
     identity: Option<Identity>,
@@ -69,12 +69,17 @@ struct Arrived {
     spoke: Option<Box<tcp::Opened>>,
 }
 
-/// Serves a connection to `app`; without one the workload only calls.
-pub async fn serve(worker: Rc<Worker>, tcp: TcpStream, app: Option<Arc<Endpoint>>) {
+/// Takes in a connection to `app`; without one the workload only calls. One of HTTP/1.1 is to be
+/// served then; any other was served to its end.
+pub async fn arrive(
+    worker: Rc<Worker>,
+    tcp: TcpStream,
+    app: Option<Arc<Endpoint>>,
+) -> Option<Box<Connection>> {
     let peer = peer_ip(&tcp);
-    // Boxed: what is over soon must not make every idle connection larger.
-    let Some(arrived) = Box::pin(arrive(&worker, tcp, app.as_ref())).await else { return };
-    let Arrived { side, alpn, identity, life, spoke } = arrived;
+    // Boxed: what is over soon must not make a connection of HTTP/2 or of bytes larger.
+    let Admitted { side, alpn, identity, life, spoke } =
+        Box::pin(admit(&worker, tcp, app.as_ref())).await?;
     let protocol = match alpn {
         Alpn::Http1 => Protocol::Http,
         Alpn::Http2 => Protocol::Http2,
@@ -82,18 +87,19 @@ pub async fn serve(worker: Rc<Worker>, tcp: TcpStream, app: Option<Arc<Endpoint>
     };
     let origin = Origin::Inbound(Caller::new(&worker, app, (identity, peer), protocol));
     match alpn {
-        Alpn::Http1 => serve::serve(worker, side, origin, life).await,
+        Alpn::Http1 => return Some(Connection::new(worker, side, origin, life)),
         Alpn::Http2 => Box::pin(h2::serve(worker, side, origin, life)).await,
         Alpn::Tcp => Box::pin(tcp::serve_inbound(worker, side, origin, spoke)).await,
     }
+    None
 }
 
 /// Lets a connection in; `None` where it is refused or has gone.
-async fn arrive(
+async fn admit(
     worker: &Rc<Worker>,
     tcp: TcpStream,
     app: Option<&Arc<Endpoint>>,
-) -> Option<Arrived> {
+) -> Option<Admitted> {
     let (mode, protocol) = demands(worker, app);
     if mode == MtlsMode::Strict {
         return handshake(worker, tcp, protocol).await;
@@ -106,7 +112,7 @@ async fn arrive(
         {
             let side = Side::new(Stream::Plain(tcp));
             let (alpn, spoke) = (Alpn::Tcp, Some(spoke));
-            return Some(Arrived { side, alpn, identity: None, life: MAX_AGE, spoke });
+            return Some(Admitted { side, alpn, identity: None, life: MAX_AGE, spoke });
         }
         seen = tokio::time::timeout(HANDSHAKE, is_mesh(&tcp)).await;
     }
@@ -131,7 +137,7 @@ pub fn is_still_welcome(worker: &Worker, caller: &Caller) -> bool {
     caller.identity.is_some() || demands(worker, caller.app.as_ref()).0 == MtlsMode::Permissive
 }
 
-async fn handshake(worker: &Worker, tcp: TcpStream, protocol: Protocol) -> Option<Arrived> {
+async fn handshake(worker: &Worker, tcp: TcpStream, protocol: Protocol) -> Option<Admitted> {
     let peer = peer_ip(&tcp);
     let acceptor = TlsAcceptor::from(Arc::clone(&worker.duties.server));
     let accepted = match tokio::time::timeout(HANDSHAKE, acceptor.accept(tcp)).await {
@@ -165,7 +171,7 @@ async fn handshake(worker: &Worker, tcp: TcpStream, protocol: Protocol) -> Optio
         return refuse(Reason::ProtocolMismatch);
     }
     let side = Side::new(Stream::Accepted(Box::new(stream)));
-    Some(Arrived { side, alpn, identity: Some(identity), life, spoke: None })
+    Some(Admitted { side, alpn, identity: Some(identity), life, spoke: None })
 }
 
 fn peer_ip(tcp: &TcpStream) -> Option<IpAddr> {
@@ -179,7 +185,7 @@ fn remaining(worker: &Worker, peer: Option<SystemTime>) -> Duration {
     end.duration_since(SystemTime::now()).unwrap_or_default().min(MAX_AGE)
 }
 
-async fn plaintext(worker: &Worker, mut side: Side, protocol: Protocol) -> Option<Arrived> {
+async fn plaintext(worker: &Worker, mut side: Side, protocol: Protocol) -> Option<Admitted> {
     let alpn = match protocol {
         Protocol::Http => Alpn::Http1,
         Protocol::Http2 | Protocol::Grpc => Alpn::Http2,
@@ -191,7 +197,7 @@ async fn plaintext(worker: &Worker, mut side: Side, protocol: Protocol) -> Optio
             Kind::Opaque | Kind::Silent => Alpn::Tcp,
         },
     };
-    Some(Arrived { side, alpn, identity: None, life: MAX_AGE, spoke: None })
+    Some(Admitted { side, alpn, identity: None, life: MAX_AGE, spoke: None })
 }
 
 /// Whether what begins is TLS with one of our protocols; nothing is taken from the socket.

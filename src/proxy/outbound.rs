@@ -18,7 +18,7 @@ use crate::proxy::directory::{Destination, HostCell, Lookup, Miss, ServiceCell};
 use crate::proxy::h2;
 use crate::proxy::head::Head;
 use crate::proxy::pool::MAX_AGE;
-use crate::proxy::serve::{self, Origin};
+use crate::proxy::serve::{Connection, Origin};
 use crate::proxy::service::PortTable;
 use crate::proxy::stream::Side;
 use crate::proxy::worker::Worker;
@@ -68,15 +68,16 @@ impl fmt::Display for Called {
     }
 }
 
-/// Serves a connection of our application to the outbound listener: HTTP, as to a proxy or with
-/// the service as `Host`.
-pub async fn serve(worker: Rc<Worker>, mut side: Side) {
-    // Boxed: what is rare or over soon must not make every idle connection larger.
-    match Box::pin(detect::detect(&worker, &mut side)).await {
-        Some(Kind::Http2) => Box::pin(h2::serve(worker, side, Origin::Outbound, MAX_AGE)).await,
+/// Takes in a connection of our application to the outbound listener: HTTP, as to a proxy or with
+/// the service as `Host`. One of HTTP/1.1 is to be served then; HTTP/2 was served to its end.
+pub async fn arrive(worker: Rc<Worker>, mut side: Side) -> Option<Box<Connection>> {
+    match detect::detect(&worker, &mut side).await? {
+        Kind::Http2 => {
+            Box::pin(h2::serve(worker, side, Origin::Outbound, MAX_AGE)).await;
+            None
+        }
         // Whatever else it is, the codec says what is wrong with it.
-        Some(_) => serve::serve(worker, side, Origin::Outbound, Duration::MAX / 2).await,
-        None => {}
+        _ => Some(Connection::new(worker, side, Origin::Outbound, Duration::MAX / 2)),
     }
 }
 

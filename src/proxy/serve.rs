@@ -4,7 +4,6 @@
 //! elsewhere in the mesh (inbound). One task does all of it.
 
 use std::borrow::Cow;
-use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::task::Poll;
@@ -61,7 +60,8 @@ impl Origin {
     }
 }
 
-/// A client's connection.
+/// A client's connection, and what its requests need. One that has become idle is less: see
+/// [`idle`].
 #[derive(Debug)]
 pub struct Connection {
     worker: Rc<Worker>,
@@ -95,23 +95,17 @@ enum Next {
     Connected(Called),
 }
 
-/// Serves a client that speaks HTTP/1.1, for `life` at most (and to the end of a request).
+/// Serves a client that speaks HTTP/1.1 to the end of its connection.
 ///
-/// What a request needs is in a box, which a connection that has become idle gives back: what is
-/// left of it is the connection itself.
-pub fn serve(
-    worker: Rc<Worker>,
-    side: Side,
-    origin: Origin,
-    life: Duration,
-) -> impl Future<Output = ()> {
-    let mut connection = Box::new(Connection::new(worker, side, origin, life));
-    async move {
-        while let Some(idle) = Box::pin(work(connection)).await {
-            connection = idle;
-            if !connection.sleep().await {
-                return Box::pin(connection.part()).await;
-            }
+/// What is done for a request is in a box, which a connection that has become idle gives back with
+/// all that can be made again.
+pub async fn serve(mut connection: Box<Connection>) {
+    while let Some(idle) = Box::pin(work(connection)).await {
+        let asleep = idle.fall_asleep();
+        let ended = asleep.wait().await;
+        connection = asleep.wake();
+        if ended.is_some() {
+            return Box::pin(connection.part()).await;
         }
     }
 }
@@ -167,17 +161,18 @@ async fn work(mut connection: Box<Connection>) -> Option<Box<Connection>> {
             }
             Next::Connected(called) => {
                 let Connection { worker, client, .. } = *connection;
-                Box::pin(tcp::serve_called(worker, client.side, called)).await;
-                return None;
+                connection = Box::pin(tcp::arrive_called(worker, client.side, called)).await?;
             }
         }
     }
 }
 
 impl Connection {
-    fn new(worker: Rc<Worker>, side: Side, origin: Origin, life: Duration) -> Self {
+    /// One that has carried nothing yet, to be served for `life` at most (and to the end of a
+    /// request).
+    pub fn new(worker: Rc<Worker>, side: Side, origin: Origin, life: Duration) -> Box<Self> {
         let client = Client::new(side, worker.slots.take());
-        Self {
+        Box::new(Self {
             expires: worker.slots.now().saturating_add(life),
             came: worker.shared.overload.level(),
             worker,
@@ -186,7 +181,7 @@ impl Connection {
             idle_until: Duration::ZERO,
             head: RequestHead::default(),
             upload_room: Vec::new(),
-        }
+        })
     }
 
     /// Reads and parses a head; `false` where the client closed instead, or nothing came after all.

@@ -19,7 +19,7 @@ use crate::proxy::h1::Framing;
 use crate::proxy::outbound::{self, Called};
 use crate::proxy::pool::{MAX_AGE, Upstream};
 use crate::proxy::pump::{Pump, PumpError};
-use crate::proxy::serve::{self, Origin};
+use crate::proxy::serve::{Connection, Origin};
 use crate::proxy::slots::Slot;
 use crate::proxy::stream::Side;
 use crate::proxy::worker::Worker;
@@ -38,10 +38,15 @@ use open::{open, open_app};
 const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
 
 /// Serves a local port that stands for one port of a service.
-pub async fn serve_upstream(worker: Rc<Worker>, side: Side, service: ServiceName, port: u16) {
+pub async fn arrive_upstream(
+    worker: Rc<Worker>,
+    side: Side,
+    service: ServiceName,
+    port: u16,
+) -> Option<Box<Connection>> {
     let started = Instant::now();
     match worker.shared.directory.wait_service(&service).await {
-        Ok(cell) => serve_called(worker, side, Called::Service(cell, port)).await,
+        Ok(cell) => arrive_called(worker, side, Called::Service(cell, port)).await,
         Err(miss) => {
             let reason = match miss {
                 Miss::NotAService => Reason::NoService,
@@ -49,20 +54,26 @@ pub async fn serve_upstream(worker: Rc<Worker>, side: Side, service: ServiceName
             };
             tracing::debug!(%service, reason = reason.as_str(), "no connection to the upstream");
             record::refused(&worker, &service.to_string(), Protocol::Tcp, reason, started);
+            None
         }
     }
 }
 
-/// Serves a connection of our application that stands for one destination.
-pub async fn serve_called(worker: Rc<Worker>, mut side: Side, called: Called) {
-    // Boxed: what is over soon, or rare, must not make every idle connection larger.
+/// Takes in a connection of our application that stands for one destination. One of HTTP/1.1 is to
+/// be served then; any other was served to its end.
+pub async fn arrive_called(
+    worker: Rc<Worker>,
+    mut side: Side,
+    called: Called,
+) -> Option<Box<Connection>> {
+    // Boxed: what is over soon must not make a connection of HTTP/2 or of bytes larger.
     let (kind, waiting) = match outbound::protocol(&worker, &called) {
         Protocol::Http => (Kind::Http1, None),
         Protocol::Http2 | Protocol::Grpc => (Kind::Http2, None),
         Protocol::Tcp => (Kind::Opaque, None),
         Protocol::Detect => match Box::pin(find_out(&worker, &mut side, &called)).await {
             Some(found) => found,
-            None => return,
+            None => return None,
         },
     };
     let life = match called {
@@ -71,10 +82,13 @@ pub async fn serve_called(worker: Rc<Worker>, mut side: Side, called: Called) {
         _ => MAX_AGE,
     };
     match kind {
-        Kind::Http1 => serve::serve(worker, side, Origin::Upstream(called), life).await,
+        Kind::Http1 => {
+            return Some(Connection::new(worker, side, Origin::Upstream(called), life));
+        }
         Kind::Http2 => Box::pin(h2::serve(worker, side, Origin::Upstream(called), life)).await,
         Kind::Opaque | Kind::Silent => Box::pin(serve_opaque(worker, side, called, waiting)).await,
     }
+    None
 }
 
 async fn serve_opaque(

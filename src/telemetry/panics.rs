@@ -5,24 +5,27 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt as _;
 
-/// How many panics were contained.
-#[derive(Debug, Default)]
-pub struct Panics(AtomicU64);
+/// How many panics were contained; clones count together.
+#[derive(Debug, Default, Clone)]
+pub struct Panics(Arc<AtomicU64>);
 
 impl Panics {
     /// What `work` comes to; `None` where it panicked. `what` is what ends with it, for the log.
-    pub async fn contain<T>(&self, what: &'static str, work: impl Future<Output = T>) -> Option<T> {
-        match AssertUnwindSafe(work).catch_unwind().await {
-            Ok(done) => Some(done),
-            Err(payload) => {
-                self.note(what, &*payload);
-                None
-            }
-        }
+    pub fn contain<T, W: Future<Output = T>>(
+        &self,
+        what: &'static str,
+        work: W,
+    ) -> impl Future<Output = Option<T>> + use<T, W> {
+        let panics = self.clone();
+        // Not an `async fn`, which would have room for `work` twice.
+        AssertUnwindSafe(work)
+            .catch_unwind()
+            .map(move |ended| ended.map_err(|payload| panics.note(what, &*payload)).ok())
     }
 
     /// Counts a panic that was caught elsewhere.

@@ -4,13 +4,17 @@
 //! A client that sends one request after the other never gets to the second part, so that what is
 //! made again there costs it nothing.
 
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::Connection;
-use crate::proxy::alarm::Alarm;
-use crate::proxy::h1::{RequestHead, ResponseHead};
-use crate::proxy::slots::{Fired, SWEEP};
+use super::{Connection, Origin};
+use crate::proxy::forward::Client;
+use crate::proxy::h1::RequestHead;
+use crate::proxy::overload::Level;
+use crate::proxy::slots::{Fired, SWEEP, Slot};
+use crate::proxy::stream::{Side, Stream};
+use crate::proxy::worker::Worker;
 
 /// How long a connection may be idle between requests.
 const IDLE: Duration = Duration::from_secs(300);
@@ -32,6 +36,54 @@ pub(super) enum Waited {
     Over,
 }
 
+/// A connection that has become idle: nothing but the connection.
+pub(super) struct Asleep {
+    worker: Rc<Worker>,
+    stream: Stream,
+    slot: Slot,
+    origin: Origin,
+    expires: Duration,
+    came: Level,
+    idle_until: Duration,
+}
+
+impl Asleep {
+    /// Waits until there is something to read; why it was ended, where nothing has come.
+    pub(super) fn wait(&self) -> impl Future<Output = Option<Fired>> {
+        let left = self.idle_until.saturating_sub(self.worker.slots.now());
+        readable(&self.slot, &self.stream, left)
+    }
+
+    /// Makes it fit for a request.
+    pub(super) fn wake(self: Box<Self>) -> Box<Connection> {
+        let Self { worker, stream, slot, origin, expires, came, idle_until } = *self;
+        let client = Client::new(Side::new(stream), slot);
+        let (head, upload_room) = (RequestHead::default(), Vec::new());
+        Box::new(Connection {
+            worker,
+            client,
+            origin,
+            expires,
+            came,
+            idle_until,
+            head,
+            upload_room,
+        })
+    }
+}
+
+/// Waits until there is something to read; why it was ended, where nothing has come.
+fn readable(slot: &Slot, stream: &Stream, limit: Duration) -> impl Future<Output = Option<Fired>> {
+    slot.arm(limit, true);
+    std::future::poll_fn(move |cx| {
+        // What has come already is answered, also when the time is over.
+        if stream.poll_readable(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        slot.poll_fired(cx).map(Some)
+    })
+}
+
 impl Connection {
     /// Waits a moment for the first byte of a request, without holding a buffer or a room.
     pub(super) async fn wait(&mut self) -> Waited {
@@ -41,7 +93,7 @@ impl Connection {
         self.give_rooms();
         let patience = self.patience();
         self.idle_until = self.worker.slots.now().saturating_add(patience);
-        match self.readable(MOMENT.min(patience)).await {
+        match readable(&self.client.slot, &self.client.side.stream, MOMENT.min(patience)).await {
             None => {
                 self.take_rooms();
                 Waited::Request
@@ -51,31 +103,11 @@ impl Connection {
         }
     }
 
-    /// Waits on, with nothing but the connection; `false`: it is over.
-    pub(super) async fn sleep(&mut self) -> bool {
-        let left = self.idle_until.saturating_sub(self.worker.slots.now());
-        if left.is_zero() {
-            return false;
-        }
-        self.head = RequestHead::default();
-        self.client.head = ResponseHead::default();
-        self.client.alarm = Alarm::default();
-        self.client.begin();
-        self.readable(left).await.is_none()
-    }
-
-    /// Waits until there is something to read; why it was ended, where nothing has come.
-    async fn readable(&self, limit: Duration) -> Option<Fired> {
-        let (slot, side) = (&self.client.slot, &self.client.side);
-        slot.arm(limit, true);
-        std::future::poll_fn(|cx| {
-            // What has come already is answered, also when the time is over.
-            if side.stream.poll_readable(cx).is_ready() {
-                return Poll::Ready(None);
-            }
-            slot.poll_fired(cx).map(Some)
-        })
-        .await
+    /// Lets go of all that can be made again.
+    pub(super) fn fall_asleep(self: Box<Self>) -> Box<Asleep> {
+        let Self { worker, client, origin, expires, came, idle_until, .. } = *self;
+        let Client { side: Side { stream, .. }, slot, .. } = client;
+        Box::new(Asleep { worker, stream, slot, origin, expires, came, idle_until })
     }
 
     /// An idle connection holds no memory that another one could use.

@@ -36,6 +36,6 @@ async fn a_panic_is_contained_and_counted() {
         tokio::task::yield_now().await;
         panic!("{} is wrong", "something");
     };
-    assert_eq!(panics.contain::<()>("a test", fails).await, None);
+    assert_eq!(panics.contain("a test", fails).await, None);
     assert_eq!(panics.total(), 1);
 }

@@ -15,7 +15,7 @@ use super::*;
 use crate::names::{Protocol, RuleId};
 use crate::proxy::directory::Loader;
 use crate::proxy::serve::tests::rig::{pair, read_until, run, soon, worker};
-use crate::proxy::serve::{Origin, serve};
+use crate::proxy::serve::{Connection, Origin, serve};
 use crate::proxy::stream::{Side, Stream};
 use crate::proxy::worker::Worker;
 use crate::resource::{
@@ -129,7 +129,7 @@ fn of_http1() {
         }
         let (mut client, accepted) = pair().await;
         let side = Side::new(Stream::Plain(accepted));
-        tokio::task::spawn_local(serve(worker, side, Origin::Outbound, LIFE));
+        tokio::task::spawn_local(serve(Connection::new(worker, side, Origin::Outbound, LIFE)));
         let mut homes = HashSet::new();
         for _ in 0..20 {
             client.write_all(b"GET / HTTP/1.1\r\nHost: w.default\r\n\r\n").await.unwrap();

@@ -15,7 +15,7 @@ use crate::names::{Protocol, RuleId, ServiceName};
 use crate::proxy::connect::Alpn;
 use crate::proxy::directory::{Loader, Ticket};
 use crate::proxy::serve::tests::rig::{pair, soon, worker};
-use crate::proxy::serve::{Origin, serve};
+use crate::proxy::serve::{Connection, Origin, serve};
 use crate::proxy::stream::{Side, Stream};
 use crate::proxy::vitals::Standing;
 use crate::proxy::worker::Worker;
@@ -131,8 +131,8 @@ impl Rig {
         let (stream, accepted) = pair().await;
         let side = Side::new(Stream::Plain(accepted));
         let life = Duration::from_secs(3_600);
-        let serve = serve(Rc::clone(&self.worker), side, Origin::Outbound, life);
-        tokio::task::spawn_local(serve);
+        let connection = Connection::new(Rc::clone(&self.worker), side, Origin::Outbound, life);
+        tokio::task::spawn_local(serve(connection));
         Client::new(stream)
     }
 

@@ -17,7 +17,7 @@ use crate::certs::tls::ClientAuth;
 use crate::names::Protocol;
 use crate::proxy::connect::Alpn;
 use crate::proxy::record::Caller;
-use crate::proxy::serve::{Origin, serve};
+use crate::proxy::serve::{Connection, Origin, serve};
 use crate::proxy::stream::{Side, Stream};
 
 const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 2\r\n\r\nhi";
@@ -36,7 +36,8 @@ async fn sidecar(rig: &Rig) -> TlsStream<TcpStream> {
     let identity = (Some(identity), None);
     let caller = Caller::new(worker, worker.app.clone(), identity, Protocol::Http);
     let side = Side::new(Stream::Accepted(Box::new(accepted.unwrap())));
-    tokio::task::spawn_local(serve(Rc::clone(worker), side, Origin::Inbound(caller), LIFE));
+    let connection = Connection::new(Rc::clone(worker), side, Origin::Inbound(caller), LIFE);
+    tokio::task::spawn_local(serve(connection));
     client.unwrap()
 }
 

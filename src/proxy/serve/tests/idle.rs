@@ -8,6 +8,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::rig::{self, Rig, read_until, run};
+use crate::proxy::serve::idle::Asleep;
+use crate::proxy::serve::serve;
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: web\r\n\r\n";
 
@@ -99,4 +101,14 @@ fn one_that_sleeps_ends_in_its_time_and_when_the_proxy_does() {
             assert_eq!(rig.to_the_end(&mut client).await.0, b"");
         }
     });
+}
+
+/// An idle connection of HTTP/1.1 is its task, what is left of it asleep, and the socket.
+#[test]
+fn one_that_sleeps_takes_little() {
+    fn size_of_future<A, F: Future>(_: impl Fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+    assert!(size_of_future(serve) <= 64, "{}", size_of_future(serve));
+    assert!(size_of::<Asleep>() <= 224, "{}", size_of::<Asleep>());
 }

@@ -16,7 +16,7 @@ use crate::names::{Identity, Protocol};
 use crate::proxy::directory::{Directory, Limits};
 use crate::proxy::record::Caller;
 use crate::proxy::resolve::Resolver;
-use crate::proxy::serve::{Origin, serve};
+use crate::proxy::serve::{Connection, Origin, serve};
 use crate::proxy::stream::{Side, Stream};
 use crate::proxy::worker::{Duties, Shared, Worker};
 use crate::resource::{MtlsMode, Workload};
@@ -71,7 +71,12 @@ impl Rig {
             Caller::new(&self.worker, self.worker.app.clone(), (None, None), Protocol::Http);
         let side = Side::new(Stream::Plain(accepted));
         let origin = Origin::Inbound(caller);
-        tokio::task::spawn_local(serve(Rc::clone(&self.worker), side, origin, life));
+        tokio::task::spawn_local(serve(Connection::new(
+            Rc::clone(&self.worker),
+            side,
+            origin,
+            life,
+        )));
         client
     }
 

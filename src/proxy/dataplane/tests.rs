@@ -1,0 +1,14 @@
+//! What a connection costs as a task, whatever it is.
+
+use super::*;
+
+/// What a function's future takes, without making one.
+fn size_of_future<A, B, C, F: Future>(_: impl Fn(A, B, C) -> F) -> usize {
+    size_of::<F>()
+}
+
+#[test]
+fn a_task_is_small_whatever_the_connection_is() {
+    let size = size_of_future(task);
+    assert!(size <= 128, "{size}");
+}
