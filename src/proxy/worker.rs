@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::certs::tls::Tls;
 use crate::names::{ProxyId, ServiceName};
+use crate::net::allocator;
 use crate::proxy::captured::{self, OwnPod};
 use crate::proxy::circuit::Place;
 use crate::proxy::cluster::Endpoint;
@@ -178,6 +179,7 @@ impl Worker {
             self.pool.borrow_mut().sweep(self.slots.now());
             self.http2.borrow_mut().sweep(self.slots.now());
             self.targets.borrow_mut().retain(|_, (cell, _)| !cell.is_retired());
+            allocator::give_back(false);
         }
     }
 
@@ -213,6 +215,7 @@ impl Worker {
         if level == Level::Cut {
             self.shared.metrics.limits.add(Limit::Memory, self.slots.cut());
         }
+        allocator::give_back(true);
     }
 
     /// Whether a request may go on, as far as memory goes, whose connection came at level `then`;
