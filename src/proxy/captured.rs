@@ -44,7 +44,7 @@ pub async fn arrive_inbound(worker: Rc<Worker>, tcp: TcpStream) -> Option<Box<Co
         tracing::debug!("a connection that is for no application was closed");
         return None;
     };
-    let app = worker.plain_endpoint(address);
+    let app = worker.app_endpoint(address);
     inbound::arrive(worker, tcp, Some(app)).await
 }
 

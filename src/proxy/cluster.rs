@@ -16,7 +16,6 @@ use crate::proxy::bell::Bell;
 use crate::proxy::circuit::Circuit;
 use crate::proxy::clock;
 use crate::proxy::flight::Verdict;
-use crate::proxy::service::BuildError;
 use crate::proxy::ward::Ward;
 use crate::resource::{self, Algorithm, ClusterPolicy};
 use merge::Merged;
@@ -89,22 +88,9 @@ impl ClusterCell {
         self.state.load_full()
     }
 
-    /// Whether a resource has arrived.
-    pub fn is_loaded(&self) -> bool {
-        self.state.load().is_some()
-    }
-
     /// Takes over a resource; endpoints that stay keep their counters. `zone` is the caller's,
     /// empty where it is not known.
-    ///
-    /// # Errors
-    /// [`BuildError`]; the state before stays in force.
-    pub fn apply(
-        &self,
-        cluster: &resource::Cluster,
-        zone: &str,
-        now_ms: u64,
-    ) -> Result<(), BuildError> {
+    pub fn apply(&self, cluster: &resource::Cluster, zone: &str, now_ms: u64) {
         let before = self.state.load_full();
         let terms = Terms { policy: &cluster.policy, zone, now_ms };
         let ports = cluster.ports.iter().map(|port| {
@@ -119,7 +105,6 @@ impl ClusterCell {
         let policy = cluster.policy.clone();
         self.circuit.limit(&policy.circuit_breaker, policy.shadow);
         self.put((policy, ports, zone), now_ms);
-        Ok(())
     }
 
     /// A new state is in use.
@@ -144,11 +129,6 @@ impl ClusterCell {
         });
         let ports = ports.collect();
         self.put((policy, ports, zone), now_ms);
-    }
-
-    /// Forgets what was known: the control plane says that there is no such service any more.
-    pub fn clear(&self) {
-        self.state.store(None);
     }
 }
 

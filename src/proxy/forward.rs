@@ -198,8 +198,14 @@ impl Forward<'_> {
                     self.land(verdict);
                     (verdict, Box::pin(self.forget(dropped)).await)
                 }
-                Ended::Over(result, tunnel) => {
+                Ended::Over(result, mut tunnel) => {
                     let verdict = self.verdict(&result);
+                    if let Some(tunnel) = &mut tunnel
+                        && let Some(mut flight) = self.flight.take()
+                    {
+                        self.client.events.tell(&mut flight, verdict);
+                        tunnel.keep(flight);
+                    }
                     self.land(verdict);
                     match self.again(&result, verdict) {
                         Some(repetition) => (verdict, Box::new(repetition)),

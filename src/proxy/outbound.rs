@@ -218,7 +218,7 @@ async fn without_rules(worker: &Rc<Worker>, called: &Called) -> Result<Decision,
         Called::Outside(host, port) => Box::pin(outside(worker, host, *port)).await,
         Called::Address(address) => {
             route::may_leave(worker.shared.directory.mesh().outbound)?;
-            let endpoints = [worker.plain_endpoint(*address)].into();
+            let endpoints = [worker.outside_endpoint(*address)].into();
             Ok(beyond(worker, &address.ip().to_string(), endpoints))
         }
         Called::Refused(_, reason) => Err((*reason).into()),
@@ -263,7 +263,7 @@ async fn outside(worker: &Rc<Worker>, host: &str, port: u16) -> Result<Decision,
         tracing::warn!(host = %escape(host.as_bytes()), %address, "it leads to the proxy itself");
         return Err(Reason::Loop.into());
     }
-    let endpoints = addresses.into_iter().map(|address| worker.plain_endpoint(address)).collect();
+    let endpoints = addresses.into_iter().map(|address| worker.outside_endpoint(address)).collect();
     Ok(beyond(worker, host, endpoints))
 }
 

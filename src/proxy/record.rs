@@ -105,7 +105,7 @@ impl Outcome {
     }
 }
 
-/// Records a request of our own application.
+/// Records a request of our own application; its edge.
 pub fn outbound(
     worker: &Worker,
     decision: &Decision,
@@ -113,9 +113,10 @@ pub fn outbound(
     protocol: Protocol,
     outcome: &Outcome,
     (trace, started): (Trace, Instant),
-) {
+) -> Arc<Edge> {
     let took = started.elapsed();
-    count(&outbound_edge(worker, decision, endpoint, protocol), outcome, took);
+    let edge = outbound_edge(worker, decision, endpoint, protocol);
+    count(&edge, outcome, took);
     let details = Details {
         service: &worker.labels.service,
         peer: &decision.destination,
@@ -128,6 +129,7 @@ pub fn outbound(
         events: &outcome.events,
     };
     span(worker, trace, took, details);
+    edge
 }
 
 /// Records a request of our own application that no rule decided about.

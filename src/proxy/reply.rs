@@ -7,17 +7,20 @@ use crate::proxy::h1::write;
 /// Of the text in an answer.
 pub const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
-/// Writes a whole HTTP/1.1 answer to `out`.
-pub fn write(out: &mut Vec<u8>, refusal: &Refusal, is_head: bool, keep_alive: bool) {
+/// Writes a whole HTTP/1.1 answer to `out`, for a client of that version or of HTTP/1.0.
+pub fn write(
+    out: &mut Vec<u8>,
+    refusal: &Refusal,
+    is_head: bool,
+    (keep_alive, http11): (bool, bool),
+) {
     let body = body(refusal);
     write::status_line(out, refusal.status(), b"");
     let mut fields = refusal.fields();
     fields.push(("content-type", CONTENT_TYPE));
     write::edited(out, &fields, &refusal.edits());
     write::framing(out, crate::proxy::h1::Framing::Length(body.len() as u64));
-    if !keep_alive {
-        write::field(out, b"connection", b"close");
-    }
+    write::persistence(out, keep_alive, http11);
     out.extend_from_slice(b"\r\n");
     if !is_head {
         out.extend_from_slice(body.as_bytes());

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -122,8 +123,12 @@ async fn work(mut connection: Box<Connection>) -> Option<Box<Connection>> {
             }
         }
         match connection.read_head().await {
-            Ok(true) => {}
-            Ok(false) => return None,
+            Ok(Waited::Request) => {}
+            Ok(Waited::InVain) => return Some(connection),
+            Ok(Waited::Over) => {
+                Box::pin(connection.part()).await;
+                return None;
+            }
             Err(malformed) => {
                 Box::pin(connection.refuse_malformed(malformed)).await;
                 return None;
@@ -184,8 +189,8 @@ impl Connection {
         })
     }
 
-    /// Reads and parses a head; `false` where the client closed instead, or nothing came after all.
-    async fn read_head(&mut self) -> Result<bool, Malformed> {
+    /// Reads and parses a head. Nothing may come after all: what wakes is no promise.
+    async fn read_head(&mut self) -> Result<Waited, Malformed> {
         let mut scanned = 0;
         // From the first byte on, be it only an empty line, the head's own time runs.
         let mut begun = !self.client.side.buffer.is_empty();
@@ -202,22 +207,22 @@ impl Connection {
                 self.client.slot.disarm();
                 let Side { stream, buffer } = &self.client.side;
                 self.head.parse(buffer.filled(), stream.headroom())?;
-                return Ok(true);
+                return Ok(Waited::Request);
             }
             let (slot, side) = (&self.client.slot, &mut self.client.side);
             let count = std::future::poll_fn(|cx| match side.poll_fill(cx) {
-                Poll::Ready(read) => Poll::Ready(Some(read.unwrap_or(0))),
-                Poll::Pending => slot.poll_fired(cx).map(|_| None),
+                Poll::Ready(read) => Poll::Ready(Ok(read.unwrap_or(0))),
+                Poll::Pending => slot.poll_fired(cx).map(Err),
             });
             match count.await {
-                Some(0) => return Ok(false),
-                Some(_) if begun => {}
-                Some(_) => {
+                Ok(0) => return Ok(Waited::Over),
+                Ok(_) if begun => {}
+                Ok(_) => {
                     begun = true;
                     self.client.slot.arm(HEAD, false);
                 }
-                None if !begun => return Ok(false),
-                None => {
+                Err(why) if !begun => return Ok(why.into()),
+                Err(_) => {
                     let reason = Reason::HeadTimeout;
                     return Err(Malformed { reason, detail: "the head did not arrive in time" });
                 }
@@ -312,7 +317,7 @@ impl Connection {
         let request_bytes = outgoing.upload.moved();
         let attempts = self.client.attempts;
         let mut outcome = Outcome { request_bytes, attempts, ..Outcome::default() };
-        let next = match sent.result {
+        let mut next = match sent.result {
             Ok(Answered { status, client_kept, body_bytes, .. }) => {
                 outcome = Outcome { status, response_bytes: body_bytes, ..outcome };
                 match sent.tunnel {
@@ -346,12 +351,18 @@ impl Connection {
         };
         outcome.events = std::mem::take(&mut self.client.events);
         let endpoint = self.client.tried.as_deref();
-        match &self.origin {
-            Origin::Inbound(caller) => record::inbound(&self.worker, caller, &outcome, record),
+        let edge = match &self.origin {
+            Origin::Inbound(caller) => {
+                record::inbound(&self.worker, caller, &outcome, record);
+                &caller.edge
+            }
             _ => {
                 let protocol = Protocol::Http;
-                record::outbound(&self.worker, decision, endpoint, protocol, &outcome, record);
+                &record::outbound(&self.worker, decision, endpoint, protocol, &outcome, record)
             }
+        };
+        if let Next::Tunnel(tunnel) = &mut next {
+            tunnel.count(Arc::clone(edge));
         }
         next
     }

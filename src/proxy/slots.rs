@@ -81,6 +81,7 @@ impl Slots {
     }
 
     /// How many connections hold a slot.
+    #[cfg(test)]
     pub fn in_use(&self) -> usize {
         self.entries.borrow().len() - self.free.borrow().len()
     }

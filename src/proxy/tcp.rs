@@ -15,6 +15,7 @@ use crate::proxy::circuit::Permit;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::detect::{self, Kind};
 use crate::proxy::directory::Miss;
+use crate::proxy::flight::Flight;
 use crate::proxy::h1::Framing;
 use crate::proxy::outbound::{self, Called};
 use crate::proxy::pool::{MAX_AGE, Upstream};
@@ -97,13 +98,8 @@ async fn serve_opaque(
     called: Called,
     waiting: Option<Box<Dialed>>,
 ) {
-    let started = Instant::now();
     let dialed = match waiting {
         Some(dialed) => Some(dialed),
-        None if !worker.admits_new() => {
-            let reason = Reason::Overloaded;
-            return record::refused(&worker, &called.to_string(), Protocol::Tcp, reason, started);
-        }
         None => dial(&worker, &called).await,
     };
     if let Some(dialed) = dialed {
@@ -113,7 +109,7 @@ async fn serve_opaque(
 
 /// What the client speaks. After a silence the endpoint is connected to: if it speaks first, the
 /// connection is opaque; if the client does after all, its bytes decide, and what was opened for
-/// nothing is closed.
+/// nothing is closed. `None` where neither does.
 async fn find_out(
     worker: &Rc<Worker>,
     side: &mut Side,
@@ -126,17 +122,15 @@ async fn find_out(
         Kind::Silent => {}
         kind => return Some((kind, None)),
     }
-    let dialed = dial(worker, called).await?;
-    let server_first = std::future::poll_fn(|cx| {
-        if side.stream.poll_readable(cx).is_ready() {
-            return Poll::Ready(false);
+    let mut dialed = dial(worker, called).await?;
+    let client = |cx: &mut Context<'_>| side.stream.poll_readable(cx);
+    match first(worker, client, &mut dialed.opened, dialed.idle).await? {
+        First::Server => {
+            // The next client of this port need not be silent first.
+            called.place().into_iter().for_each(|place| worker.remember_speaks_first(place));
+            return Some((Kind::Opaque, Some(dialed)));
         }
-        dialed.opened.upstream.side.stream.poll_readable(cx).map(|()| true)
-    });
-    if server_first.await {
-        // The next client of this port need not be silent first.
-        called.place().into_iter().for_each(|place| worker.remember_speaks_first(place));
-        return Some((Kind::Opaque, Some(dialed)));
+        First::Client => {}
     }
     match detect::detect(worker, side).await? {
         kind @ (Kind::Http1 | Kind::Http2) => Some((kind, None)),
@@ -174,16 +168,48 @@ pub async fn speaks_first(
     client: &TcpStream,
     app: &Arc<Endpoint>,
 ) -> Option<Box<Opened>> {
-    let opened = open_app(worker, app).await.ok()?;
+    if !worker.admits_new() {
+        return None;
+    }
+    let mut opened = open_app(worker, app).await.ok()?;
+    let client = |cx: &mut Context<'_>| client.poll_read_ready(cx).map(|_| ());
+    match first(worker, client, &mut opened, TUNNEL_IDLE).await? {
+        First::Server => Some(Box::new(opened)),
+        First::Client => None,
+    }
+}
+
+/// Who of two that were silent is heard first.
+enum First {
+    Client,
+    Server,
+}
+
+/// Waits until one of two that are silent says something: what the server says is in its buffer then.
+/// `None` where neither does for `idle`, or the server ends without a word, which tells nothing about
+/// who is to begin.
+async fn first(
+    worker: &Worker,
+    mut client: impl FnMut(&mut Context<'_>) -> Poll<()>,
+    server: &mut Opened,
+    idle: Duration,
+) -> Option<First> {
     let slot = worker.slots.take();
-    slot.arm(TUNNEL_IDLE, false);
-    let first = std::future::poll_fn(|cx| {
-        if client.poll_read_ready(cx).is_ready() || slot.poll_fired(cx).is_ready() {
-            return Poll::Ready(false);
+    slot.arm(idle, true);
+    std::future::poll_fn(|cx| {
+        if client(cx).is_ready() {
+            return Poll::Ready(Some(First::Client));
         }
-        opened.upstream.side.stream.poll_readable(cx).map(|()| true)
-    });
-    first.await.then(|| Box::new(opened))
+        let side = &mut server.upstream.side;
+        // Read only what is there: whoever waits holds no room.
+        if side.stream.poll_readable(cx).is_ready()
+            && let Poll::Ready(read) = side.poll_fill(cx)
+        {
+            return Poll::Ready(read.is_ok_and(|count| count > 0).then_some(First::Server));
+        }
+        slot.poll_fired(cx).map(|_| None)
+    })
+    .await
 }
 
 /// An opaque connection to an endpoint, counted.
@@ -204,9 +230,14 @@ impl Dialed {
     }
 }
 
-/// Decides and connects; `None` where that fails, which is recorded.
+/// Decides and connects, where there is memory for it; `None` where that fails, which is recorded.
 async fn dial(worker: &Rc<Worker>, called: &Called) -> Option<Box<Dialed>> {
     let started = Instant::now();
+    if !worker.admits_new() {
+        let reason = Reason::Overloaded;
+        record::refused(worker, &called.to_string(), Protocol::Tcp, reason, started);
+        return None;
+    }
     let decision = match outbound::decide_opaque(worker, called).await {
         Ok(decision) => decision,
         Err(refusal) => {
@@ -232,13 +263,20 @@ async fn dial(worker: &Rc<Worker>, called: &Called) -> Option<Box<Dialed>> {
 #[derive(Debug)]
 pub struct Tunnel {
     upstream: Upstream,
+    flight: Option<Flight>,
     request: Option<Permit>,
+    edge: Option<Arc<Edge>>,
 }
 
 impl Tunnel {
     /// Takes over the endpoint's connection.
     pub fn of_upgrade(upstream: Upstream) -> Self {
-        Self { upstream, request: None }
+        Self { upstream, flight: None, request: None, edge: None }
+    }
+
+    /// The request that it came from is in flight for as long as it lasts.
+    pub fn keep(&mut self, flight: Flight) {
+        self.flight = Some(flight);
     }
 
     /// Counts the request that it came from for as long as it lasts.
@@ -246,11 +284,16 @@ impl Tunnel {
         self.request = request;
     }
 
+    /// Its bytes are counted in `edge`.
+    pub fn count(&mut self, edge: Arc<Edge>) {
+        self.edge = Some(edge);
+    }
+
     /// Carries bytes until both directions have ended.
     pub async fn run(mut self, worker: Rc<Worker>, mut client: Side) {
         let (_under_way, slot) = (worker.begin(), worker.slots.take());
-        carry(&slot, TUNNEL_IDLE, &mut client, &mut self.upstream.side).await;
-        drop(self.request);
+        let moved = carry(&slot, TUNNEL_IDLE, &mut client, &mut self.upstream.side).await;
+        self.edge.iter().for_each(|edge| edge.add_bytes(moved.0, moved.1));
     }
 }
 

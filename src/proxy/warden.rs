@@ -17,6 +17,7 @@ use super::directory::Directory;
 use super::health::{self, Question};
 use crate::certs::Tls;
 use crate::names::ServiceName;
+use crate::telemetry::panics::Panics;
 use rounds::{Due, Rounds};
 
 mod rounds;
@@ -29,8 +30,8 @@ const LOOK: u64 = 1_000;
 /// Health checks under way at a time.
 const AT_ONCE: usize = 64;
 
-/// What comes of one health check.
-type Outcome = (u64, Result<(), String>);
+/// What comes of one health check; nothing where the check itself broke.
+type Outcome = (u64, Option<Result<(), String>>);
 
 /// See the head of this file.
 #[derive(Debug)]
@@ -38,6 +39,7 @@ pub struct Warden {
     directory: Arc<Directory>,
     tls: Arc<Tls>,
     own_pod: Option<Arc<OwnPod>>,
+    panics: Panics,
     rounds: Rounds,
     checks: JoinSet<Outcome>,
     /// Pools in which somebody warmed up at the last look.
@@ -48,11 +50,17 @@ pub struct Warden {
 
 impl Warden {
     /// Watches over the pools of `directory`; `own_pod` is how calls of the own pod come in.
-    pub fn new(directory: Arc<Directory>, tls: Arc<Tls>, own_pod: Option<Arc<OwnPod>>) -> Self {
+    pub fn new(
+        directory: Arc<Directory>,
+        tls: Arc<Tls>,
+        own_pod: Option<Arc<OwnPod>>,
+        panics: Panics,
+    ) -> Self {
         Self {
             directory,
             tls,
             own_pod,
+            panics,
             rounds: Rounds::new(fastrand::u64(..)),
             checks: JoinSet::new(),
             warming: HashSet::new(),
@@ -136,15 +144,19 @@ impl Warden {
         let outbound = self.directory.mesh().outbound;
         let (tls, own_pod) = (Arc::clone(&self.tls), self.own_pod.clone());
         let own_pod = own_pod.filter(|_| is_local(endpoint.address.ip()));
-        self.checks.spawn(async move {
+        let asked = async move {
             let dialer = Dialer { tls: &tls, outbound, own_pod: own_pod.as_deref() };
             let question = Question { check: &check, service: &service, protocol };
-            (id, health::ask(dialer, &endpoint, question).await)
-        });
+            health::ask(dialer, &endpoint, question).await
+        };
+        let asked = self.panics.contain("a health check", asked);
+        self.checks.spawn(async move { (id, asked.await) });
     }
 
     fn checked(&mut self, (id, outcome): Outcome, now: u64) {
-        let Some((cell, endpoint)) = self.rounds.end(id, now) else { return };
-        cell.ward.checked(&endpoint, outcome, now);
+        // Whatever came of it, the endpoint has its next turn.
+        if let (Some((cell, endpoint)), Some(outcome)) = (self.rounds.end(id, now), outcome) {
+            cell.ward.checked(&endpoint, outcome, now);
+        }
     }
 }

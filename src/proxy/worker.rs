@@ -295,16 +295,27 @@ impl Worker {
         self.metrics.edge(key)
     }
 
-    /// An address that is called in plaintext (outside of the mesh, or an application of ours) as
-    /// an endpoint, so that connections to it are reused.
-    pub fn plain_endpoint(&self, address: SocketAddr) -> Arc<Endpoint> {
+    /// An address of an application of ours as an endpoint, so that connections to it are reused.
+    pub fn app_endpoint(&self, address: SocketAddr) -> Arc<Endpoint> {
+        self.plain_endpoint(address, || Endpoint::app(&self.shared.proxy, address))
+    }
+
+    /// An address outside of the mesh as an endpoint, as [`Worker::app_endpoint`].
+    pub fn outside_endpoint(&self, address: SocketAddr) -> Arc<Endpoint> {
+        self.plain_endpoint(address, || Endpoint::outside(address))
+    }
+
+    fn plain_endpoint(
+        &self,
+        address: SocketAddr,
+        fresh: impl FnOnce() -> Endpoint,
+    ) -> Arc<Endpoint> {
         let mut plain = self.plain.borrow_mut();
         if plain.len() >= MAX_TARGETS {
             self.hit(Limit::CachedTargets);
             plain.clear();
         }
-        let fresh = || Arc::new(Endpoint::app(&self.shared.proxy, address));
-        Arc::clone(plain.entry(address).or_insert_with(fresh))
+        Arc::clone(plain.entry(address).or_insert_with(|| Arc::new(fresh())))
     }
 
     /// Whether an address is this machine's: only to those can a socket be bound.

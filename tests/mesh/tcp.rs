@@ -104,6 +104,22 @@ fn a_port_where_the_server_was_heard_first_stays_opaque() {
 }
 
 #[test]
+fn a_server_that_ends_without_a_word_is_not_taken_for_one_that_speaks_first() {
+    let app = Origin::scripted(|conn, count| {
+        // The first connection is that of a silent client.
+        if count > 0
+            && let Some(request) = conn.request()
+        {
+            let read = if request.field("traceparent").is_some() { "as HTTP" } else { "as bytes" };
+            let _ = conn.try_send(ok(read));
+        }
+    });
+    let mesh = with(&app, Protocol::Detect);
+    assert_eq!(mesh.call_upstream("web", "db").rest(), b"");
+    assert_eq!(mesh.call_upstream("web", "db").get("db", "/").text(), "as HTTP");
+}
+
+#[test]
 fn a_client_that_speaks_first_after_a_pause_is_heard() {
     for protocol in OPAQUE {
         let db = Origin::scripted(|conn, _| {

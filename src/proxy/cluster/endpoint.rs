@@ -44,6 +44,11 @@ impl Endpoint {
         Self::plain(proxy.name.clone(), address)
     }
 
+    /// Something outside of the mesh, of which nothing but the address is known.
+    pub fn outside(address: SocketAddr) -> Self {
+        Self::plain("outside".parse().expect("it is the name of an object"), address)
+    }
+
     /// An endpoint without a sidecar that the control plane did not name.
     pub fn plain(workload: ObjectName, address: SocketAddr) -> Self {
         Self {

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use super::slot::{Answer, Choice, Slot, Staged, needs};
 use super::{Directory, HostCell, Known, MeshSettings, ServiceCell, ServiceTable};
 use crate::names::ServiceName;
-use crate::proxy::cluster::ClusterCell;
 use crate::resource::{self, Key, Resource, Service};
 use asked::Asked;
 use pools::Pools;
@@ -200,16 +199,9 @@ impl Loader {
     }
 
     fn offer_cluster(&mut self, cluster: &resource::Cluster, ticket: Option<Ticket>, now: Instant) {
-        match self.pools.apply(cluster, &self.directory, now) {
-            Ok(waiting) => {
-                self.answer(ticket, Ok(()));
-                self.proceed(&waiting, now);
-            }
-            Err((fault, waiting)) => {
-                self.answer(ticket, Err(fault));
-                self.proceed(&waiting, now);
-            }
-        }
+        let waiting = self.pools.apply(cluster, &self.directory, now);
+        self.answer(ticket, Ok(()));
+        self.proceed(&waiting, now);
     }
 
     fn offer_service(&mut self, service: Service, ticket: Option<Ticket>, now: Instant) {
@@ -294,10 +286,8 @@ impl Loader {
         for name in names {
             let Some(slot) = self.slots.get_mut(name) else { continue };
             let Some(staged) = &slot.staged else { continue };
-            match self.pools.settled(&staged.needs) {
-                Ok(false) => {}
-                Ok(true) => self.publish(name, now),
-                Err(reason) => self.refuse_staged(name, reason),
+            if self.pools.settled(&staged.needs) {
+                self.publish(name, now);
             }
         }
     }
@@ -317,10 +307,7 @@ impl Loader {
         let Some(slot) = self.slots.get_mut(name) else { return };
         let Some(staged) = &slot.staged else { return };
         let directory = &self.directory;
-        let mut cell = |cluster: &ServiceName| match staged.needs.contains(cluster) {
-            true => directory.cluster(cluster),
-            false => Arc::new(ClusterCell::new(cluster.clone())),
-        };
+        let mut cell = |cluster: &ServiceName| directory.cluster(cluster);
         let me = &directory.workload().identity;
         let table = ServiceTable::build(&staged.service, me, &mut cell);
         let table = match table {

@@ -13,6 +13,7 @@ use crate::resource::{
 mod addresses;
 mod holding;
 mod hosts;
+mod steady;
 
 const QUICK: Limits =
     Limits { patience: Duration::from_millis(80), waiters: 2, names: 3, addresses: 2 };

@@ -121,6 +121,11 @@ impl<K: Clone + Eq + Hash + Ord> Waiting<K> {
         std::mem::take(&mut self.wanted).into_iter().collect()
     }
 
+    /// The names that somebody waits for now, in no order.
+    pub(super) fn names(&self) -> Vec<K> {
+        self.names.keys().cloned().collect()
+    }
+
     /// Whether nobody waits.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {

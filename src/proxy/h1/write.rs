@@ -99,13 +99,19 @@ pub fn response(out: &mut Vec<u8>, head: &ResponseHead, bytes: &[u8], plan: &Res
         connection(out, b"upgrade");
     } else if !head.is_interim() {
         response_framing(out, head, plan);
-        match (plan.keep_alive, plan.http11) {
-            (true, true) => {}
-            (true, false) => connection(out, b"keep-alive"),
-            (false, _) => connection(out, b"close"),
-        }
+        persistence(out, plan.keep_alive, plan.http11);
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// What becomes of the connection, where a client of this version would take something else for
+/// granted (RFC 9112 §9.3).
+pub fn persistence(out: &mut Vec<u8>, keep_alive: bool, http11: bool) {
+    match (keep_alive, http11) {
+        (true, true) => {}
+        (true, false) => connection(out, b"keep-alive"),
+        (false, _) => connection(out, b"close"),
+    }
 }
 
 fn response_framing(out: &mut Vec<u8>, head: &ResponseHead, plan: &ResponsePlan<'_>) {

@@ -91,6 +91,8 @@ impl Exchange {
                     attempt.end(verdict, &mut self.events);
                     drop(result);
                     if let Judged::Again(Repetition { endpoint, wait }) = judged {
+                        // A second try was to join the first alone.
+                        hedge = None;
                         self.pause(wait).await?;
                         let attempt = self.launch(call, admission, endpoint);
                         self.events.retry(self.attempts, attempt.endpoint(), verdict);

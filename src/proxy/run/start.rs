@@ -244,7 +244,7 @@ fn applicant(config: &Config, place: &Place) -> Applicant {
 /// Looks after the endpoints that are called.
 fn watch_endpoints(view: &View, running: &Running) -> AbortOnDropHandle<()> {
     let (directory, tls) = (Arc::clone(&view.directory), Arc::clone(&view.tls));
-    let warden = Warden::new(directory, tls, running.own_pod());
+    let warden = Warden::new(directory, tls, running.own_pod(), view.metrics.panics.clone());
     AbortOnDropHandle::new(tokio::spawn(warden.run()))
 }
 

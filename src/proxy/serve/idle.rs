@@ -75,13 +75,23 @@ impl Asleep {
 /// Waits until there is something to read; why it was ended, where nothing has come.
 fn readable(slot: &Slot, stream: &Stream, limit: Duration) -> impl Future<Output = Option<Fired>> {
     slot.arm(limit, true);
+    let over = limit.is_zero();
     std::future::poll_fn(move |cx| {
         // What has come already is answered, also when the time is over.
         if stream.poll_readable(cx).is_ready() {
             return Poll::Ready(None);
         }
-        slot.poll_fired(cx).map(Some)
+        if over { Poll::Ready(Some(Fired::Deadline)) } else { slot.poll_fired(cx).map(Some) }
     })
+}
+
+impl From<Fired> for Waited {
+    fn from(why: Fired) -> Self {
+        match why {
+            Fired::Deadline => Self::InVain,
+            Fired::Drain => Self::Over,
+        }
+    }
 }
 
 impl Connection {
@@ -98,8 +108,7 @@ impl Connection {
                 self.take_rooms();
                 Waited::Request
             }
-            Some(Fired::Deadline) => Waited::InVain,
-            Some(Fired::Drain) => Waited::Over,
+            Some(why) => why.into(),
         }
     }
 

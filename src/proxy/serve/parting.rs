@@ -103,7 +103,7 @@ impl Connection {
     pub(super) async fn answer(&mut self, refusal: &Refusal, is_head: bool, keep: bool) -> Next {
         let mut out = std::mem::take(&mut self.client.out);
         out.clear();
-        reply::write(&mut out, refusal, is_head, keep);
+        reply::write(&mut out, refusal, is_head, (keep, self.head.http11));
         let written = self.write(&out).await;
         self.client.out = out;
         if keep && written.is_ok() { Next::Request } else { Next::Close }

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::proxy::cluster::Endpoint;
 use crate::proxy::decide::{Decision, Endpoints};
+use crate::proxy::overload::memory::Fill;
 use crate::proxy::serve::tests::rig::{Rig, pair, read_until, run, soon};
 use crate::proxy::slots::Slots;
 use crate::proxy::stream::Stream;
@@ -76,5 +77,38 @@ fn the_only_endpoint_is_tried_once() {
         soon(app.accept()).await.unwrap();
         let again = tokio::time::timeout(Duration::from_millis(50), app.accept()).await;
         assert!(again.is_err(), "tried twice");
+    });
+}
+
+#[test]
+fn without_memory_nobody_is_dialed_for_a_client_that_is_silent() {
+    run(async {
+        let rig = Rig::new().await;
+        let endpoint = rig.worker.app.clone().unwrap();
+        let (_client, inner) = pair().await;
+        rig.worker.shared.overload.measure(Fill::of(930));
+        assert!(speaks_first(&rig.worker, &inner, &endpoint).await.is_none());
+        let called = Called::Address(endpoint.address);
+        let mut side = Side::new(Stream::Plain(inner));
+        assert!(find_out(&rig.worker, &mut side, &called).await.is_none());
+        let came = std::future::poll_fn(|cx| Poll::Ready(rig.app.poll_accept(cx).is_ready()));
+        assert!(!came.await, "nobody was dialed");
+    });
+}
+
+#[test]
+fn two_that_are_silent_are_parted_in_the_end() {
+    run(async {
+        let rig = Rig::new().await;
+        let endpoint = rig.worker.app.clone().unwrap();
+        let (_client, inner) = pair().await;
+        let worker = Rc::clone(&rig.worker);
+        let spoke = tokio::task::spawn_local(async move {
+            speaks_first(&worker, &inner, &endpoint).await.is_some()
+        });
+        let (_app, _) = soon(rig.app.accept()).await.unwrap();
+        tokio::task::yield_now().await;
+        rig.worker.slots.close();
+        assert!(!soon(spoke).await.unwrap());
     });
 }

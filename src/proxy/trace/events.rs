@@ -59,9 +59,14 @@ impl Events {
     }
 
     /// Ends a try, whose endpoint may be ejected for it.
-    pub fn end(&mut self, flight: Flight, verdict: Verdict) {
+    pub fn end(&mut self, mut flight: Flight, verdict: Verdict) {
+        self.tell(&mut flight, verdict);
+    }
+
+    /// As [`Events::end`] of one that goes on: a connection that was upgraded.
+    pub fn tell(&mut self, flight: &mut Flight, verdict: Verdict) {
         let endpoint = self.0.is_some().then(|| flight.endpoint().workload.to_string());
-        let why = flight.end(verdict);
+        let why = flight.tell(verdict);
         if let (Some(endpoint), Some(why)) = (endpoint, why) {
             self.note(Happening::Ejected, 0, || (endpoint, why));
         }

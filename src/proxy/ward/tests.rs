@@ -44,7 +44,7 @@ fn policy() -> ClusterPolicy {
 
 fn cell(policy: ClusterPolicy) -> ClusterCell {
     let cell = ClusterCell::new("shop/w".parse().unwrap());
-    cell.apply(&resource(policy, 4), "", 0).unwrap();
+    cell.apply(&resource(policy, 4), "", 0);
     cell
 }
 
@@ -68,7 +68,7 @@ fn flights_eject_and_the_report_says_who() {
     let outlier = endpoint(&cell, 1);
     fail(&old, &outlier, 1);
     // A request that began before the configuration changed counts all the same.
-    cell.apply(&resource(policy(), 4), "", 0).unwrap();
+    cell.apply(&resource(policy(), 4), "", 0);
     fail(&old, &outlier, 1);
     assert_eq!(outlier.vitals.standing(clock::now_ms()), Standing::Out);
     let report = cell.report().unwrap();
@@ -78,7 +78,7 @@ fn flights_eject_and_the_report_says_who() {
     assert_eq!(said.until_ms - said.since_ms, 30_000);
     assert_eq!(said.why, "2 errors in a row, the last was 500");
     // Who is gone is forgotten, but not that there was an ejection.
-    cell.apply(&resource(policy(), 1), "", 0).unwrap();
+    cell.apply(&resource(policy(), 1), "", 0);
     let report = cell.report().unwrap();
     assert_eq!((report.endpoints.len(), report.total, report.ejections), (0, 1, 1));
 }

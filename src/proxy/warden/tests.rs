@@ -43,7 +43,7 @@ fn resource(check: Option<HealthCheck>, ports: &[u16]) -> resource::Cluster {
 type Pool = (Arc<ClusterCell>, Arc<Cluster>);
 
 fn pool(cell: &Arc<ClusterCell>, check: Option<HealthCheck>, ports: &[u16]) -> Pool {
-    cell.apply(&resource(check, ports), "", 0).unwrap();
+    cell.apply(&resource(check, ports), "", 0);
     (Arc::clone(cell), cell.load().unwrap())
 }
 
@@ -130,7 +130,7 @@ async fn a_warden_takes_out_who_does_not_answer_and_brings_them_back() {
     let address = listener.local_addr().unwrap();
     let cell = directory.cluster(&"shop/w".parse().unwrap());
     pool(&cell, Some(health(20)), &[address.port()]);
-    let warden = Warden::new(directory, Arc::clone(&worker.shared.tls), None);
+    let warden = Warden::new(directory, Arc::clone(&worker.shared.tls), None, Panics::default());
     let watch = tokio::spawn(warden.run());
     drop(listener);
     until(&cell, Standing::Out).await;

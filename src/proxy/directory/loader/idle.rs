@@ -25,10 +25,27 @@ impl Loader {
     /// What is idle is not let go here but by [`Loader::let_go_idle`].
     pub fn tick(&mut self, now: Instant) {
         self.directory.clock.store(self.seconds(now), Ordering::Relaxed);
+        self.remind(now);
         self.refuse_overdue(now);
         self.replaced.retain(|table| Arc::strong_count(table) > 1);
         let surplus = self.replaced.len().saturating_sub(MAX_REPLACED);
         self.replaced.drain(..surplus);
+    }
+
+    /// Whoever waits goes on wishing: only the first of a queue says what it waits for, and under
+    /// steady calls a queue never empties. What is asked for is not idle then, and what was turned
+    /// away or let go is asked for again.
+    fn remind(&mut self, now: Instant) {
+        let directory = Arc::clone(&self.directory);
+        for name in directory.waiting.lock().names() {
+            self.want(&name, now);
+        }
+        for address in directory.addresses.waiting.lock().names() {
+            self.want_address(address, now);
+        }
+        for ip in directory.hosts.waiting.lock().names() {
+            self.want_host(ip, now);
+        }
     }
 
     /// The services somebody uses, in order; what a restart asks for at once.

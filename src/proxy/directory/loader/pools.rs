@@ -1,16 +1,15 @@
 //! The clusters that services point to: who needs them, and whether they are there.
 //!
 //! A cluster is subscribed to while a service in use or on its way points to it. What came once
-//! stays in its cell (pools, health); a refused update changes nothing there.
+//! stays in its cell (pools, health).
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
-use super::{Effect, Fault};
+use super::Effect;
 use crate::names::ServiceName;
 use crate::proxy::clock;
 use crate::proxy::directory::Directory;
-use crate::proxy::service::BuildError;
 use crate::resource::{self, Cluster, ClusterPolicy, Key};
 
 /// All clusters, by service.
@@ -33,8 +32,6 @@ enum State {
     Waiting,
     /// Applied, or known to be absent, which is a cluster without endpoints.
     Settled,
-    /// The first one that came could not be used.
-    Refused(String),
 }
 
 impl Pools {
@@ -74,31 +71,20 @@ impl Pools {
         }
     }
 
-    /// A cluster has come; the services that may have waited for it, and the reason if it cannot
-    /// be used.
+    /// A cluster has come; the services that may have waited for it.
     pub(super) fn apply(
         &mut self,
         cluster: &Cluster,
         directory: &Directory,
         now: Instant,
-    ) -> Result<Vec<ServiceName>, (Fault, Vec<ServiceName>)> {
+    ) -> Vec<ServiceName> {
         // Let go while the answer was on its way.
-        let Some(pool) = self.pools.get_mut(&cluster.name) else { return Ok(Vec::new()) };
-        match apply(cluster, directory, now) {
-            Ok(()) => {
-                pool.state = State::Settled;
-                Ok(take(&mut pool.waiting))
-            }
-            Err(error) => {
-                let reason = format!("the cluster `{}` was refused: {error}", cluster.name);
-                let fault = Fault::new(&error.field, error.reason);
-                if matches!(pool.state, State::Settled) {
-                    return Err((fault, Vec::new()));
-                }
-                pool.state = State::Refused(reason);
-                Err((fault, pool.waiting.iter().cloned().collect()))
-            }
-        }
+        let Some(pool) = self.pools.get_mut(&cluster.name) else { return Vec::new() };
+        // The time on the proxy's clock, which is what endpoints keep.
+        let cell = directory.cluster(&cluster.name);
+        cell.apply(cluster, &directory.workload().zone, clock::ms(now));
+        pool.state = State::Settled;
+        std::mem::take(&mut pool.waiting).into_iter().collect()
     }
 
     /// A cluster is gone: whoever points to it has no endpoints.
@@ -108,12 +94,7 @@ impl Pools {
         directory: &Directory,
         now: Instant,
     ) -> Vec<ServiceName> {
-        let Some(pool) = self.pools.get_mut(name) else { return Vec::new() };
-        if let Err(error) = apply(&empty(name), directory, now) {
-            tracing::error!(cluster = %name, %error, "a cluster without endpoints was refused");
-        }
-        pool.state = State::Settled;
-        take(&mut pool.waiting)
+        self.apply(&empty(name), directory, now)
     }
 
     /// This proxy's zone may be another one now: it decides who is near.
@@ -123,17 +104,10 @@ impl Pools {
         }
     }
 
-    /// Whether all of `needs` are there; the reason where one cannot be.
-    pub(super) fn settled(&self, needs: &BTreeSet<ServiceName>) -> Result<bool, String> {
-        let mut all = true;
-        for pool in needs.iter().filter_map(|name| self.pools.get(name)) {
-            match &pool.state {
-                State::Settled => {}
-                State::Waiting => all = false,
-                State::Refused(reason) => return Err(reason.clone()),
-            }
-        }
-        Ok(all)
+    /// Whether all of `needs` are there.
+    pub(super) fn settled(&self, needs: &BTreeSet<ServiceName>) -> bool {
+        let mut pools = needs.iter().filter_map(|name| self.pools.get(name));
+        pools.all(|pool| matches!(pool.state, State::Settled))
     }
 
     /// Those of `needs` that are not there, for people.
@@ -145,16 +119,6 @@ impl Pools {
             needs.iter().filter(is_missing).map(|name| format!("`{name}`")).collect();
         names.join(", ")
     }
-}
-
-/// The time on the proxy's clock, which is what endpoints keep.
-fn apply(cluster: &Cluster, directory: &Directory, now: Instant) -> Result<(), BuildError> {
-    let cell = directory.cluster(&cluster.name);
-    cell.apply(cluster, &directory.workload().zone, clock::ms(now))
-}
-
-fn take(waiting: &mut BTreeSet<ServiceName>) -> Vec<ServiceName> {
-    std::mem::take(waiting).into_iter().collect()
 }
 
 /// What is absent: the policy that holds without any, and no endpoint.

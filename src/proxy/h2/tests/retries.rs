@@ -230,6 +230,27 @@ fn a_hedge_answers_for_who_is_slow_and_the_slow_one_is_told() {
 }
 
 #[test]
+fn no_hedge_joins_a_repetition() {
+    run(async {
+        let bad = App::new(Does::Answer(503)).await;
+        let (slow, slower) = (App::new(Does::Hang).await, App::new(Does::Hang).await);
+        let hedge_after = Some(Duration::from_millis(30));
+        let retry = Retry { attempts: 1, hedge_after, ..everything() };
+        let timeouts =
+            Timeouts { request: Some(Duration::from_millis(200)), ..Timeouts::default() };
+        let net = Net::new(&[&bad, &slow, &slower], (retry, timeouts), ClusterPolicy::default());
+        let client = net.client().await;
+        let mut requests = 0;
+        while bad.count() < 2 {
+            client.ask(get(), &[]).await.unwrap();
+            requests += 1;
+            let tries = bad.count() + slow.count() + slower.count();
+            assert_eq!(tries, 2 * requests, "one repetition or one hedge");
+        }
+    });
+}
+
+#[test]
 fn there_is_a_budget() {
     run(async {
         let (one, two) = (App::new(Does::Answer(503)).await, App::new(Does::Answer(503)).await);
