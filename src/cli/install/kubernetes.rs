@@ -35,14 +35,14 @@ pub(super) fn run(args: &InstallArgs, context: &Context) -> Outcome {
     let home = context.home()?;
     steps::new_enough(&cluster)?;
     steps::may(&cluster, rights::needed(&values), "install")?;
+    // What was current is recorded by its name, so that it stays the one that is meant.
+    target.context = Some(cluster.connection.context.clone());
     let steps = steps::look(&cluster, manifests)?;
-    admissible(&cluster, &steps, &values)?;
+    admissible(&cluster, &steps, &values, &target)?;
     let place = format!("namespace `{}`, {}", values.namespace, cluster.target());
     context.printer.note(&format!("installing into {place}"));
     let changed = steps::apply(&cluster, &steps, context.printer)?;
     steps::ready(&cluster, &values.namespace, args.timeout.timeout, context.printer)?;
-    // What was current is recorded by its name, so that it stays the one that is meant.
-    target.context = Some(cluster.connection.context);
     Installation::Kubernetes(target).record(home)?;
     context.printer.line(&match changed {
         0 => format!("control plane runs already, version {CLIENT}, in {place}, nothing changed"),
@@ -111,7 +111,12 @@ fn yaml(manifests: &[Value]) -> Result<String, Failure> {
 }
 
 /// What is there is ours, of this version, with this trust domain and in this namespace.
-fn admissible(cluster: &OnCluster, steps: &[Step], values: &Values) -> Result<(), Failure> {
+fn admissible(
+    cluster: &OnCluster,
+    steps: &[Step],
+    values: &Values,
+    target: &Target,
+) -> Result<(), Failure> {
     for step in steps {
         let Some(before) = &step.before else { continue };
         let ours = step.is_ours()?;
@@ -124,14 +129,14 @@ fn admissible(cluster: &OnCluster, steps: &[Step], values: &Values) -> Result<()
                 .help(match skew::is_later(version, CLIENT) {
                     true => "use that version of meshctl, or a later one".to_owned(),
                     false => format!(
-                        "see what changes with `meshctl upgrade --context {} --plan`, then upgrade",
-                        cluster.connection.context
+                        "see what changes with `{} --plan`, then upgrade",
+                        target.command("upgrade")
                     ),
                 }));
             }
             _ => {}
         }
-        step.is_of(&values.namespace)?;
+        step.is_of(target)?;
         if step.place.resource.kind == "Deployment" {
             one_trust_domain(before, values)?;
         }

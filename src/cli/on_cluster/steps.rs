@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::OnCluster;
 use crate::cli::diagnostics::plural;
 use crate::cli::exit::Failure;
+use crate::cli::installation::Target;
 use crate::cli::output::Printer;
 use crate::names::Namespace;
 use crate::names::sidecar::CONTROL_PLANE;
@@ -51,19 +52,34 @@ impl Step {
     }
 
     /// A cluster has one mesh, whose webhooks lead to it.
-    pub(crate) fn is_of(&self, namespace: &Namespace) -> Result<(), Failure> {
+    pub(crate) fn is_of(&self, target: &Target) -> Result<(), Failure> {
         let Some(before) = &self.before else { return Ok(()) };
-        if self.place.resource.kind != "MutatingWebhookConfiguration" {
-            return Ok(());
-        }
-        match before.data["webhooks"][0]["clientConfig"]["service"]["namespace"].as_str() {
-            Some(other) if other != namespace.as_str() => Err(Failure::new(format!(
-                "the cluster has a mesh in the namespace `{other}` already"
+        match elsewhere(&self.place, before, target) {
+            Some(other) => Err(Failure::new(format!(
+                "the cluster has a mesh in the namespace `{}` already",
+                other.namespace
             ))
-            .help(format!("use `--namespace {other}`, or `meshctl uninstall` it first"))),
-            _ => Ok(()),
+            .help(format!(
+                "use `--namespace {}`, or take that one off first: `{}`",
+                other.namespace,
+                other.command("uninstall")
+            ))),
+            None => Ok(()),
         }
     }
+}
+
+/// The mesh that something of the whole cluster leads to, where that is in another namespace.
+pub(crate) fn elsewhere(place: &Place, found: &DynamicObject, target: &Target) -> Option<Target> {
+    let namespace = match place.resource.kind.as_str() {
+        "MutatingWebhookConfiguration" => {
+            &found.data["webhooks"][0]["clientConfig"]["service"]["namespace"]
+        }
+        "ClusterRoleBinding" => &found.data["subjects"][0]["namespace"],
+        _ => return None,
+    };
+    let namespace: Namespace = namespace.as_str()?.parse().ok()?;
+    (namespace != target.namespace).then(|| Target { namespace, ..target.clone() })
 }
 
 /// Refuses a cluster that is too old.

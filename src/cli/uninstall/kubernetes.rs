@@ -14,11 +14,14 @@ use crate::cli::confirm;
 use crate::cli::diagnostics::plural;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::installation::{Installation, Target};
-use crate::cli::on_cluster::OnCluster;
+use crate::cli::on_cluster::{OnCluster, steps};
 use crate::names::sidecar::{AUTHORITY_SECRET, CONTROL_PLANE, ROOT_CONFIG_MAP};
 use crate::platform::kubernetes::manifests::{MANAGED_BY, Values, objects};
 use crate::platform::kubernetes::objects::{self as api, Place};
 use crate::platform::kubernetes::{rollout, survey};
+
+#[cfg(test)]
+mod tests;
 
 /// Between two looks at what goes away.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -43,8 +46,11 @@ impl Found {
     }
 }
 
-pub(super) fn run(args: &UninstallArgs, target: &Target, context: &Context) -> Outcome {
-    let cluster = OnCluster::connect(target, context.printer)?;
+pub(super) fn run(args: &UninstallArgs, mut target: Target, context: &Context) -> Outcome {
+    let cluster = OnCluster::connect(&target, context.printer)?;
+    // What was current is meant from here on; by its name it is recorded too.
+    target.context = Some(cluster.connection.context.clone());
+    let target = &target;
     let place = format!("namespace `{}`, {}", target.namespace, cluster.target());
     let found = look(&cluster, target)?;
     let definitions_go = args.purge || found.rules.is_empty();
@@ -92,6 +98,9 @@ fn look(cluster: &OnCluster, target: &Target) -> Result<Found, Failure> {
         if object.labels().get(MANAGED_BY).map(String::as_str) != Some(CONTROL_PLANE) {
             continue;
         }
+        if let Some(other) = steps::elsewhere(&place, &object, target) {
+            return Err(not_here(cluster, target, &other));
+        }
         match place.resource.kind.as_str() {
             "Namespace" => found.namespace = Some(place),
             "CustomResourceDefinition" => found.definitions.push(place),
@@ -100,6 +109,17 @@ fn look(cluster: &OnCluster, target: &Target) -> Result<Found, Failure> {
         }
     }
     Ok(found)
+}
+
+/// What belongs to the whole cluster leads to a mesh in another namespace, which would be torn in two.
+fn not_here(cluster: &OnCluster, target: &Target, other: &Target) -> Failure {
+    Failure::new(format!(
+        "the mesh in {} is in the namespace `{}`, not in `{}`",
+        cluster.target(),
+        other.namespace,
+        target.namespace
+    ))
+    .help(format!("nothing was changed; take it off with `{}`", other.command("uninstall")))
 }
 
 /// No pod has a sidecar any more, or whoever uninstalls says that it does not matter.

@@ -44,7 +44,7 @@ pub(super) fn run(args: &UpgradeArgs, mut target: Target, context: &Context) -> 
     let values = Values { image: image(&before.image, &from, args)?, ..before.clone() };
     steps::new_enough(&cluster)?;
     let steps = steps::look(&cluster, objects(&values))?;
-    admissible(&steps, &values)?;
+    admissible(&steps, &target)?;
     let gone = left(&cluster, &steps, &values)?;
     let needed = [rights::needed(&values), rights::to("delete", &gone)].concat();
     steps::may(&cluster, needed, "upgrade")?;
@@ -148,10 +148,10 @@ fn image(before: &str, from: &str, args: &UpgradeArgs) -> Result<String, Failure
 }
 
 /// What is there is ours, and was put there as it is put there now.
-fn admissible(steps: &[Step], values: &Values) -> Result<(), Failure> {
+fn admissible(steps: &[Step], target: &Target) -> Result<(), Failure> {
     for step in steps {
         let ours = step.is_ours()?;
-        step.is_of(&values.namespace)?;
+        step.is_of(target)?;
         if let Some(before) = &step.before
             && ours
             && !owned::is_ours(before)

@@ -176,7 +176,7 @@ fn what_install_did_not_put_there_is_left_to_those_who_did() {
         let place = Place::of(&object).expect("a kind of ours");
         [Step { place, object, before: Some(before) }]
     };
-    let judge = |steps: &[Step]| admissible(steps, &Values::default()).map_err(|it| it.what());
+    let judge = |steps: &[Step]| admissible(steps, &target()).map_err(|it| it.what());
     assert_eq!(judge(&step("Service", "meshctl", "meshctl")), Ok(()));
     let kept = judge(&step("Service", "meshctl", "argocd-controller")).expect_err("not ours");
     assert!(kept.ends_with("was not put there by `meshctl install`"), "{kept}");

@@ -1,0 +1,61 @@
+//! What is found to be taken away, on a cluster that only answers.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::cli::on_cluster::fake::{self, Answer};
+use crate::names::Namespace;
+
+const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles/meshctl";
+const BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/meshctl";
+const WEBHOOKS: &str =
+    "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/meshctl";
+
+fn target(namespace: &str) -> Target {
+    let namespace: Namespace = namespace.parse().expect("a namespace");
+    Target { kubeconfig: Some("/k".into()), context: Some("prod".to_owned()), namespace }
+}
+
+/// An object that carries our label.
+fn ours(more: &Value) -> Answer {
+    let mut object = json!({
+        "apiVersion": "v1",
+        "kind": "Some",
+        "metadata": { "name": "meshctl", "labels": { MANAGED_BY: CONTROL_PLANE } },
+    });
+    for (key, value) in more.as_object().into_iter().flatten() {
+        object[key] = value.clone();
+    }
+    Some((200, object))
+}
+
+/// What of the whole cluster leads to a mesh in the namespace `mesh`.
+fn mesh(path: &str) -> Answer {
+    match path {
+        ROLES => ours(&json!({})),
+        BINDINGS => ours(&json!({ "subjects": [{ "namespace": "mesh" }] })),
+        WEBHOOKS => ours(&json!({
+            "webhooks": [{ "clientConfig": { "service": { "namespace": "mesh" } } }],
+        })),
+        "/api/v1/configmaps" => fake::list(&[]),
+        _ => fake::absent(),
+    }
+}
+
+#[test]
+fn a_mesh_in_another_namespace_is_not_torn_in_two() {
+    for gone in ["", WEBHOOKS, BINDINGS] {
+        let cluster = fake::cluster(move |method, path| {
+            assert_eq!(method, Method::GET, "{path}");
+            if path == gone { fake::absent() } else { mesh(path) }
+        });
+        let refused = look(&cluster, &target("meshctl-system")).map(|_| ());
+        let said = refused.expect_err("it is another's").render();
+        assert!(said.contains("is in the namespace `mesh`, not in `meshctl-system`"), "{said}");
+        let typed = "`meshctl uninstall --kubeconfig /k --context prod --namespace mesh`";
+        assert!(said.contains(typed), "{said}");
+        let found = look(&cluster, &target("mesh")).expect("its own");
+        assert_eq!(found.objects.len(), if gone.is_empty() { 3 } else { 2 });
+    }
+}
