@@ -37,8 +37,9 @@ pub(super) fn run(args: &InstallArgs, context: &Context) -> Outcome {
     steps::may(&cluster, rights::needed(&values), "install")?;
     // What was current is recorded by its name, so that it stays the one that is meant.
     target.context = Some(cluster.connection.context.clone());
-    let steps = steps::look(&cluster, manifests)?;
+    let mut steps = steps::look(&cluster, manifests)?;
     admissible(&cluster, &steps, &values, &target)?;
+    steps.retain(Step::is_applied);
     let place = format!("namespace `{}`, {}", values.namespace, cluster.target());
     context.printer.note(&format!("installing into {place}"));
     let changed = steps::apply(&cluster, &steps, context.printer)?;

@@ -43,12 +43,18 @@ impl Step {
             return Err(Failure::new(format!("the {} is being deleted", self.place))
                 .help("wait until it is gone, then try again"));
         }
-        let ours = before.labels().get(MANAGED_BY).is_some_and(|it| it == CONTROL_PLANE);
+        let ours = is_managed(before);
         if !ours && self.place.resource.kind != "Namespace" {
             return Err(Failure::new(format!("the {} is there already and not ours", self.place))
                 .help("another product, or a copy made by hand; delete or rename it first"));
         }
         Ok(ours)
+    }
+
+    /// Whether it is applied at all. A namespace that somebody has made stays as it is, so that
+    /// `uninstall` does not take it, with all that is in it, for one of ours.
+    pub(crate) fn is_applied(&self) -> bool {
+        self.place.resource.kind != "Namespace" || self.before.as_ref().is_none_or(is_managed)
     }
 
     /// A cluster has one mesh, whose webhooks lead to it.
@@ -67,6 +73,11 @@ impl Step {
             None => Ok(()),
         }
     }
+}
+
+/// Whether it carries the label of what `install` makes.
+pub(crate) fn is_managed(found: &DynamicObject) -> bool {
+    found.labels().get(MANAGED_BY).is_some_and(|it| it == CONTROL_PLANE)
 }
 
 /// The mesh that something of the whole cluster leads to, where that is in another namespace.

@@ -1,11 +1,10 @@
 //! `uninstall` on a cluster: the webhooks first, so that pods start again; the namespace last.
 //!
-//! Only what carries our label is deleted. Rules that users wrote, and what others keep in the
-//! namespace, stay and are named.
+//! Only what carries our label is deleted, so a namespace that was there before the mesh is not.
+//! Rules that users wrote, and what others keep in the namespace, stay and are named.
 
 use std::time::{Duration, Instant};
 
-use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
 use super::UninstallArgs;
@@ -15,8 +14,8 @@ use crate::cli::diagnostics::plural;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::installation::{Installation, Target};
 use crate::cli::on_cluster::{OnCluster, steps};
-use crate::names::sidecar::{AUTHORITY_SECRET, CONTROL_PLANE, ROOT_CONFIG_MAP};
-use crate::platform::kubernetes::manifests::{MANAGED_BY, Values, objects};
+use crate::names::sidecar::{AUTHORITY_SECRET, ROOT_CONFIG_MAP};
+use crate::platform::kubernetes::manifests::{Values, objects};
 use crate::platform::kubernetes::objects::{self as api, Place};
 use crate::platform::kubernetes::{rollout, survey};
 
@@ -34,6 +33,8 @@ struct Found {
     objects: Vec<Place>,
     definitions: Vec<Place>,
     namespace: Option<Place>,
+    /// The namespace was there before the mesh, so it stays.
+    is_lodger: bool,
     /// Namespaces that have a copy of the mesh's roots.
     roots: Vec<String>,
     /// What users wrote.
@@ -76,8 +77,14 @@ pub(super) fn run(args: &UninstallArgs, mut target: Target, context: &Context) -
     if !definitions_go {
         kept_rules(&found.rules, context);
     }
+    let namespace = &target.namespace;
+    if found.is_lodger {
+        context
+            .printer
+            .note(&format!("namespace `{namespace}` kept, it was there before the mesh"));
+    }
     if !kept.is_empty() {
-        let (namespace, names) = (&target.namespace, listed(&kept));
+        let names = listed(&kept);
         context.printer.note(&format!("namespace `{namespace}` kept, others use it: {names}"));
     }
     Ok(Exit::Done)
@@ -90,12 +97,14 @@ fn look(cluster: &OnCluster, target: &Target) -> Result<Found, Failure> {
         objects: Vec::new(),
         definitions: Vec::new(),
         namespace: None,
+        is_lodger: false,
         roots: cluster.wait_for(survey::roots(to))?.into_keys().collect(),
         rules: cluster.wait_for(survey::rules(to))?,
     };
     for place in objects(&values).iter().rev().filter_map(Place::of) {
         let Some(object) = cluster.wait_for(api::get(to, &place))? else { continue };
-        if object.labels().get(MANAGED_BY).map(String::as_str) != Some(CONTROL_PLANE) {
+        if !steps::is_managed(&object) {
+            found.is_lodger |= place.resource.kind == "Namespace";
             continue;
         }
         if let Some(other) = steps::elsewhere(&place, &object, target) {

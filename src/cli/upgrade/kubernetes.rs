@@ -43,8 +43,9 @@ pub(super) fn run(args: &UpgradeArgs, mut target: Target, context: &Context) -> 
     not_from(&from)?;
     let values = Values { image: image(&before.image, &from, args)?, ..before.clone() };
     steps::new_enough(&cluster)?;
-    let steps = steps::look(&cluster, objects(&values))?;
+    let mut steps = steps::look(&cluster, objects(&values))?;
     admissible(&steps, &target)?;
+    steps.retain(Step::is_applied);
     let gone = left(&cluster, &steps, &values)?;
     let needed = [rights::needed(&values), rights::to("delete", &gone)].concat();
     steps::may(&cluster, needed, "upgrade")?;
@@ -96,10 +97,7 @@ fn end(plan: &Plan, context: &Context) -> Outcome {
 /// The version that is installed, and its values.
 fn installed(cluster: &OnCluster, target: &Target) -> Result<(String, Values), Failure> {
     let found = deployment(cluster, target)?;
-    let version = found
-        .labels()
-        .get(VERSION_LABEL)
-        .filter(|_| found.labels().get(MANAGED_BY).is_some_and(|it| it == CONTROL_PLANE));
+    let version = found.labels().get(VERSION_LABEL).filter(|_| steps::is_managed(&found));
     let Some(version) = version else {
         let namespace = &target.namespace;
         return Err(Failure::new(format!(

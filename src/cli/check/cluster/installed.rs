@@ -10,6 +10,7 @@ use crate::certs::Roots;
 use crate::cli::check::Finding;
 use crate::cli::installation::Target;
 use crate::cli::on_cluster::OnCluster;
+use crate::cli::on_cluster::steps::is_managed;
 use crate::cli::version::CLIENT;
 use crate::names::sidecar::ROOT_CONFIG_MAP;
 use crate::platform::kubernetes::client::fault::RequestError;
@@ -68,6 +69,8 @@ fn whole(cluster: &OnCluster, target: &Target) -> Vec<Finding> {
         match cluster.attempt(api::get(&cluster.connection, &place)) {
             Err(error) => return vec![unknown(there, &error)],
             Ok(None) => missing.push(place.to_string()),
+            // It was there before the mesh, and stays as its owner made it.
+            Ok(Some(found)) if place.resource.kind == "Namespace" && !is_managed(&found) => {}
             Ok(Some(found)) => match found.labels().get(VERSION_LABEL) {
                 Some(version) if version == CLIENT => {}
                 version => other.push(version.cloned().unwrap_or_else(|| "none".to_owned())),

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::cli::on_cluster::fake::{self, Answer};
 use crate::names::Namespace;
+use crate::names::sidecar::CONTROL_PLANE;
+use crate::platform::kubernetes::manifests::MANAGED_BY;
 
 const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles/meshctl";
 const BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/meshctl";
@@ -58,4 +60,38 @@ fn a_mesh_in_another_namespace_is_not_torn_in_two() {
         let found = look(&cluster, &target("mesh")).expect("its own");
         assert_eq!(found.objects.len(), if gone.is_empty() { 3 } else { 2 });
     }
+}
+
+#[test]
+fn a_namespace_that_was_there_before_is_not_deleted() {
+    const NAMESPACES: &str = "/api/v1/namespaces/mesh";
+    let found = |namespace: fn() -> Answer| {
+        let answer = move |_: &Method, path: &str| match path {
+            NAMESPACES => namespace(),
+            path => mesh(path),
+        };
+        look(&fake::cluster(answer), &target("mesh")).expect("its own")
+    };
+    let made = found(|| ours(&json!({})));
+    assert!(made.namespace.is_some() && !made.is_lodger);
+    let there = found(|| ours(&json!({ "metadata": { "name": "mesh" } })));
+    assert!(there.namespace.is_none() && there.is_lodger);
+}
+
+#[test]
+fn rules_that_lie_in_the_namespace_keep_it() {
+    const OTHERS: [(&str, &str); 3] = [
+        ("/apis/batch/v1/namespaces/mesh/cronjobs", "CronJob"),
+        ("/apis/gateway.networking.k8s.io/v1/namespaces/mesh/httproutes", "HTTPRoute"),
+        ("/apis/meshctl.dev/v1alpha1/namespaces/mesh/trafficpolicies", "TrafficPolicy"),
+    ];
+    let cluster = fake::cluster(|_, path| match OTHERS.iter().find(|(at, _)| *at == path) {
+        Some((_, kind)) => {
+            fake::list(&[json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": "a" } })])
+        }
+        // A cluster need not know every kind.
+        None => fake::absent(),
+    });
+    let others = cluster.wait_for(survey::foreign(&cluster.connection, "mesh"));
+    assert_eq!(others.expect("an answer"), ["CronJob a", "HTTPRoute a", "TrafficPolicy a"]);
 }

@@ -184,3 +184,19 @@ fn what_install_did_not_put_there_is_left_to_those_who_did() {
     assert!(foreign.ends_with("is there already and not ours"), "{foreign}");
     assert_eq!(judge(&step("Namespace", "jane", "kubectl")), Ok(()), "somebody made it for us");
 }
+
+#[test]
+fn a_namespace_that_somebody_made_is_not_applied() {
+    let step = |before: Option<serde_json::Value>| {
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mesh"}});
+        let place = Place::of(&object).expect("a kind of ours");
+        let before = before.map(|labels| {
+            let text = json!({"metadata": {"name": "mesh", "labels": labels}});
+            serde_json::from_value(text).expect("an object")
+        });
+        Step { place, object, before }
+    };
+    assert!(step(None).is_applied(), "it is not there yet");
+    assert!(step(Some(json!({MANAGED_BY: CONTROL_PLANE}))).is_applied(), "ours");
+    assert!(!step(Some(json!({}))).is_applied(), "somebody's");
+}
