@@ -139,7 +139,7 @@ pub(crate) fn run(args: &CheckArgs, context: &Context) -> Outcome {
 
 fn look(args: &CheckArgs, context: &Context) -> Result<Vec<Group>, Failure> {
     match context.installation()?.on(args.platform) {
-        Installation::Kubernetes(target) => cluster::groups(args, &target, context),
+        Installation::Kubernetes(target) => cluster::groups(args, target, context),
         Installation::Local => local(args, context),
     }
 }

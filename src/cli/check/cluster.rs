@@ -24,10 +24,13 @@ const SHOWN: usize = 8;
 /// All groups that were asked for.
 pub(super) fn groups(
     args: &CheckArgs,
-    target: &Target,
+    mut target: Target,
     context: &Context,
 ) -> Result<Vec<Group>, Failure> {
-    let cluster = OnCluster::connect(target, context.printer)?;
+    let cluster = OnCluster::connect(&target, context.printer)?;
+    // What was current is meant in remedies too, whenever they are typed.
+    target.context = Some(cluster.connection.context.clone());
+    let target = &target;
     let (mut checks, answers) = before::cluster(&cluster);
     if !answers {
         return Ok(vec![Group { group: "cluster", checks }]);
@@ -35,7 +38,11 @@ pub(super) fn groups(
     let is_installed = installed::is_there(&cluster, target);
     if args.pre {
         checks.extend(before::rights(&cluster, target));
-        checks.extend(before::leftovers(&cluster, is_installed.as_ref().is_ok_and(|it| *it)));
+        checks.extend(before::leftovers(
+            &cluster,
+            target,
+            is_installed.as_ref().is_ok_and(|it| *it),
+        ));
     }
     let mut groups = vec![Group { group: "cluster", checks }];
     let mut asked = None;

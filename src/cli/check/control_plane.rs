@@ -12,6 +12,7 @@ use crate::cli::output::until;
 use crate::cli::token::listens_here_alone;
 use crate::cli::version::CLIENT;
 use crate::control::api::shapes::MeshStatus;
+use crate::names::skew;
 use crate::platform::local::Holder;
 
 /// The longest that an answer may take.
@@ -51,7 +52,7 @@ pub(super) fn checks(home: &Path) -> Result<Found, Failure> {
     let findings = vec![
         Finding::passed(running),
         ready(&status),
-        version(&status),
+        version(&status.control_plane.version),
         supervised(home)?,
         reached(&status),
         root(&status, Timestamp::now()),
@@ -67,15 +68,19 @@ fn ready(status: &MeshStatus) -> Finding {
     }
 }
 
-fn version(status: &MeshStatus) -> Finding {
+pub(super) fn version(running: &str) -> Finding {
     let name = "it has the version of this program";
-    match status.control_plane.version.as_str() {
+    match running {
         CLIENT => Finding::passed(name),
-        other => Finding::warning(
-            name,
-            format!("it is {other}, this program is {CLIENT}"),
-            "`meshctl uninstall` (data is kept), then `meshctl install`",
-        ),
+        other => {
+            let message = format!("it is {other}, this program is {CLIENT}");
+            match skew::is_later(CLIENT, other) {
+                true => Finding::warning(name, message, "meshctl upgrade"),
+                false => {
+                    Finding::warning(name, message, "use that version of meshctl, or a later one")
+                }
+            }
+        }
     }
 }
 

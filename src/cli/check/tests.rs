@@ -45,3 +45,11 @@ fn listening_sockets_are_read_from_the_kernels_lists() {
     let narrow = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     assert_eq!(exposed::beyond_loopback(narrow.local_addr().expect("an address")), None);
 }
+
+#[test]
+fn another_version_is_not_an_uninstallation() {
+    assert_eq!(control_plane::version(super::super::version::CLIENT).result, Verdict::Passed);
+    assert_eq!(control_plane::version("0.0.1").remedy, "meshctl upgrade");
+    let later = control_plane::version("99.0.0").remedy;
+    assert_eq!(later, "use that version of meshctl, or a later one");
+}

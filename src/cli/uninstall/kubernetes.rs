@@ -75,7 +75,7 @@ pub(super) fn run(args: &UninstallArgs, mut target: Target, context: &Context) -
     forget(target, context)?;
     context.printer.line(&format!("mesh removed from {place}"))?;
     if !definitions_go {
-        kept_rules(&found.rules, context);
+        kept_rules(&found.rules, target, context);
     }
     let namespace = &target.namespace;
     if found.is_lodger {
@@ -228,10 +228,11 @@ fn until(
     Ok(())
 }
 
-fn kept_rules(rules: &[String], context: &Context) {
+fn kept_rules(rules: &[String], target: &Target, context: &Context) {
     let count = plural(rules.len(), "rule");
     context.printer.note(&format!("{count} kept, with their definitions: {}", listed(rules)));
-    context.printer.note("`meshctl uninstall --purge` deletes them too");
+    // Nothing is recorded any more, so without flags it would be the mesh of this machine.
+    context.printer.note(&format!("`{} --purge` deletes them too", target.command("uninstall")));
 }
 
 /// The first names of a list, and how many more there are.

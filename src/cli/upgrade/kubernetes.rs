@@ -123,8 +123,10 @@ fn deployment(cluster: &OnCluster, target: &Target) -> Result<DynamicObject, Fai
     };
     found.ok_or_else(|| {
         let place = format!("namespace `{}`, {}", target.namespace, cluster.target());
-        Failure::new(format!("no mesh is installed in {place}"))
-            .help("make one with `meshctl install`, or name its namespace with `--namespace`")
+        Failure::new(format!("no mesh is installed in {place}")).help(format!(
+            "make one with `{}`, or name its namespace with `--namespace`",
+            target.command("install")
+        ))
     })
 }
 

@@ -112,7 +112,11 @@ pub(super) fn rights(cluster: &OnCluster, target: &Target) -> Option<Finding> {
 }
 
 /// Nothing of an earlier mesh is left, where none is installed.
-pub(super) fn leftovers(cluster: &OnCluster, is_installed: bool) -> Option<Finding> {
+pub(super) fn leftovers(
+    cluster: &OnCluster,
+    target: &Target,
+    is_installed: bool,
+) -> Option<Finding> {
     if is_installed {
         return None;
     }
@@ -120,7 +124,7 @@ pub(super) fn leftovers(cluster: &OnCluster, is_installed: bool) -> Option<Findi
     Some(match left(cluster) {
         Err(error) => unknown(name, &error),
         Ok(left) if left.is_empty() => Finding::passed(name),
-        Ok(left) => Finding::warning(name, listed(&left), "meshctl uninstall"),
+        Ok(left) => Finding::warning(name, listed(&left), &target.command("uninstall")),
     })
 }
 

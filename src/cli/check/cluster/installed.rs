@@ -13,6 +13,7 @@ use crate::cli::on_cluster::OnCluster;
 use crate::cli::on_cluster::steps::is_managed;
 use crate::cli::version::CLIENT;
 use crate::names::sidecar::ROOT_CONFIG_MAP;
+use crate::names::skew;
 use crate::platform::kubernetes::client::fault::RequestError;
 use crate::platform::kubernetes::manifests::{VERSION_LABEL, Values, objects};
 use crate::platform::kubernetes::objects::{self as api, Place};
@@ -32,8 +33,7 @@ pub(super) fn checks(cluster: &OnCluster, target: &Target) -> Vec<Finding> {
     let first = match cluster.attempt(look) {
         Err(error) => unknown(&runs, &error),
         Ok(Rollout::Absent) => {
-            let remedy = format!("meshctl install --context {}", cluster.connection.context);
-            return vec![Finding::failed(runs, "there is none", &remedy)];
+            return vec![Finding::failed(runs, "there is none", &target.command("install"))];
         }
         Ok(Rollout::Ready) => Finding::passed(runs),
         Ok(Rollout::Waiting(what)) => {
@@ -49,20 +49,19 @@ pub(super) fn checks(cluster: &OnCluster, target: &Target) -> Vec<Finding> {
         Ok(copies) => {
             let own = copies.get(target.namespace.as_str()).cloned().unwrap_or_default();
             findings.push(root(&own, Timestamp::now()));
-            findings.push(trusted(cluster, &own));
+            findings.push(trusted(cluster, target, &own));
             if let Ok(namespaces) = cluster.attempt(survey::namespaces(&cluster.connection)) {
                 findings.push(spread(&own, &copies, &namespaces));
             }
         }
     }
-    findings.push(injects(cluster));
+    findings.push(injects(cluster, target));
     findings
 }
 
 /// Everything that `install` makes is there and of this version.
-fn whole(cluster: &OnCluster, target: &Target) -> Vec<Finding> {
-    let (there, same) =
-        ("all that `meshctl install` makes is there", "it has the version of this program");
+pub(super) fn whole(cluster: &OnCluster, target: &Target) -> Vec<Finding> {
+    let there = "all that `meshctl install` makes is there";
     let values = Values { namespace: target.namespace.clone(), ..Values::default() };
     let (mut missing, mut other) = (Vec::new(), Vec::new());
     for place in objects(&values).iter().filter_map(Place::of) {
@@ -77,24 +76,29 @@ fn whole(cluster: &OnCluster, target: &Target) -> Vec<Finding> {
             },
         }
     }
+    let first = match missing.is_empty() {
+        true => Finding::passed(there),
+        false => {
+            let message = format!("missing: {}", listed(&missing));
+            Finding::failed(there, message, &target.command("install"))
+        }
+    };
+    vec![first, same(other, target)]
+}
+
+/// None of what is there has a version of these, which are not that of this program.
+pub(super) fn same(mut other: Vec<String>, target: &Target) -> Finding {
+    let name = "it has the version of this program";
     other.sort_unstable();
     other.dedup();
-    vec![
-        match missing.is_empty() {
-            true => Finding::passed(there),
-            false => {
-                Finding::failed(there, format!("missing: {}", listed(&missing)), "meshctl install")
-            }
-        },
-        match other.is_empty() {
-            true => Finding::passed(same),
-            false => Finding::warning(
-                same,
-                format!("it is {}, this program is {CLIENT}", other.join(" and ")),
-                "use the program of that version, or `meshctl uninstall`, then `meshctl install`",
-            ),
-        },
-    ]
+    if other.is_empty() {
+        return Finding::passed(name);
+    }
+    let message = format!("it is {}, this program is {CLIENT}", other.join(" and "));
+    match other.iter().all(|it| skew::is_later(CLIENT, it)) {
+        true => Finding::warning(name, message, &target.command("upgrade")),
+        false => Finding::warning(name, message, "use that version of meshctl, or a later one"),
+    }
 }
 
 /// The mesh's own root is there and valid for long.
@@ -121,12 +125,12 @@ pub(super) fn root(pem: &str, now: Timestamp) -> Finding {
 }
 
 /// The API server trusts the certificate of the webhooks: their authority is the mesh's.
-fn trusted(cluster: &OnCluster, own: &str) -> Finding {
+pub(super) fn trusted(cluster: &OnCluster, target: &Target, own: &str) -> Finding {
     let name = "the webhooks have the mesh's certificate authority";
     match cluster.attempt(rollout::bundles(&cluster.connection)) {
         Err(error) => unknown(name, &error),
         Ok(bundles) if bundles.is_empty() => {
-            Finding::failed(name, "there is no webhook", "meshctl install")
+            Finding::failed(name, "there is no webhook", &target.command("install"))
         }
         Ok(bundles) if !own.is_empty() && bundles.iter().all(|it| it.trim() == own.trim()) => {
             Finding::passed(name)
@@ -165,12 +169,14 @@ pub(super) fn spread(
 }
 
 /// The API server can call the webhook, and gets a sidecar.
-fn injects(cluster: &OnCluster) -> Finding {
+pub(super) fn injects(cluster: &OnCluster, target: &Target) -> Finding {
     let name = "a pod that is made on trial gets a sidecar";
     match cluster.attempt(trial::inject(&cluster.connection)) {
         Err(error) => unknown(name, &error),
         Ok(Trial::Injected) => Finding::passed(name),
-        Ok(Trial::Bare) => Finding::failed(name, "it would start without", "meshctl install"),
+        Ok(Trial::Bare) => {
+            Finding::failed(name, "it would start without", &target.command("install"))
+        }
         Ok(Trial::Unreachable(why)) => Finding::failed(
             name,
             why,
