@@ -49,7 +49,7 @@ pub(super) fn groups(
     if !args.pre {
         let mut checks = installed::checks(&cluster, target);
         if is_installed.is_ok_and(|it| it) {
-            let (finding, answer) = ask(context)?;
+            let (finding, answer) = ask(target)?;
             checks.push(finding);
             asked = answer;
         }
@@ -67,9 +67,9 @@ pub(super) fn groups(
 }
 
 /// Asks the control plane itself, through the API server, as `status` does.
-fn ask(context: &Context) -> Result<(Finding, Option<(Client, MeshStatus)>), Failure> {
+fn ask(target: &Target) -> Result<(Finding, Option<(Client, MeshStatus)>), Failure> {
     let name = "it answers through the API server";
-    let client = Client::of(context)?;
+    let client = Client::on_cluster(target)?;
     Ok(match client.ask::<MeshStatus>("/v1/status", &[]) {
         Ok(status) => (Finding::passed(name), Some((client, status))),
         Err(fault) => {
