@@ -43,8 +43,9 @@ pub(super) fn run(args: &InstallArgs, context: &Context) -> Outcome {
     let place = format!("namespace `{}`, {}", values.namespace, cluster.target());
     context.printer.note(&format!("installing into {place}"));
     let changed = steps::apply(&cluster, &steps, context.printer)?;
-    steps::ready(&cluster, &values.namespace, args.timeout.timeout, context.printer)?;
+    // Before it is ready: what does not get ready is what `check` and `uninstall` are for.
     Installation::Kubernetes(target).record(home)?;
+    steps::ready(&cluster, &values.namespace, args.timeout.timeout, context.printer)?;
     context.printer.line(&match changed {
         0 => format!("control plane runs already, version {CLIENT}, in {place}, nothing changed"),
         _ => format!("control plane installed, version {CLIENT}, in {place}"),

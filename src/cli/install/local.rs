@@ -22,6 +22,9 @@ use crate::control::home::Home;
 use crate::names::{TrustDomain, skew};
 use crate::platform::local::{self, Holder, Launch};
 
+#[cfg(test)]
+mod tests;
+
 /// Between two looks at a control plane that starts.
 const INTERVAL: Duration = Duration::from_millis(20);
 /// The longest that a control plane may take to say whether it runs.
@@ -101,6 +104,8 @@ fn already(args: &InstallArgs, status: &MeshStatus, home: &Path, context: &Conte
         return Err(differs("with the trust domain", domain.as_str())
             .help("it is fixed by the first install; use another `--home` for another mesh"));
     }
+    // It is the one that is meant from now on, also where a cluster was before.
+    Installation::Local.record(home)?;
     let (version, address) = (&running.version, &running.address);
     context.printer.line(&format!(
         "control plane runs already, version {version}, at {address}, nothing changed"
