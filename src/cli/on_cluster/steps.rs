@@ -8,18 +8,23 @@ use kube::api::DynamicObject;
 use serde_json::Value;
 
 use super::OnCluster;
+use crate::cli::cluster::failed;
 use crate::cli::diagnostics::plural;
 use crate::cli::exit::Failure;
 use crate::cli::installation::Target;
 use crate::cli::output::Printer;
 use crate::names::Namespace;
 use crate::names::sidecar::CONTROL_PLANE;
+use crate::platform::kubernetes::client::fault::RequestError;
 use crate::platform::kubernetes::manifests::MANAGED_BY;
 use crate::platform::kubernetes::objects::{self as api, Change, Place};
 use crate::platform::kubernetes::rights::{self, Right};
 use crate::platform::kubernetes::rollout::{self, Rollout};
 use crate::platform::kubernetes::trial::{self, Trial};
 use crate::platform::kubernetes::versions;
+
+#[cfg(test)]
+mod tests;
 
 /// Between two looks at what comes up.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -156,12 +161,6 @@ pub(crate) fn apply(
     Ok(changed)
 }
 
-/// Whether the API server reaches the webhooks; whoever may not try it out is not kept waiting.
-fn is_reached(cluster: &OnCluster) -> bool {
-    let tried = cluster.wait_for(trial::inject(&cluster.connection));
-    !matches!(tried, Ok(Trial::Unreachable(_)))
-}
-
 /// Waits until the control plane answers and the API server knows and reaches its webhooks.
 pub(crate) fn ready(
     cluster: &OnCluster,
@@ -173,18 +172,19 @@ pub(crate) fn ready(
     let progress = printer.progress("waiting for the control plane");
     let mut said = String::new();
     loop {
-        let state = cluster.wait_for(rollout::look(&cluster.connection, namespace))?;
-        let waiting = match state {
-            Rollout::Ready if is_trusted(cluster)? && is_reached(cluster) => return Ok(()),
-            Rollout::Ready => "waiting for its webhooks".to_owned(),
-            Rollout::Absent => "waiting for the Deployment".to_owned(),
-            Rollout::Waiting(what) => what,
-            Rollout::Stuck { why, help, log } => {
+        let waiting = match look_again(cluster, namespace) {
+            Ok(Rollout::Ready) => return Ok(()),
+            Ok(Rollout::Absent) => "waiting for the Deployment".to_owned(),
+            Ok(Rollout::Waiting(what)) => what,
+            Ok(Rollout::Stuck { why, help, log }) => {
                 return Err(Failure::new(why)
                     .context("the control plane does not come up")
                     .with_detail(log)
                     .help(help));
             }
+            // An API server that is away for a moment says nothing about the control plane.
+            Err(error) if error.is_passing() => error.to_string(),
+            Err(error) => return Err(failed(error)),
         };
         if Instant::now() >= deadline {
             return Err(Failure::new(waiting)
@@ -199,8 +199,25 @@ pub(crate) fn ready(
     }
 }
 
+/// How far it has come; ready only with webhooks that are known and reached.
+fn look_again(cluster: &OnCluster, namespace: &Namespace) -> Result<Rollout, RequestError> {
+    let state = cluster.attempt(rollout::look(&cluster.connection, namespace))?;
+    match state == Rollout::Ready && !(is_trusted(cluster)? && is_reached(cluster)?) {
+        true => Ok(Rollout::Waiting("waiting for its webhooks".to_owned())),
+        false => Ok(state),
+    }
+}
+
 /// Whether the control plane has told the API server by what to trust its webhooks.
-fn is_trusted(cluster: &OnCluster) -> Result<bool, Failure> {
-    let bundles = cluster.wait_for(rollout::bundles(&cluster.connection))?;
+fn is_trusted(cluster: &OnCluster) -> Result<bool, RequestError> {
+    let bundles = cluster.attempt(rollout::bundles(&cluster.connection))?;
     Ok(bundles.iter().all(|bundle| !bundle.is_empty()))
+}
+
+/// Whether the API server reaches the webhooks; whoever may not try it out is not kept waiting.
+fn is_reached(cluster: &OnCluster) -> Result<bool, RequestError> {
+    match cluster.attempt(trial::inject(&cluster.connection)) {
+        Err(error) if error.is_passing() => Err(error),
+        tried => Ok(!matches!(tried, Ok(Trial::Unreachable(_)))),
+    }
 }

@@ -9,12 +9,14 @@ use serde_json::{Value, json};
 
 use super::UninstallArgs;
 use crate::cli::args::Context;
+use crate::cli::cluster::failed;
 use crate::cli::confirm;
 use crate::cli::diagnostics::plural;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::installation::{Installation, Target};
 use crate::cli::on_cluster::{OnCluster, steps};
 use crate::names::sidecar::{AUTHORITY_SECRET, ROOT_CONFIG_MAP};
+use crate::platform::kubernetes::client::fault::RequestError;
 use crate::platform::kubernetes::manifests::{Values, objects};
 use crate::platform::kubernetes::objects::{self as api, Place};
 use crate::platform::kubernetes::{rollout, survey};
@@ -168,8 +170,8 @@ fn remove(
     };
     found.objects.iter().try_for_each(delete)?;
     // While one runs it makes again what is deleted next.
-    until(deadline, "the control plane has not ended", || {
-        Ok(cluster.wait_for(rollout::pods(to, &target.namespace))?.is_empty())
+    until(deadline, "the control plane has not ended", target, || {
+        Ok(cluster.attempt(rollout::pods(to, &target.namespace))?.is_empty())
     })?;
     for name in &found.roots {
         delete(&inside("ConfigMap", ROOT_CONFIG_MAP, name)?)?;
@@ -204,28 +206,34 @@ fn namespace(
     }
     let progress = context.printer.progress("waiting until the namespace is gone");
     cluster.wait_for(api::delete(to, place))?;
-    until(deadline, "the namespace is not gone yet", || {
-        Ok(cluster.wait_for(api::get(to, place))?.is_none())
+    until(deadline, "the namespace is not gone yet", target, || {
+        Ok(cluster.attempt(api::get(to, place))?.is_none())
     })?;
     drop(progress);
     context.printer.note(&format!("deleted {place}"));
     Ok(Vec::new())
 }
 
-/// Looks again and again until it holds.
+/// Looks again and again until it holds; an API server that is away for a moment says nothing.
 fn until(
     deadline: Instant,
     otherwise: &str,
-    holds: impl Fn() -> Result<bool, Failure>,
+    target: &Target,
+    holds: impl Fn() -> Result<bool, RequestError>,
 ) -> Result<(), Failure> {
-    while !holds()? {
+    loop {
+        let late = match holds() {
+            Ok(true) => return Ok(()),
+            Ok(false) => Failure::new(otherwise),
+            Err(error) if error.is_passing() => Failure::from(error).context(otherwise),
+            Err(error) => return Err(failed(error)),
+        };
         if Instant::now() >= deadline {
-            return Err(Failure::new(otherwise)
-                .help("run `meshctl uninstall` again, or wait longer with `--timeout`"));
+            let again = target.command("uninstall");
+            return Err(late.help(format!("run `{again}` again, or wait longer with `--timeout`")));
         }
         std::thread::sleep(INTERVAL);
     }
-    Ok(())
 }
 
 fn kept_rules(rules: &[String], target: &Target, context: &Context) {

@@ -95,3 +95,30 @@ fn rules_that_lie_in_the_namespace_keep_it() {
     let others = cluster.wait_for(survey::foreign(&cluster.connection, "mesh"));
     assert_eq!(others.expect("an answer"), ["CronJob a", "HTTPRoute a", "TrafficPolicy a"]);
 }
+
+#[test]
+fn an_api_server_that_is_away_for_a_moment_does_not_end_the_wait() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let asked = Arc::new(AtomicUsize::new(0));
+    let place = inside("ConfigMap", "a", "mesh").expect("a place");
+    let until_gone = |cluster: &OnCluster, timeout: Duration| {
+        until(Instant::now() + timeout, "it is not gone", &target("mesh"), || {
+            Ok(cluster.attempt(api::get(&cluster.connection, &place))?.is_none())
+        })
+    };
+    let count = Arc::clone(&asked);
+    let cluster = fake::cluster(move |_, _| match count.fetch_add(1, Ordering::Relaxed) {
+        0 => None,
+        1 => fake::failed(503, "ServiceUnavailable"),
+        _ => fake::absent(),
+    });
+    until_gone(&cluster, Duration::from_secs(20)).expect("it is gone in the end");
+    assert_eq!(asked.load(Ordering::Relaxed), 3);
+
+    let away = fake::cluster(|_, _| fake::failed(500, "InternalError"));
+    let said = until_gone(&away, Duration::ZERO).expect_err("never").render();
+    assert!(said.contains("it is not gone") && said.contains("InternalError"), "{said}");
+    let forbidden = fake::cluster(|_, _| fake::failed(403, "Forbidden"));
+    until_gone(&forbidden, Duration::from_secs(600)).expect_err("that does not pass");
+}
