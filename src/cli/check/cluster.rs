@@ -18,9 +18,6 @@ mod namespaces;
 mod tests;
 mod workloads;
 
-/// How many names a finding shows.
-const SHOWN: usize = 8;
-
 /// All groups that were asked for.
 pub(super) fn groups(
     args: &CheckArgs,
@@ -82,13 +79,4 @@ fn ask(target: &Target) -> Result<(Finding, Option<(Client, MeshStatus)>), Failu
 /// That something could not be looked at.
 fn unknown(name: &str, error: &RequestError) -> Finding {
     Finding::warning(name, error.to_string(), error.help())
-}
-
-/// The first names of a list, and how many more there are.
-fn listed(names: &[String]) -> String {
-    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
 }

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Finding;
+use super::{Finding, root};
 use crate::cli::client::{Client, Fault};
 use crate::cli::exit::Failure;
-use crate::cli::output::until;
 use crate::cli::token::listens_here_alone;
 use crate::cli::version::CLIENT;
 use crate::control::api::shapes::MeshStatus;
@@ -17,8 +16,6 @@ use crate::platform::local::Holder;
 
 /// The longest that an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// A root that expires sooner is worth a warning: a third of ten years is too early to be useful.
-const ROOT_WARNING: i64 = 90 * 24 * 3600;
 
 /// The findings, and what answered.
 type Found = (Vec<Finding>, Option<(Client, MeshStatus)>);
@@ -55,7 +52,11 @@ pub(super) fn checks(home: &Path) -> Result<Found, Failure> {
         version(&status.control_plane.version),
         supervised(home)?,
         reached(&status),
-        root(&status, Timestamp::now()),
+        root(
+            status.control_plane.root_expires,
+            Timestamp::now(),
+            "make a new mesh with another `--home`",
+        ),
     ];
     Ok((findings, Some((client, status))))
 }
@@ -105,18 +106,5 @@ fn reached(status: &MeshStatus) -> Finding {
         false => {
             Finding::passed(format!("it listens for proxies of other machines too, at {address}"))
         }
-    }
-}
-
-fn root(status: &MeshStatus, now: Timestamp) -> Finding {
-    let name = "the root certificate is valid for long";
-    let left = status.control_plane.root_expires.as_second() - now.as_second();
-    let text = until(status.control_plane.root_expires, now);
-    match left {
-        ..=0 => Finding::failed(name, "it has expired", "make a new mesh with another `--home`"),
-        1..ROOT_WARNING => {
-            Finding::warning(name, format!("it expires in {text}"), "plan a new root certificate")
-        }
-        _ => Finding::passed(name),
     }
 }

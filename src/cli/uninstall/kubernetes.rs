@@ -11,7 +11,7 @@ use super::UninstallArgs;
 use crate::cli::args::Context;
 use crate::cli::cluster::failed;
 use crate::cli::confirm;
-use crate::cli::diagnostics::plural;
+use crate::cli::diagnostics::{listed, plural};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::installation::{Installation, Target};
 use crate::cli::on_cluster::{OnCluster, steps};
@@ -26,8 +26,6 @@ mod tests;
 
 /// Between two looks at what goes away.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// How many names are shown of a long list.
-const SHOWN: usize = 10;
 
 /// What is there to be taken away.
 struct Found {
@@ -241,15 +239,6 @@ fn kept_rules(rules: &[String], target: &Target, context: &Context) {
     context.printer.note(&format!("{count} kept, with their definitions: {}", listed(rules)));
     // Nothing is recorded any more, so without flags it would be the mesh of this machine.
     context.printer.note(&format!("`{} --purge` deletes them too", target.command("uninstall")));
-}
-
-/// The first names of a list, and how many more there are.
-fn listed(names: &[String]) -> String {
-    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
 }
 
 /// The record goes where it is about this cluster.

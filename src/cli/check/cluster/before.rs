@@ -2,8 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{listed, unknown};
+use super::unknown;
 use crate::cli::check::Finding;
+use crate::cli::diagnostics::listed;
 use crate::cli::installation::Target;
 use crate::cli::on_cluster::OnCluster;
 use crate::names::sidecar::{CONTROL_PLANE, ROOT_CONFIG_MAP};

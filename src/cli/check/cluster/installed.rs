@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use super::{listed, unknown};
+use super::unknown;
 use crate::certs::Roots;
-use crate::cli::check::Finding;
+use crate::cli::check::{self, Finding};
+use crate::cli::diagnostics::listed;
 use crate::cli::installation::Target;
 use crate::cli::on_cluster::OnCluster;
 use crate::cli::on_cluster::steps::is_managed;
@@ -103,25 +104,16 @@ pub(super) fn same(mut other: Vec<String>, target: &Target) -> Finding {
 
 /// The mesh's own root is there and valid for long.
 pub(super) fn root(pem: &str, now: Timestamp) -> Finding {
-    /// A root that expires sooner is worth a warning.
-    const WARNING: i64 = 90 * 24 * 3600;
-    let name = "the root certificate is valid for long";
     let Ok(roots) = Roots::from_pem(pem.as_bytes()) else {
         let message = format!("there is none in the ConfigMap `{ROOT_CONFIG_MAP}`");
-        return Finding::failed(name, message, "see the control plane's log");
+        return Finding::failed(check::ROOT_LASTS, message, "see the control plane's log");
     };
     let ends = roots.ders().filter_map(|der| {
         let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
         Some(certificate.validity().not_after.timestamp())
     });
-    match ends.min().unwrap_or(0) - now.as_second() {
-        ..=0 => Finding::failed(name, "it has expired", "install a new mesh"),
-        left @ 1..WARNING => {
-            let days = left / (24 * 3600);
-            Finding::warning(name, format!("it expires in {days} days"), "plan a new root")
-        }
-        _ => Finding::passed(name),
-    }
+    let first = ends.min().and_then(|ends| Timestamp::from_second(ends).ok());
+    check::root(first.unwrap_or(Timestamp::UNIX_EPOCH), now, "install a new mesh")
 }
 
 /// The API server trusts the certificate of the webhooks: their authority is the mesh's.
