@@ -4,6 +4,7 @@
 //! there is ours and of this version.
 
 use std::path::Path;
+use std::time::Duration;
 
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
@@ -15,10 +16,14 @@ use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::installation::{Installation, Target};
 use crate::cli::on_cluster::OnCluster;
 use crate::cli::on_cluster::steps::{self, Step};
+use crate::cli::output::Printer;
 use crate::cli::version::CLIENT;
 use crate::names::skew;
 use crate::platform::kubernetes::manifests::{VERSION_LABEL, Values, ValuesError, objects};
 use crate::platform::kubernetes::rights;
+
+#[cfg(test)]
+mod tests;
 
 /// The longest file of values.
 const LONGEST_FILE: u64 = 1 << 20;
@@ -43,14 +48,26 @@ pub(super) fn run(args: &InstallArgs, context: &Context) -> Outcome {
     let place = format!("namespace `{}`, {}", values.namespace, cluster.target());
     context.printer.note(&format!("installing into {place}"));
     let changed = steps::apply(&cluster, &steps, context.printer)?;
-    // Before it is ready: what does not get ready is what `check` and `uninstall` are for.
-    Installation::Kubernetes(target).record(home)?;
-    steps::ready(&cluster, &values.namespace, args.timeout.timeout, context.printer)?;
+    wait(&cluster, target, home, args.timeout.timeout, context.printer)?;
     context.printer.line(&match changed {
         0 => format!("control plane runs already, version {CLIENT}, in {place}, nothing changed"),
         _ => format!("control plane installed, version {CLIENT}, in {place}"),
     })?;
     Ok(Exit::Done)
+}
+
+/// Waits until what was applied is ready. It is recorded before: what does not get ready is what `check`
+/// and `uninstall` are for.
+fn wait(
+    cluster: &OnCluster,
+    target: Target,
+    home: &Path,
+    timeout: Duration,
+    printer: Printer,
+) -> Result<(), Failure> {
+    let namespace = target.namespace.clone();
+    Installation::Kubernetes(target).record(home)?;
+    steps::ready(cluster, &namespace, timeout, printer)
 }
 
 /// The cluster that is named, else the current one; never what was recorded.
