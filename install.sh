@@ -68,16 +68,16 @@ checkout=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 
 sum_of() { cksum <"$1"; }
 
-# The checksum that the manifest has for a path; nothing where it does not know the path.
-recorded() {
-    [ -f "$manifest" ] || return 0
-    while read -r kind sum size path; do
-        if [ "$kind" = file ] && [ "$path" = "$1" ]; then
-            printf '%s %s\n' "$sum" "$size"
-            return 0
-        fi
-    done <"$manifest"
-}
+# While an older version is replaced a file has two lines: as it was, and as it will be.
+
+# The paths of the files in a manifest, each once.
+files_of() { sed -n 's/^file [0-9]* [0-9]* //p' "$1" | sort -u; }
+
+# Whether the manifest knows a path.
+is_recorded() { [ -f "$manifest" ] && files_of "$manifest" | grep -qxF -e "$1"; }
+
+# Whether a file is as a line of a manifest says.
+is_as_recorded() { grep -qxF -e "file $(sum_of "$prefix/$1") $1" "$2"; }
 
 # --- taking away --------------------------------------------------------------------------------
 
@@ -87,18 +87,19 @@ uninstall() {
         return 0
     }
     kept=0
-    while read -r kind sum size path; do
-        [ "$kind" = file ] || continue
+    while read -r path; do
         target=$prefix/$path
         [ -f "$target" ] || continue
-        if [ "$(sum_of "$target")" = "$sum $size" ]; then
+        if is_as_recorded "$path" "$manifest"; then
             rm -f -- "$target"
             say "removed  $target"
         else
             say "kept     $target (it was changed since)"
             kept=1
         fi
-    done <"$manifest"
+    done <<EOF
+$(files_of "$manifest")
+EOF
     # Deepest first: each only where nothing else is left in it.
     directories=$(sed -n 's/^dir //p' "$manifest" | sort -r)
     rm -f -- "$manifest"
@@ -155,7 +156,7 @@ look_before() {
         target=$prefix/$path
         [ ! -d "$target" ] || fail "$target is a directory"
         [ -e "$target" ] || [ -h "$target" ] || continue
-        [ -n "$(recorded "$path")" ] ||
+        is_recorded "$path" ||
             fail "$target is already there, and this script did not put it there" \
                 "move it away, or choose another \`--prefix\`"
     done <"$work/plan"
@@ -175,6 +176,8 @@ directories_of() {
     fi
 }
 
+# Writes down what will be there, and until it is, what was: whenever the run is interrupted, each
+# file is as one of its lines says, and can be taken away.
 write_manifest() {
     directories_of share/meshctl/manifest >"$work/directories"
     while read -r line; do
@@ -184,19 +187,32 @@ write_manifest() {
         printf 'file %s %s\n' "$(sum_of "$source")" "${line#*>}"
     done <"$work/plan" >"$work/manifest"
     sort -u "$work/directories" >>"$work/manifest"
-    # What an earlier version put there and this one does not have any more goes.
-    sed -n 's/^file [0-9]* [0-9]* //p' "$work/before" | while read -r path; do
-        grep -q ">$path\$" "$work/plan" && continue
-        rm -f -- "$prefix/$path"
-        say "removed    $prefix/$path (no longer part of meshctl)"
-    done
-    mkdir -p -- "$prefix/share/meshctl"
     cmp -s "$work/manifest" "$manifest" && return 0
-    cp -- "$work/manifest" "$manifest.new"
+    sort -u "$work/before" "$work/manifest" >"$work/both"
+    replace_manifest "$work/both"
+}
+
+replace_manifest() {
+    cmp -s "$1" "$manifest" && return 0
+    mkdir -p -- "$prefix/share/meshctl"
+    cp -- "$1" "$manifest.new"
     mv -f -- "$manifest.new" "$manifest"
 }
 
-# The manifest comes first, so that an interrupted run can be taken away too.
+# What an earlier version put there and this one does not have any more goes.
+remove_obsolete() {
+    files_of "$work/before" | while read -r path; do
+        grep -q ">$path\$" "$work/plan" && continue
+        [ -f "$prefix/$path" ] || continue
+        if is_as_recorded "$path" "$work/before"; then
+            rm -f -- "$prefix/$path"
+            say "removed    $prefix/$path (no longer part of meshctl)"
+        else
+            say "kept       $prefix/$path (no longer part of meshctl, but it was changed since)"
+        fi
+    done
+}
+
 place() {
     changed=0
     while read -r line; do
@@ -246,7 +262,9 @@ install() {
     plan >"$work/plan"
     look_before
     write_manifest
+    remove_obsolete
     place
+    replace_manifest "$work/manifest"
     if [ "$changed" = 0 ]; then
         say "meshctl was installed in $prefix already; nothing changed"
     else

@@ -4,7 +4,7 @@
 //! `allocator` gives memory back, `any` is a stream or listener of whatever kind, `causes` tells an
 //! error in one line, `descriptors` raises their limit at start, `file` writes and reads files that
 //! must be whole and, where asked, private, `holder` says who is in the way of a listener, `listen`
-//! binds for both families, `pass` gives open descriptors to another process, `ports` finds a free
+//! binds for both families, `listening` lists what listens, `pass` gives open descriptors to another process, `ports` finds a free
 //! one, `shares` keeps one address from taking all places.
 
 pub mod accept;
@@ -16,6 +16,7 @@ pub mod descriptors;
 pub mod file;
 pub mod holder;
 pub mod listen;
+pub mod listening;
 pub mod pass;
 pub mod ports;
 pub mod shares;

@@ -153,6 +153,44 @@ fn an_upgrade_replaces_what_changed_and_removes_what_is_gone() {
     assert!(!checkout.at("prefix").exists());
 }
 
+/// Cut off after each file in turn, and taken away or done again.
+#[test]
+fn an_interrupted_upgrade_can_be_taken_away_and_finished() {
+    for again in [false, true] {
+        for at in ["bin/meshctl", "share/zsh/site-functions/_meshctl", "share/man/man1/meshctl.1"] {
+            let checkout = Checkout::new();
+            checkout.install();
+            checkout.write("binary", "#!/bin/sh\necho two\n");
+            checkout.write("checkout/completions/_meshctl", "_meshctl two");
+            checkout.write("checkout/completions/man/meshctl.1", ".TH meshctl 2");
+            // Where the next version of a file is to be written something is in the way.
+            let blocked = checkout.at("prefix").join(format!("{at}.new"));
+            fs::create_dir_all(blocked.join("a")).expect("the directory is ours");
+            let output = checkout.run(&["--prefix", "prefix", "--binary", "binary"]);
+            assert!(!output.status.success(), "{at}: {output:?}");
+            fs::remove_dir_all(&blocked).expect("the directory is ours");
+            if again {
+                checkout.install();
+                assert!(checkout.install().contains("nothing changed"), "{at}");
+            }
+            let said = checkout.run_well(&["--uninstall", "--prefix", "prefix"]);
+            assert!(!said.contains("kept"), "{at}: {said}");
+            assert!(!checkout.at("prefix").exists(), "{at}: {said}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_longer_part_of_it_stays_where_it_was_changed() {
+    let checkout = Checkout::new();
+    checkout.install();
+    let page = "prefix/share/man/man1/meshctl-apply.1";
+    checkout.write(page, "with notes of mine");
+    fs::remove_file(checkout.at("checkout/completions/man/meshctl-apply.1")).expect("it is there");
+    let said = checkout.install();
+    assert!(said.contains("kept") && checkout.at(page).exists(), "{said}");
+}
+
 #[test]
 fn a_file_of_somebody_else_is_neither_overwritten_nor_removed() {
     let checkout = Checkout::new();

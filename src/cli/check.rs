@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueEnum};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::args::Context;
@@ -105,6 +106,23 @@ impl Finding {
     }
 }
 
+/// What [`root`] looks at.
+const ROOT_LASTS: &str = "the root certificate is valid for long";
+
+/// A root that ends then is valid for long; `anew` is what to do where it has ended.
+fn root(ends: Timestamp, now: Timestamp, anew: &str) -> Finding {
+    /// Seconds; a third of ten years would be too early to be useful.
+    const SOON: i64 = 90 * 24 * 3600;
+    match ends.as_second().saturating_sub(now.as_second()) {
+        ..=0 => Finding::failed(ROOT_LASTS, "it has expired", anew),
+        1..SOON => {
+            let message = format!("it expires in {}", output::until(ends, now));
+            Finding::warning(ROOT_LASTS, message, "plan a new root certificate")
+        }
+        _ => Finding::passed(ROOT_LASTS),
+    }
+}
+
 /// Checks that belong together.
 #[derive(Debug, Clone, Serialize)]
 struct Group {
@@ -139,7 +157,7 @@ pub(crate) fn run(args: &CheckArgs, context: &Context) -> Outcome {
 
 fn look(args: &CheckArgs, context: &Context) -> Result<Vec<Group>, Failure> {
     match context.installation()?.on(args.platform) {
-        Installation::Kubernetes(target) => cluster::groups(args, &target, context),
+        Installation::Kubernetes(target) => cluster::groups(args, target, context),
         Installation::Local => local(args, context),
     }
 }

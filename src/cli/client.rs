@@ -18,7 +18,7 @@ use super::args::Context;
 use super::cluster::Cluster;
 use super::diagnostics;
 use super::exit::Failure;
-use super::installation::Installation;
+use super::installation::{Installation, Target};
 use crate::control::api::shapes;
 use crate::control::home::Home;
 use crate::names::sidecar::CONTROL_PLANE;
@@ -70,14 +70,17 @@ impl Client {
     pub(crate) fn of(context: &Context) -> Result<Self, Failure> {
         match context.installation()? {
             Installation::Local => Self::new(context.home()?),
-            Installation::Kubernetes(target) => {
-                install_provider();
-                let runtime = runtime()?;
-                let cluster = runtime.block_on(Cluster::connect(&target))?;
-                let way = Way::Forwarded(Box::new(Forwarded::new(cluster)));
-                Ok(Self { way, timeout: TIMEOUT, runtime })
-            }
+            Installation::Kubernetes(target) => Self::on_cluster(&target),
         }
+    }
+
+    /// A client for the control plane on a cluster, which is not asked yet.
+    pub(crate) fn on_cluster(target: &Target) -> Result<Self, Failure> {
+        install_provider();
+        let runtime = runtime()?;
+        let cluster = runtime.block_on(Cluster::connect(target))?;
+        let way = Way::Forwarded(Box::new(Forwarded::new(cluster)));
+        Ok(Self { way, timeout: TIMEOUT, runtime })
     }
 
     /// A client for the local control plane of `home`; nothing is sent yet.

@@ -19,6 +19,17 @@ pub(crate) fn summary(diagnostics: &[Diagnostic]) -> String {
     parts.map(|(count, noun)| plural(count, noun)).collect::<Vec<_>>().join(", ")
 }
 
+/// The first names of a list, and how many more there are: `a, b and 3 more`.
+pub(crate) fn listed(names: &[String]) -> String {
+    /// As many fit a line or two.
+    const SHOWN: usize = 8;
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
 /// `1 error`, `2 errors`, `2 proxies`.
 pub(crate) fn plural(count: usize, noun: &str) -> String {
     match (count, noun.strip_suffix('y')) {

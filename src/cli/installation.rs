@@ -58,6 +58,33 @@ pub(crate) struct ClusterArgs {
     pub(crate) kubeconfig: Option<PathBuf>,
 }
 
+impl Target {
+    /// The flags that name its cluster, a space before each, as `kubectl` takes them too; empty
+    /// where it is the current context of the usual kubeconfig.
+    pub(crate) fn flags(&self) -> String {
+        let mut words = String::new();
+        if let Some(kubeconfig) = &self.kubeconfig {
+            words += &format!(" --kubeconfig {}", kubeconfig.display());
+        }
+        if let Some(context) = &self.context {
+            words += &format!(" --context {context}");
+        }
+        words
+    }
+
+    /// What one types to do `verb` (`install`, `upgrade`, `uninstall`) to this very mesh.
+    pub(crate) fn command(&self, verb: &str) -> String {
+        let mut words = match self.flags() {
+            none if none.is_empty() => format!("meshctl {verb} --platform kubernetes"),
+            flags => format!("meshctl {verb}{flags}"),
+        };
+        if self.namespace != usual() {
+            words += &format!(" --namespace {}", self.namespace);
+        }
+        words
+    }
+}
+
 impl Installation {
     /// What is recorded in `home`; `None` where nothing is.
     ///
@@ -128,17 +155,20 @@ impl Installation {
         match (named, recorded) {
             (false, recorded) => recorded.unwrap_or(Self::Local),
             (true, recorded) => {
-                let kubeconfig = args.kubeconfig.clone();
+                let ClusterArgs { context, kubeconfig } = args.clone();
+                // As it is recorded; a path that cannot be made absolute is no path of a record.
+                let kubeconfig = kubeconfig.map(|path| std::path::absolute(&path).unwrap_or(path));
                 // Elsewhere than recorded nobody knows of another namespace than the usual one.
                 let namespace = match recorded {
                     Some(Self::Kubernetes(target))
-                        if target.context == args.context && target.kubeconfig == kubeconfig =>
+                        if (context.is_none() || target.context == context)
+                            && target.kubeconfig == kubeconfig =>
                     {
                         target.namespace
                     }
                     _ => usual(),
                 };
-                Self::Kubernetes(Target { kubeconfig, context: args.context.clone(), namespace })
+                Self::Kubernetes(Target { kubeconfig, context, namespace })
             }
         }
     }

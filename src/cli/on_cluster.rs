@@ -1,6 +1,8 @@
 //! A cluster that a command works on step by step: the connection, and a runtime of its own, so that
 //! commands read top to bottom.
 
+#[cfg(test)]
+pub(crate) mod fake;
 pub(crate) mod steps;
 
 use super::cluster::{Cluster, failed, unchecked};

@@ -8,6 +8,7 @@ use super::exit::{Failure, Outcome};
 use super::install::Platform;
 use super::installation::Installation;
 use super::wait::TimeoutArgs;
+use crate::names::Namespace;
 
 mod kubernetes;
 pub(crate) mod local;
@@ -34,6 +35,9 @@ pub(crate) struct UninstallArgs {
     /// Also while pods with a sidecar are left, which then cannot renew their certificates.
     #[arg(long)]
     force: bool,
+    /// Namespace of the control plane on a cluster [default: as recorded, else meshctl-system].
+    #[arg(short, long)]
+    namespace: Option<Namespace>,
     #[command(flatten)]
     confirm: ConfirmArgs,
     #[command(flatten)]
@@ -41,12 +45,18 @@ pub(crate) struct UninstallArgs {
 }
 
 pub(crate) fn run(args: &UninstallArgs, context: &Context) -> Outcome {
+    let foreign = |flag: &str| {
+        let text = format!("`{flag}` is for a mesh on a cluster");
+        let help = format!("name the cluster with `--context`, or leave `{flag}` out");
+        Err(Failure::usage(text).help(help))
+    };
     match context.installation()?.on(args.platform) {
-        Installation::Local if args.force => {
-            Err(Failure::usage("`--force` is for a mesh on a cluster")
-                .help("name the cluster with `--context`, or leave `--force` out"))
-        }
+        Installation::Local if args.force => foreign("--force"),
+        Installation::Local if args.namespace.is_some() => foreign("--namespace"),
         Installation::Local => local::run(args, context),
-        Installation::Kubernetes(target) => kubernetes::run(args, &target, context),
+        Installation::Kubernetes(mut target) => {
+            target.namespace = args.namespace.clone().unwrap_or(target.namespace);
+            kubernetes::run(args, target, context)
+        }
     }
 }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
+mod purge;
 #[cfg(test)]
 mod tests;
 

@@ -6,13 +6,12 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
+
+use super::listening;
 
 #[cfg(test)]
 mod tests;
-
-/// The state of a socket that listens (include/net/tcp_states.h).
-const LISTEN: &str = "0A";
 
 /// Ports below this are the system's, where nothing else is set.
 const PRIVILEGED: u16 = 1_024;
@@ -44,12 +43,8 @@ fn is_no_family(error: &io::Error) -> bool {
 
 /// The process that listens there, `` `name` (pid 42) ``; `None` where it cannot be seen.
 pub fn holder(address: SocketAddr) -> Option<String> {
-    let inodes: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .filter_map(|table| fs::read_to_string(table).ok())
-        .flat_map(|table| listening(&table, address))
-        .map(|inode| format!("socket:[{inode}]"))
-        .collect();
+    let there = listening::all().into_iter().filter(|it| in_the_way(it.address, address));
+    let inodes: Vec<String> = there.map(|it| format!("socket:[{}]", it.inode)).collect();
     fs::read_dir("/proc").ok()?.flatten().find_map(|process| {
         let pid: u32 = process.file_name().to_str()?.parse().ok()?;
         let links = fs::read_dir(process.path().join("fd")).ok()?.flatten();
@@ -60,30 +55,8 @@ pub fn holder(address: SocketAddr) -> Option<String> {
     })
 }
 
-/// The sockets of a table of the kernel that are in the way of `address`.
-fn listening(table: &str, address: SocketAddr) -> Vec<String> {
-    let in_the_way = |line: &str| {
-        let mut fields = line.split_ascii_whitespace();
-        let (ip, port) = fields.nth(1)?.split_once(':')?;
-        let (state, inode) = (fields.nth(1)?, fields.nth(5)?);
-        let (ip, port) = (ip_of(ip)?, u16::from_str_radix(port, 16).ok()?);
-        let any = ip.is_unspecified() || address.ip().is_unspecified();
-        let hit = state == LISTEN && port == address.port() && (any || ip == address.ip());
-        hit.then(|| inode.to_owned())
-    };
-    table.lines().filter_map(in_the_way).collect()
-}
-
-/// An address as the kernel prints it: words of four bytes in the machine's own order.
-fn ip_of(text: &str) -> Option<IpAddr> {
-    let mut bytes = Vec::with_capacity(16);
-    for at in (0..text.len()).step_by(8) {
-        let word = u32::from_str_radix(text.get(at..at + 8)?, 16).ok()?;
-        bytes.extend(word.to_ne_bytes());
-    }
-    match bytes.len() {
-        4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?).into()),
-        16 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).to_canonical()),
-        _ => None,
-    }
+/// Whether a socket that listens there is in the way of `address`.
+fn in_the_way(there: SocketAddr, address: SocketAddr) -> bool {
+    let any = there.ip().is_unspecified() || address.ip().is_unspecified();
+    there.port() == address.port() && (any || there.ip() == address.ip())
 }

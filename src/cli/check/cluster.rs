@@ -18,16 +18,16 @@ mod namespaces;
 mod tests;
 mod workloads;
 
-/// How many names a finding shows.
-const SHOWN: usize = 8;
-
 /// All groups that were asked for.
 pub(super) fn groups(
     args: &CheckArgs,
-    target: &Target,
+    mut target: Target,
     context: &Context,
 ) -> Result<Vec<Group>, Failure> {
-    let cluster = OnCluster::connect(target, context.printer)?;
+    let cluster = OnCluster::connect(&target, context.printer)?;
+    // What was current is meant in remedies too, whenever they are typed.
+    target.context = Some(cluster.connection.context.clone());
+    let target = &target;
     let (mut checks, answers) = before::cluster(&cluster);
     if !answers {
         return Ok(vec![Group { group: "cluster", checks }]);
@@ -35,14 +35,18 @@ pub(super) fn groups(
     let is_installed = installed::is_there(&cluster, target);
     if args.pre {
         checks.extend(before::rights(&cluster, target));
-        checks.extend(before::leftovers(&cluster, is_installed.as_ref().is_ok_and(|it| *it)));
+        checks.extend(before::leftovers(
+            &cluster,
+            target,
+            is_installed.as_ref().is_ok_and(|it| *it),
+        ));
     }
     let mut groups = vec![Group { group: "cluster", checks }];
     let mut asked = None;
     if !args.pre {
         let mut checks = installed::checks(&cluster, target);
         if is_installed.is_ok_and(|it| it) {
-            let (finding, answer) = ask(context)?;
+            let (finding, answer) = ask(target)?;
             checks.push(finding);
             asked = answer;
         }
@@ -60,9 +64,9 @@ pub(super) fn groups(
 }
 
 /// Asks the control plane itself, through the API server, as `status` does.
-fn ask(context: &Context) -> Result<(Finding, Option<(Client, MeshStatus)>), Failure> {
+fn ask(target: &Target) -> Result<(Finding, Option<(Client, MeshStatus)>), Failure> {
     let name = "it answers through the API server";
-    let client = Client::of(context)?;
+    let client = Client::on_cluster(target)?;
     Ok(match client.ask::<MeshStatus>("/v1/status", &[]) {
         Ok(status) => (Finding::passed(name), Some((client, status))),
         Err(fault) => {
@@ -75,13 +79,4 @@ fn ask(context: &Context) -> Result<(Finding, Option<(Client, MeshStatus)>), Fai
 /// That something could not be looked at.
 fn unknown(name: &str, error: &RequestError) -> Finding {
     Finding::warning(name, error.to_string(), error.help())
-}
-
-/// The first names of a list, and how many more there are.
-fn listed(names: &[String]) -> String {
-    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
 }

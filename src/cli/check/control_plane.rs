@@ -5,19 +5,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Finding;
+use super::{Finding, root};
 use crate::cli::client::{Client, Fault};
 use crate::cli::exit::Failure;
-use crate::cli::output::until;
 use crate::cli::token::listens_here_alone;
 use crate::cli::version::CLIENT;
 use crate::control::api::shapes::MeshStatus;
+use crate::names::skew;
 use crate::platform::local::Holder;
 
 /// The longest that an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// A root that expires sooner is worth a warning: a third of ten years is too early to be useful.
-const ROOT_WARNING: i64 = 90 * 24 * 3600;
 
 /// The findings, and what answered.
 type Found = (Vec<Finding>, Option<(Client, MeshStatus)>);
@@ -51,10 +49,14 @@ pub(super) fn checks(home: &Path) -> Result<Found, Failure> {
     let findings = vec![
         Finding::passed(running),
         ready(&status),
-        version(&status),
+        version(&status.control_plane.version),
         supervised(home)?,
         reached(&status),
-        root(&status, Timestamp::now()),
+        root(
+            status.control_plane.root_expires,
+            Timestamp::now(),
+            "make a new mesh with another `--home`",
+        ),
     ];
     Ok((findings, Some((client, status))))
 }
@@ -67,15 +69,19 @@ fn ready(status: &MeshStatus) -> Finding {
     }
 }
 
-fn version(status: &MeshStatus) -> Finding {
+pub(super) fn version(running: &str) -> Finding {
     let name = "it has the version of this program";
-    match status.control_plane.version.as_str() {
+    match running {
         CLIENT => Finding::passed(name),
-        other => Finding::warning(
-            name,
-            format!("it is {other}, this program is {CLIENT}"),
-            "`meshctl uninstall` (data is kept), then `meshctl install`",
-        ),
+        other => {
+            let message = format!("it is {other}, this program is {CLIENT}");
+            match skew::is_later(CLIENT, other) {
+                true => Finding::warning(name, message, "meshctl upgrade"),
+                false => {
+                    Finding::warning(name, message, "use that version of meshctl, or a later one")
+                }
+            }
+        }
     }
 }
 
@@ -100,18 +106,5 @@ fn reached(status: &MeshStatus) -> Finding {
         false => {
             Finding::passed(format!("it listens for proxies of other machines too, at {address}"))
         }
-    }
-}
-
-fn root(status: &MeshStatus, now: Timestamp) -> Finding {
-    let name = "the root certificate is valid for long";
-    let left = status.control_plane.root_expires.as_second() - now.as_second();
-    let text = until(status.control_plane.root_expires, now);
-    match left {
-        ..=0 => Finding::failed(name, "it has expired", "make a new mesh with another `--home`"),
-        1..ROOT_WARNING => {
-            Finding::warning(name, format!("it expires in {text}"), "plan a new root certificate")
-        }
-        _ => Finding::passed(name),
     }
 }

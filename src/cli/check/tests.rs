@@ -31,17 +31,28 @@ fn a_home_that_others_can_read_fails() {
 }
 
 #[test]
-fn listening_sockets_are_read_from_the_kernels_lists() {
-    let list = "  sl  local_address rem_address   st tx_queue\n   \
-        0: 0100007F:24A5 00000000:0000 0A 00000000:00000000\n   \
-        1: 00000000:1F90 00000000:0000 0A 00000000:00000000\n   \
-        2: 0100007F:9C40 0100007F:24A5 01 00000000:00000000\n   \
-        3: 00000000000000000000000001000000:24A6 00000000000000000000000000000000:0000 0A 0\n   \
-        4: garbage\n";
-    let found: Vec<String> = exposed::listening(list).map(|it| it.to_string()).collect();
-    assert_eq!(found, ["127.0.0.1:9381", "0.0.0.0:8080", "[::1]:9382"]);
-    assert_eq!(exposed::beyond(list, 8080), Some(([0, 0, 0, 0], 8080).into()));
-    assert_eq!(exposed::beyond(list, 9381), None);
+fn an_application_beyond_loopback_is_found() {
+    let sockets = || ["127.0.0.1:9381", "0.0.0.0:8080", "[::1]:9382"].into_iter();
+    let beyond = |port| exposed::beyond(sockets().map(|it| it.parse().expect("one")), port);
+    assert_eq!(beyond(8080), Some(([0, 0, 0, 0], 8080).into()));
+    assert_eq!((beyond(9381), beyond(9382)), (None, None));
     let narrow = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     assert_eq!(exposed::beyond_loopback(narrow.local_addr().expect("an address")), None);
+}
+
+#[test]
+fn a_root_that_ends_soon_is_worth_a_warning() {
+    let now = Timestamp::from_second(1_000_000_000).expect("a time");
+    for (days, wanted) in [(-1, Verdict::Failed), (89, Verdict::Warning), (90, Verdict::Passed)] {
+        let ends = now + jiff::SignedDuration::from_hours(24 * days);
+        assert_eq!(root(ends, now, "anew").result, wanted, "{days}");
+    }
+}
+
+#[test]
+fn another_version_is_not_an_uninstallation() {
+    assert_eq!(control_plane::version(super::super::version::CLIENT).result, Verdict::Passed);
+    assert_eq!(control_plane::version("0.0.1").remedy, "meshctl upgrade");
+    let later = control_plane::version("99.0.0").remedy;
+    assert_eq!(later, "use that version of meshctl, or a later one");
 }

@@ -152,9 +152,7 @@ impl Stage {
             command.args(["--app", &address, "--"]).arg(&self.program);
             command.args(["demo", "shop", role, "--listen", &address, "--sick"]).arg(self.sick());
         }
-        use std::os::unix::process::CommandExt as _;
-        // A group of its own: Ctrl-C is for the demo, which then ends the rest in order.
-        command.process_group(0).stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+        command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         let child = command.spawn().with_context(|| format!("cannot start the proxy of {name}"))?;
         self.proxies.push(Running { name, child, ready, log });
         Ok(())
@@ -201,9 +199,17 @@ impl Stage {
         Ok((String::from_utf8_lossy(&output.stdout).into_owned(), said))
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// This program on the demo's home, in a process group of its own: Ctrl-C is for the demo, which
+    /// then ends the rest in order.
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        use std::os::unix::process::CommandExt as _;
         let mut command = Command::new(&self.program);
-        command.arg("--home").arg(self.home()).args(["--color", "never"]).args(arguments);
+        command
+            .process_group(0)
+            .arg("--home")
+            .arg(self.home())
+            .args(["--color", "never"])
+            .args(arguments);
         command
     }
 

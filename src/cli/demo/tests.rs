@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::screen::{Frame, cut};
 use super::seen::{Page, Seen, Waterfall};
+use super::stage::Stage;
 use super::steps::{self, Change, Proof, Step};
 use super::traffic::version;
 use crate::control::api::shapes::{EdgeStatus, Latency};
@@ -228,4 +229,17 @@ fn a_small_terminal_still_shows_the_step_and_what_to_type() {
 fn cutting_a_line_keeps_its_styles() {
     assert_eq!(cut("\u{1b}[1mabc\u{1b}[0m def", 2), "\u{1b}[1mab\u{1b}[0m");
     assert_eq!(cut("äöü", 2), "äö");
+}
+
+/// A terminal sends Ctrl-C to every process of its group.
+#[test]
+fn ctrl_c_reaches_none_of_the_demos_own_commands() {
+    use std::process::Stdio;
+    let stage = Stage::new().expect("a stage");
+    let mut command = stage.command(&["version"]);
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("started");
+    let pid = rustix::process::Pid::from_child(&child);
+    assert_eq!(rustix::process::getpgid(Some(pid)).expect("its group"), pid);
+    child.wait().expect("ended");
 }

@@ -4,6 +4,7 @@
 //! there is ours and of this version.
 
 use std::path::Path;
+use std::time::Duration;
 
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
@@ -15,10 +16,14 @@ use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::installation::{Installation, Target};
 use crate::cli::on_cluster::OnCluster;
 use crate::cli::on_cluster::steps::{self, Step};
+use crate::cli::output::Printer;
 use crate::cli::version::CLIENT;
 use crate::names::skew;
 use crate::platform::kubernetes::manifests::{VERSION_LABEL, Values, ValuesError, objects};
 use crate::platform::kubernetes::rights;
+
+#[cfg(test)]
+mod tests;
 
 /// The longest file of values.
 const LONGEST_FILE: u64 = 1 << 20;
@@ -35,20 +40,34 @@ pub(super) fn run(args: &InstallArgs, context: &Context) -> Outcome {
     let home = context.home()?;
     steps::new_enough(&cluster)?;
     steps::may(&cluster, rights::needed(&values), "install")?;
-    let steps = steps::look(&cluster, manifests)?;
-    admissible(&cluster, &steps, &values)?;
+    // What was current is recorded by its name, so that it stays the one that is meant.
+    target.context = Some(cluster.connection.context.clone());
+    let mut steps = steps::look(&cluster, manifests)?;
+    admissible(&cluster, &steps, &values, &target)?;
+    steps.retain(Step::is_applied);
     let place = format!("namespace `{}`, {}", values.namespace, cluster.target());
     context.printer.note(&format!("installing into {place}"));
     let changed = steps::apply(&cluster, &steps, context.printer)?;
-    steps::ready(&cluster, &values.namespace, args.timeout.timeout, context.printer)?;
-    // What was current is recorded by its name, so that it stays the one that is meant.
-    target.context = Some(cluster.connection.context);
-    Installation::Kubernetes(target).record(home)?;
+    wait(&cluster, target, home, args.timeout.timeout, context.printer)?;
     context.printer.line(&match changed {
         0 => format!("control plane runs already, version {CLIENT}, in {place}, nothing changed"),
         _ => format!("control plane installed, version {CLIENT}, in {place}"),
     })?;
     Ok(Exit::Done)
+}
+
+/// Waits until what was applied is ready. It is recorded before: what does not get ready is what `check`
+/// and `uninstall` are for.
+fn wait(
+    cluster: &OnCluster,
+    target: Target,
+    home: &Path,
+    timeout: Duration,
+    printer: Printer,
+) -> Result<(), Failure> {
+    let namespace = target.namespace.clone();
+    Installation::Kubernetes(target).record(home)?;
+    steps::ready(cluster, &namespace, timeout, printer)
 }
 
 /// The cluster that is named, else the current one; never what was recorded.
@@ -111,7 +130,12 @@ fn yaml(manifests: &[Value]) -> Result<String, Failure> {
 }
 
 /// What is there is ours, of this version, with this trust domain and in this namespace.
-fn admissible(cluster: &OnCluster, steps: &[Step], values: &Values) -> Result<(), Failure> {
+fn admissible(
+    cluster: &OnCluster,
+    steps: &[Step],
+    values: &Values,
+    target: &Target,
+) -> Result<(), Failure> {
     for step in steps {
         let Some(before) = &step.before else { continue };
         let ours = step.is_ours()?;
@@ -124,14 +148,14 @@ fn admissible(cluster: &OnCluster, steps: &[Step], values: &Values) -> Result<()
                 .help(match skew::is_later(version, CLIENT) {
                     true => "use that version of meshctl, or a later one".to_owned(),
                     false => format!(
-                        "see what changes with `meshctl upgrade --context {} --plan`, then upgrade",
-                        cluster.connection.context
+                        "see what changes with `{} --plan`, then upgrade",
+                        target.command("upgrade")
                     ),
                 }));
             }
             _ => {}
         }
-        step.is_of(&values.namespace)?;
+        step.is_of(target)?;
         if step.place.resource.kind == "Deployment" {
             one_trust_domain(before, values)?;
         }

@@ -22,6 +22,9 @@ use crate::control::home::Home;
 use crate::names::{TrustDomain, skew};
 use crate::platform::local::{self, Holder, Launch};
 
+#[cfg(test)]
+mod tests;
+
 /// Between two looks at a control plane that starts.
 const INTERVAL: Duration = Duration::from_millis(20);
 /// The longest that a control plane may take to say whether it runs.
@@ -68,6 +71,8 @@ pub(super) fn run(args: &InstallArgs, context: &Context) -> Outcome {
     let progress = context.printer.progress("starting the control plane");
     let status = start(&launch, &client, args.timeout.timeout)?;
     drop(progress);
+    // What supervises already may be of another version.
+    of_this_version(&status)?;
     let what = if new { "installed" } else { "started" };
     let address = &status.control_plane.address;
     context.printer.line(&format!("control plane {what}, version {CLIENT}, at {address}"))?;
@@ -79,14 +84,7 @@ pub(super) fn run(args: &InstallArgs, context: &Context) -> Outcome {
 /// One runs already: nothing changes, and what it cannot be told any more is refused.
 fn already(args: &InstallArgs, status: &MeshStatus, home: &Path, context: &Context) -> Outcome {
     let running = &status.control_plane;
-    let differs =
-        |what: &str, is: &str| Failure::new(format!("a control plane runs already, {what} `{is}`"));
-    if skew::is_later(&running.version, CLIENT) {
-        return Err(differs("of version", &running.version).help(LATER));
-    }
-    if running.version != CLIENT {
-        return Err(differs("of version", &running.version).help(UPGRADE));
-    }
+    of_this_version(status)?;
     if let Some(listen) = args.local.listen
         && running.address != listen.to_string()
         && !(listen.port() == 0 && running.address.starts_with(&format!("{}:", listen.ip())))
@@ -101,11 +99,29 @@ fn already(args: &InstallArgs, status: &MeshStatus, home: &Path, context: &Conte
         return Err(differs("with the trust domain", domain.as_str())
             .help("it is fixed by the first install; use another `--home` for another mesh"));
     }
+    // It is the one that is meant from now on, also where a cluster was before.
+    Installation::Local.record(home)?;
     let (version, address) = (&running.version, &running.address);
     context.printer.line(&format!(
         "control plane runs already, version {version}, at {address}, nothing changed"
     ))?;
     Ok(Exit::Done)
+}
+
+/// Another version is not changed, and what to do about it is said.
+fn of_this_version(status: &MeshStatus) -> Result<(), Failure> {
+    let version = &status.control_plane.version;
+    if skew::is_later(version, CLIENT) {
+        return Err(differs("of version", version).help(LATER));
+    }
+    if version != CLIENT {
+        return Err(differs("of version", version).help(UPGRADE));
+    }
+    Ok(())
+}
+
+fn differs(what: &str, is: &str) -> Failure {
+    Failure::new(format!("a control plane runs already, {what} `{is}`"))
 }
 
 /// The trust domain of the authority in a home directory.

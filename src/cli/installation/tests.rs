@@ -57,3 +57,39 @@ fn flags_come_before_the_record_and_the_record_before_this_machine() {
         assert_eq!(meant(args, it), Installation::Kubernetes(wanted));
     }
 }
+
+#[test]
+fn an_unsaid_context_and_a_relative_path_are_those_of_the_record() {
+    let at = |context: Option<&str>| Target {
+        kubeconfig: Some(std::path::absolute("k/config").expect("a path")),
+        context: context.map(str::to_owned),
+        namespace: "mesh".parse().expect("a namespace"),
+    };
+    let recorded = Some(Installation::Kubernetes(at(Some("east"))));
+    for context in [None, Some("east")] {
+        let meant = Installation::meant(&flags(context, Some("k/config")), recorded.clone());
+        assert_eq!(meant, Installation::Kubernetes(at(context)));
+    }
+    let meant = Installation::meant(&flags(Some("west"), Some("k/config")), recorded);
+    let elsewhere = Target { namespace: usual(), ..at(Some("west")) };
+    assert_eq!(meant, Installation::Kubernetes(elsewhere));
+}
+
+#[test]
+fn what_is_typed_for_a_mesh_names_its_cluster_and_its_namespace() {
+    let target = |kubeconfig: Option<&str>, context: Option<&str>, namespace: &str| Target {
+        kubeconfig: kubeconfig.map(PathBuf::from),
+        context: context.map(str::to_owned),
+        namespace: namespace.parse().expect("a namespace"),
+    };
+    for (target, typed) in [
+        (target(None, None, ROOT_NAMESPACE), "meshctl install --platform kubernetes"),
+        (target(None, Some("east"), ROOT_NAMESPACE), "meshctl install --context east"),
+        (
+            target(Some("/k"), Some("east"), "mesh"),
+            "meshctl install --kubeconfig /k --context east --namespace mesh",
+        ),
+    ] {
+        assert_eq!(target.command("install"), typed);
+    }
+}

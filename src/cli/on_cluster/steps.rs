@@ -8,17 +8,23 @@ use kube::api::DynamicObject;
 use serde_json::Value;
 
 use super::OnCluster;
+use crate::cli::cluster::failed;
 use crate::cli::diagnostics::plural;
 use crate::cli::exit::Failure;
+use crate::cli::installation::Target;
 use crate::cli::output::Printer;
 use crate::names::Namespace;
 use crate::names::sidecar::CONTROL_PLANE;
+use crate::platform::kubernetes::client::fault::RequestError;
 use crate::platform::kubernetes::manifests::MANAGED_BY;
 use crate::platform::kubernetes::objects::{self as api, Change, Place};
 use crate::platform::kubernetes::rights::{self, Right};
 use crate::platform::kubernetes::rollout::{self, Rollout};
 use crate::platform::kubernetes::trial::{self, Trial};
 use crate::platform::kubernetes::versions;
+
+#[cfg(test)]
+mod tests;
 
 /// Between two looks at what comes up.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -42,7 +48,7 @@ impl Step {
             return Err(Failure::new(format!("the {} is being deleted", self.place))
                 .help("wait until it is gone, then try again"));
         }
-        let ours = before.labels().get(MANAGED_BY).is_some_and(|it| it == CONTROL_PLANE);
+        let ours = is_managed(before);
         if !ours && self.place.resource.kind != "Namespace" {
             return Err(Failure::new(format!("the {} is there already and not ours", self.place))
                 .help("another product, or a copy made by hand; delete or rename it first"));
@@ -50,20 +56,46 @@ impl Step {
         Ok(ours)
     }
 
+    /// Whether it is applied at all. A namespace that somebody has made stays as it is, so that
+    /// `uninstall` does not take it, with all that is in it, for one of ours.
+    pub(crate) fn is_applied(&self) -> bool {
+        self.place.resource.kind != "Namespace" || self.before.as_ref().is_none_or(is_managed)
+    }
+
     /// A cluster has one mesh, whose webhooks lead to it.
-    pub(crate) fn is_of(&self, namespace: &Namespace) -> Result<(), Failure> {
+    pub(crate) fn is_of(&self, target: &Target) -> Result<(), Failure> {
         let Some(before) = &self.before else { return Ok(()) };
-        if self.place.resource.kind != "MutatingWebhookConfiguration" {
-            return Ok(());
-        }
-        match before.data["webhooks"][0]["clientConfig"]["service"]["namespace"].as_str() {
-            Some(other) if other != namespace.as_str() => Err(Failure::new(format!(
-                "the cluster has a mesh in the namespace `{other}` already"
+        match elsewhere(&self.place, before, target) {
+            Some(other) => Err(Failure::new(format!(
+                "the cluster has a mesh in the namespace `{}` already",
+                other.namespace
             ))
-            .help(format!("use `--namespace {other}`, or `meshctl uninstall` it first"))),
-            _ => Ok(()),
+            .help(format!(
+                "use `--namespace {}`, or take that one off first: `{}`",
+                other.namespace,
+                other.command("uninstall")
+            ))),
+            None => Ok(()),
         }
     }
+}
+
+/// Whether it carries the label of what `install` makes.
+pub(crate) fn is_managed(found: &DynamicObject) -> bool {
+    found.labels().get(MANAGED_BY).is_some_and(|it| it == CONTROL_PLANE)
+}
+
+/// The mesh that something of the whole cluster leads to, where that is in another namespace.
+pub(crate) fn elsewhere(place: &Place, found: &DynamicObject, target: &Target) -> Option<Target> {
+    let namespace = match place.resource.kind.as_str() {
+        "MutatingWebhookConfiguration" => {
+            &found.data["webhooks"][0]["clientConfig"]["service"]["namespace"]
+        }
+        "ClusterRoleBinding" => &found.data["subjects"][0]["namespace"],
+        _ => return None,
+    };
+    let namespace: Namespace = namespace.as_str()?.parse().ok()?;
+    (namespace != target.namespace).then(|| Target { namespace, ..target.clone() })
 }
 
 /// Refuses a cluster that is too old.
@@ -129,12 +161,6 @@ pub(crate) fn apply(
     Ok(changed)
 }
 
-/// Whether the API server reaches the webhooks; whoever may not try it out is not kept waiting.
-fn is_reached(cluster: &OnCluster) -> bool {
-    let tried = cluster.wait_for(trial::inject(&cluster.connection));
-    !matches!(tried, Ok(Trial::Unreachable(_)))
-}
-
 /// Waits until the control plane answers and the API server knows and reaches its webhooks.
 pub(crate) fn ready(
     cluster: &OnCluster,
@@ -146,18 +172,19 @@ pub(crate) fn ready(
     let progress = printer.progress("waiting for the control plane");
     let mut said = String::new();
     loop {
-        let state = cluster.wait_for(rollout::look(&cluster.connection, namespace))?;
-        let waiting = match state {
-            Rollout::Ready if is_trusted(cluster)? && is_reached(cluster) => return Ok(()),
-            Rollout::Ready => "waiting for its webhooks".to_owned(),
-            Rollout::Absent => "waiting for the Deployment".to_owned(),
-            Rollout::Waiting(what) => what,
-            Rollout::Stuck { why, help, log } => {
+        let waiting = match look_again(cluster, namespace) {
+            Ok(Rollout::Ready) => return Ok(()),
+            Ok(Rollout::Absent) => "waiting for the Deployment".to_owned(),
+            Ok(Rollout::Waiting(what)) => what,
+            Ok(Rollout::Stuck { why, help, log }) => {
                 return Err(Failure::new(why)
                     .context("the control plane does not come up")
                     .with_detail(log)
                     .help(help));
             }
+            // An API server that is away for a moment says nothing about the control plane.
+            Err(error) if error.is_passing() => error.to_string(),
+            Err(error) => return Err(failed(error)),
         };
         if Instant::now() >= deadline {
             return Err(Failure::new(waiting)
@@ -172,8 +199,25 @@ pub(crate) fn ready(
     }
 }
 
+/// How far it has come; ready only with webhooks that are known and reached.
+fn look_again(cluster: &OnCluster, namespace: &Namespace) -> Result<Rollout, RequestError> {
+    let state = cluster.attempt(rollout::look(&cluster.connection, namespace))?;
+    match state == Rollout::Ready && !(is_trusted(cluster)? && is_reached(cluster)?) {
+        true => Ok(Rollout::Waiting("waiting for its webhooks".to_owned())),
+        false => Ok(state),
+    }
+}
+
 /// Whether the control plane has told the API server by what to trust its webhooks.
-fn is_trusted(cluster: &OnCluster) -> Result<bool, Failure> {
-    let bundles = cluster.wait_for(rollout::bundles(&cluster.connection))?;
+fn is_trusted(cluster: &OnCluster) -> Result<bool, RequestError> {
+    let bundles = cluster.attempt(rollout::bundles(&cluster.connection))?;
     Ok(bundles.iter().all(|bundle| !bundle.is_empty()))
+}
+
+/// Whether the API server reaches the webhooks; whoever may not try it out is not kept waiting.
+fn is_reached(cluster: &OnCluster) -> Result<bool, RequestError> {
+    match cluster.attempt(trial::inject(&cluster.connection)) {
+        Err(error) if error.is_passing() => Err(error),
+        tried => Ok(!matches!(tried, Ok(Trial::Unreachable(_)))),
+    }
 }

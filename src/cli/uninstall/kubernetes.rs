@@ -1,29 +1,31 @@
 //! `uninstall` on a cluster: the webhooks first, so that pods start again; the namespace last.
 //!
-//! Only what carries our label is deleted. Rules that users wrote, and what others keep in the
-//! namespace, stay and are named.
+//! Only what carries our label is deleted, so a namespace that was there before the mesh is not.
+//! Rules that users wrote, and what others keep in the namespace, stay and are named.
 
 use std::time::{Duration, Instant};
 
-use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
 use super::UninstallArgs;
 use crate::cli::args::Context;
+use crate::cli::cluster::failed;
 use crate::cli::confirm;
-use crate::cli::diagnostics::plural;
+use crate::cli::diagnostics::{listed, plural};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::installation::{Installation, Target};
-use crate::cli::on_cluster::OnCluster;
-use crate::names::sidecar::{AUTHORITY_SECRET, CONTROL_PLANE, ROOT_CONFIG_MAP};
-use crate::platform::kubernetes::manifests::{MANAGED_BY, Values, objects};
+use crate::cli::on_cluster::{OnCluster, steps};
+use crate::names::sidecar::{AUTHORITY_SECRET, ROOT_CONFIG_MAP};
+use crate::platform::kubernetes::client::fault::RequestError;
+use crate::platform::kubernetes::manifests::{Values, objects};
 use crate::platform::kubernetes::objects::{self as api, Place};
 use crate::platform::kubernetes::{rollout, survey};
 
+#[cfg(test)]
+mod tests;
+
 /// Between two looks at what goes away.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// How many names are shown of a long list.
-const SHOWN: usize = 10;
 
 /// What is there to be taken away.
 struct Found {
@@ -31,6 +33,8 @@ struct Found {
     objects: Vec<Place>,
     definitions: Vec<Place>,
     namespace: Option<Place>,
+    /// The namespace was there before the mesh, so it stays.
+    is_lodger: bool,
     /// Namespaces that have a copy of the mesh's roots.
     roots: Vec<String>,
     /// What users wrote.
@@ -43,8 +47,11 @@ impl Found {
     }
 }
 
-pub(super) fn run(args: &UninstallArgs, target: &Target, context: &Context) -> Outcome {
-    let cluster = OnCluster::connect(target, context.printer)?;
+pub(super) fn run(args: &UninstallArgs, mut target: Target, context: &Context) -> Outcome {
+    let cluster = OnCluster::connect(&target, context.printer)?;
+    // What was current is meant from here on; by its name it is recorded too.
+    target.context = Some(cluster.connection.context.clone());
+    let target = &target;
     let place = format!("namespace `{}`, {}", target.namespace, cluster.target());
     let found = look(&cluster, target)?;
     let definitions_go = args.purge || found.rules.is_empty();
@@ -68,10 +75,16 @@ pub(super) fn run(args: &UninstallArgs, target: &Target, context: &Context) -> O
     forget(target, context)?;
     context.printer.line(&format!("mesh removed from {place}"))?;
     if !definitions_go {
-        kept_rules(&found.rules, context);
+        kept_rules(&found.rules, target, context);
+    }
+    let namespace = &target.namespace;
+    if found.is_lodger {
+        context
+            .printer
+            .note(&format!("namespace `{namespace}` kept, it was there before the mesh"));
     }
     if !kept.is_empty() {
-        let (namespace, names) = (&target.namespace, listed(&kept));
+        let names = listed(&kept);
         context.printer.note(&format!("namespace `{namespace}` kept, others use it: {names}"));
     }
     Ok(Exit::Done)
@@ -84,13 +97,18 @@ fn look(cluster: &OnCluster, target: &Target) -> Result<Found, Failure> {
         objects: Vec::new(),
         definitions: Vec::new(),
         namespace: None,
+        is_lodger: false,
         roots: cluster.wait_for(survey::roots(to))?.into_keys().collect(),
         rules: cluster.wait_for(survey::rules(to))?,
     };
     for place in objects(&values).iter().rev().filter_map(Place::of) {
         let Some(object) = cluster.wait_for(api::get(to, &place))? else { continue };
-        if object.labels().get(MANAGED_BY).map(String::as_str) != Some(CONTROL_PLANE) {
+        if !steps::is_managed(&object) {
+            found.is_lodger |= place.resource.kind == "Namespace";
             continue;
+        }
+        if let Some(other) = steps::elsewhere(&place, &object, target) {
+            return Err(not_here(cluster, target, &other));
         }
         match place.resource.kind.as_str() {
             "Namespace" => found.namespace = Some(place),
@@ -100,6 +118,17 @@ fn look(cluster: &OnCluster, target: &Target) -> Result<Found, Failure> {
         }
     }
     Ok(found)
+}
+
+/// What belongs to the whole cluster leads to a mesh in another namespace, which would be torn in two.
+fn not_here(cluster: &OnCluster, target: &Target, other: &Target) -> Failure {
+    Failure::new(format!(
+        "the mesh in {} is in the namespace `{}`, not in `{}`",
+        cluster.target(),
+        other.namespace,
+        target.namespace
+    ))
+    .help(format!("nothing was changed; take it off with `{}`", other.command("uninstall")))
 }
 
 /// No pod has a sidecar any more, or whoever uninstalls says that it does not matter.
@@ -139,8 +168,8 @@ fn remove(
     };
     found.objects.iter().try_for_each(delete)?;
     // While one runs it makes again what is deleted next.
-    until(deadline, "the control plane has not ended", || {
-        Ok(cluster.wait_for(rollout::pods(to, &target.namespace))?.is_empty())
+    until(deadline, "the control plane has not ended", target, || {
+        Ok(cluster.attempt(rollout::pods(to, &target.namespace))?.is_empty())
     })?;
     for name in &found.roots {
         delete(&inside("ConfigMap", ROOT_CONFIG_MAP, name)?)?;
@@ -175,43 +204,41 @@ fn namespace(
     }
     let progress = context.printer.progress("waiting until the namespace is gone");
     cluster.wait_for(api::delete(to, place))?;
-    until(deadline, "the namespace is not gone yet", || {
-        Ok(cluster.wait_for(api::get(to, place))?.is_none())
+    until(deadline, "the namespace is not gone yet", target, || {
+        Ok(cluster.attempt(api::get(to, place))?.is_none())
     })?;
     drop(progress);
     context.printer.note(&format!("deleted {place}"));
     Ok(Vec::new())
 }
 
-/// Looks again and again until it holds.
+/// Looks again and again until it holds; an API server that is away for a moment says nothing.
 fn until(
     deadline: Instant,
     otherwise: &str,
-    holds: impl Fn() -> Result<bool, Failure>,
+    target: &Target,
+    holds: impl Fn() -> Result<bool, RequestError>,
 ) -> Result<(), Failure> {
-    while !holds()? {
+    loop {
+        let late = match holds() {
+            Ok(true) => return Ok(()),
+            Ok(false) => Failure::new(otherwise),
+            Err(error) if error.is_passing() => Failure::from(error).context(otherwise),
+            Err(error) => return Err(failed(error)),
+        };
         if Instant::now() >= deadline {
-            return Err(Failure::new(otherwise)
-                .help("run `meshctl uninstall` again, or wait longer with `--timeout`"));
+            let again = target.command("uninstall");
+            return Err(late.help(format!("run `{again}` again, or wait longer with `--timeout`")));
         }
         std::thread::sleep(INTERVAL);
     }
-    Ok(())
 }
 
-fn kept_rules(rules: &[String], context: &Context) {
+fn kept_rules(rules: &[String], target: &Target, context: &Context) {
     let count = plural(rules.len(), "rule");
     context.printer.note(&format!("{count} kept, with their definitions: {}", listed(rules)));
-    context.printer.note("`meshctl uninstall --purge` deletes them too");
-}
-
-/// The first names of a list, and how many more there are.
-fn listed(names: &[String]) -> String {
-    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
+    // Nothing is recorded any more, so without flags it would be the mesh of this machine.
+    context.printer.note(&format!("`{} --purge` deletes them too", target.command("uninstall")));
 }
 
 /// The record goes where it is about this cluster.

@@ -1,6 +1,5 @@
 //! `uninstall` on this machine: stops the control plane of this machine. Data stays unless `--purge` is confirmed.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::UninstallArgs;
@@ -41,8 +40,7 @@ pub(super) fn run(args: &UninstallArgs, context: &Context) -> Outcome {
         Installation::forget(dir)?;
     }
     if args.purge && dir.exists() {
-        purge(dir)?;
-        context.printer.line(&format!("deleted `{}`", dir.display()))?;
+        purge(&home, context)?;
     } else if dir.exists() {
         context.printer.note(&format!("data kept in `{}`; `--purge` deletes it", dir.display()));
     }
@@ -51,9 +49,8 @@ pub(super) fn run(args: &UninstallArgs, context: &Context) -> Outcome {
 
 /// Refuses to delete a directory that no mesh has made.
 fn owned(home: &Home) -> Result<(), Failure> {
-    let ours = [home.ca(), home.store(), home.log(), home.proxies()];
     let empty = std::fs::read_dir(home.dir())?.next().is_none();
-    if empty || ours.iter().any(|path| path.exists()) {
+    if empty || home.is_lived_in() {
         return Ok(());
     }
     Err(Failure::new(format!("`{}` does not look like the home of a mesh", home.dir().display()))
@@ -109,14 +106,18 @@ fn answers(client: &Client) -> bool {
     !matches!(client.ask::<serde_json::Value>("/v1/version", &[]), Err(Fault::NotRunning))
 }
 
-/// Deletes the directory. Proxies that still run have their own in it and fail to save; they were
-/// named before.
-fn purge(dir: &Path) -> Result<(), Failure> {
-    match std::fs::remove_dir_all(dir) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => {
-            Err(Failure::from(error).context(format!("cannot delete `{}`", dir.display())))
-        }
+/// Deletes the mesh's own, and says what of others is left. Proxies that still run have their own in
+/// it and fail to save; they were named before.
+fn purge(home: &Home, context: &Context) -> Result<(), Failure> {
+    let dir = home.dir().display();
+    let left = home.purge();
+    let left = left.map_err(|error| {
+        Failure::from(error).context(format!("cannot delete all of the mesh's data in `{dir}`"))
+    })?;
+    if left.is_empty() {
+        return context.printer.line(&format!("deleted `{dir}`"));
     }
+    context.printer.line(&format!("deleted the mesh's data in `{dir}`"))?;
+    context.printer.note(&format!("left there, not the mesh's: {}", left.join(", ")));
+    Ok(())
 }

@@ -43,8 +43,9 @@ pub(super) fn run(args: &UpgradeArgs, mut target: Target, context: &Context) -> 
     not_from(&from)?;
     let values = Values { image: image(&before.image, &from, args)?, ..before.clone() };
     steps::new_enough(&cluster)?;
-    let steps = steps::look(&cluster, objects(&values))?;
-    admissible(&steps, &values)?;
+    let mut steps = steps::look(&cluster, objects(&values))?;
+    admissible(&steps, &target)?;
+    steps.retain(Step::is_applied);
     let gone = left(&cluster, &steps, &values)?;
     let needed = [rights::needed(&values), rights::to("delete", &gone)].concat();
     steps::may(&cluster, needed, "upgrade")?;
@@ -96,10 +97,7 @@ fn end(plan: &Plan, context: &Context) -> Outcome {
 /// The version that is installed, and its values.
 fn installed(cluster: &OnCluster, target: &Target) -> Result<(String, Values), Failure> {
     let found = deployment(cluster, target)?;
-    let version = found
-        .labels()
-        .get(VERSION_LABEL)
-        .filter(|_| found.labels().get(MANAGED_BY).is_some_and(|it| it == CONTROL_PLANE));
+    let version = found.labels().get(VERSION_LABEL).filter(|_| steps::is_managed(&found));
     let Some(version) = version else {
         let namespace = &target.namespace;
         return Err(Failure::new(format!(
@@ -125,8 +123,10 @@ fn deployment(cluster: &OnCluster, target: &Target) -> Result<DynamicObject, Fai
     };
     found.ok_or_else(|| {
         let place = format!("namespace `{}`, {}", target.namespace, cluster.target());
-        Failure::new(format!("no mesh is installed in {place}"))
-            .help("make one with `meshctl install`, or name its namespace with `--namespace`")
+        Failure::new(format!("no mesh is installed in {place}")).help(format!(
+            "make one with `{}`, or name its namespace with `--namespace`",
+            target.command("install")
+        ))
     })
 }
 
@@ -148,10 +148,10 @@ fn image(before: &str, from: &str, args: &UpgradeArgs) -> Result<String, Failure
 }
 
 /// What is there is ours, and was put there as it is put there now.
-fn admissible(steps: &[Step], values: &Values) -> Result<(), Failure> {
+fn admissible(steps: &[Step], target: &Target) -> Result<(), Failure> {
     for step in steps {
         let ours = step.is_ours()?;
-        step.is_of(&values.namespace)?;
+        step.is_of(target)?;
         if let Some(before) = &step.before
             && ours
             && !owned::is_ours(before)

@@ -28,6 +28,7 @@ use crate::control::api::shapes::{API_VERSION, MeshStatus, ProxyState, ProxyStat
 use crate::control::home::Home;
 use crate::control::store;
 use crate::names::skew;
+use crate::platform::local::Holder;
 
 #[cfg(test)]
 mod tests;
@@ -71,7 +72,8 @@ pub(super) fn run(args: &UpgradeArgs, context: &Context) -> Outcome {
         context.printer.note(&format!("store copied to `{}`", copy.display()));
     }
     let way_back = WayBack::keep(&plan, &launch)?;
-    if plan.running.is_some() {
+    // One that ends again and again answers nobody, and what starts it again would go on doing so.
+    if plan.running.is_some() || Holder::find(&launch.home)?.is_some() {
         uninstall::local::stop(&client, &home, args.timeout.timeout, context)?;
     }
     let progress = context.printer.progress("starting the control plane");
@@ -81,6 +83,7 @@ pub(super) fn run(args: &UpgradeArgs, context: &Context) -> Outcome {
         Some(way_back) => way_back.take(&plan, &client, context, failure),
         None => plan.stuck(failure),
     })?;
+    replaced(&status.control_plane.version)?;
     Installation::Local.record(&launch.home)?;
     wait::returned(&client, context, args.timeout)?;
     let from = plan.running.as_deref().unwrap_or("a stopped one");
@@ -89,6 +92,16 @@ pub(super) fn run(args: &UpgradeArgs, context: &Context) -> Outcome {
         .printer
         .line(&format!("control plane upgraded from {from} to {CLIENT}, at {address}"))?;
     Ok(Exit::Done)
+}
+
+/// It is this version that answers now; another has been started by somebody else.
+fn replaced(answers: &str) -> Result<(), Failure> {
+    if answers == CLIENT {
+        return Ok(());
+    }
+    Err(Failure::new(format!("version {answers} was started again"))
+        .context("the control plane was stopped, and it is not this version that answers now")
+        .help(format!("let whatever starts it, such as a service manager, start version {CLIENT}")))
 }
 
 /// Whether the store in `home` is one of an earlier version, which only `upgrade` changes.
@@ -240,5 +253,8 @@ impl Plan {
 
 fn back(copy: &Path, store: &Path) -> String {
     let (copy, store) = (copy.display(), store.display());
-    format!("to go back: `cp {copy} {store}`, and `meshctl install` by the version before")
+    // A journal of the version that failed would be played into the copy.
+    format!(
+        "to go back: `rm -f {store}-wal {store}-shm && cp {copy} {store}`, and `meshctl install` by the version before"
+    )
 }

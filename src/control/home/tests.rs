@@ -69,3 +69,50 @@ fn says_that_it_runs_and_takes_it_back() {
     home.clear_running();
     assert_eq!(home.read_running(), None);
 }
+
+#[test]
+fn a_purge_takes_what_a_mesh_has_made_and_nothing_else() {
+    let (_dir, home) = temporary();
+    home.prepare().expect("made");
+    assert!(!home.is_lived_in(), "an empty `ca` and `proxies` are anybody's");
+    let write = |path: &str| {
+        let path = home.dir().join(path);
+        std::fs::create_dir_all(path.parent().expect("below")).expect("made");
+        std::fs::write(path, "").expect("written");
+    };
+    let own = [
+        "ca/root.pem",
+        "ca/root.key",
+        "ca/.write-a.tmp",
+        "store.db",
+        "store.db-wal",
+        "store.prev.db",
+        "store.v3.db",
+        "store.mark",
+        "before-upgrade.meshctl",
+        "before-restore/ca/root.key",
+        "control-plane.log.1",
+        "lock",
+        "proxies/default/web-0/lock",
+        "proxies/default/web-0/key.pem",
+    ];
+    own.iter().for_each(|path| write(path));
+    assert!(home.is_lived_in());
+    // An authority, proxies and a shop of somebody who lives here.
+    let others = ["ca/openssl.cnf", "proxies/squid/etc/squid.conf", "store/till", "thesis.tex"];
+    others.iter().for_each(|path| write(path));
+    assert_eq!(home.purge().expect("purged"), ["ca", "proxies", "store", "thesis.tex"]);
+    assert!(own.iter().all(|path| !home.dir().join(path).exists()));
+    assert!(others.iter().all(|path| home.dir().join(path).exists()));
+    assert!(!home.dir().join("proxies/default").exists() && !home.is_lived_in());
+
+    for path in ["ca", "proxies", "store", "thesis.tex"] {
+        let path = home.dir().join(path);
+        if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }
+            .expect("removed");
+    }
+    own.iter().for_each(|path| write(path));
+    assert_eq!(home.purge().expect("purged"), [""; 0]);
+    assert!(!home.dir().exists());
+    assert_eq!(home.purge().expect("nothing there"), [""; 0]);
+}

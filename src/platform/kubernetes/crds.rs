@@ -7,6 +7,7 @@
 
 use serde_json::{Value, json};
 
+use super::discovery::resource;
 use crate::mesh::ObjectKind;
 use crate::rules::schema;
 
@@ -24,7 +25,6 @@ pub fn crds() -> Vec<Value> {
 /// What is different from kind to kind.
 struct Custom {
     kind: ObjectKind,
-    plural: &'static str,
     short: &'static str,
     namespaced: bool,
     labels: Value,
@@ -34,7 +34,6 @@ struct Custom {
 fn mesh_config() -> Custom {
     Custom {
         kind: ObjectKind::MeshConfig,
-        plural: "meshconfigs",
         short: "meshcfg",
         namespaced: false,
         labels: json!({}),
@@ -48,7 +47,6 @@ fn mesh_config() -> Custom {
 fn traffic_policy() -> Custom {
     Custom {
         kind: ObjectKind::TrafficPolicy,
-        plural: "trafficpolicies",
         short: "tpol",
         namespaced: true,
         // How tools find the policies of a cluster (GEP-713): this kind is about its target alone.
@@ -63,7 +61,6 @@ fn traffic_policy() -> Custom {
 fn fault_policy() -> Custom {
     Custom {
         kind: ObjectKind::FaultPolicy,
-        plural: "faultpolicies",
         short: "fpol",
         namespaced: true,
         labels: json!({"gateway.networking.k8s.io/policy": "Direct"}),
@@ -77,7 +74,8 @@ fn fault_policy() -> Custom {
 }
 
 fn definition(custom: &Custom) -> Value {
-    let Custom { plural, short, columns, .. } = custom;
+    let Custom { short, columns, .. } = custom;
+    let plural = resource(custom.kind).plural;
     let kind = custom.kind.as_str();
     let schema = schema::structural(custom.kind);
     let mut columns = columns.clone();

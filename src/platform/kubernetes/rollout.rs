@@ -64,7 +64,7 @@ pub async fn look(to: &Connection, namespace: &Namespace) -> Result<Rollout, Req
         Trouble::Crashing(why) => {
             let api = Api::namespaced(to.client.clone(), namespace.as_str());
             let log = last_lines(&api, &pod).await;
-            let help = "see what it says, then `meshctl install` again".to_owned();
+            let help = "put right what it says; it is started again by itself".to_owned();
             Rollout::Stuck { why, help, log }
         }
         Trouble::Stuck(why, help) => Rollout::Stuck { why, help, log: String::new() },

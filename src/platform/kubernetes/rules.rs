@@ -5,14 +5,13 @@
 //! the API server writes into a document (`status`, `resourceVersion` and the like) is left out of
 //! it first, so that what `get` prints can be applied again.
 
-use kube::api::{
-    ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions,
-};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
 use kube::{Api, ResourceExt as _};
 use serde_json::{Map, Value};
 
 use super::client::Connection;
 use super::client::fault::{RequestError, status};
+use super::discovery::resource;
 use super::objects::within;
 use crate::mesh::{ObjectKind, ObjectRef};
 use crate::names::Namespace;
@@ -241,26 +240,6 @@ fn api_of(to: &Connection, kind: ObjectKind, namespace: &str) -> Api<DynamicObje
     match kind {
         ObjectKind::MeshConfig => Api::all_with(to.client.clone(), &resource),
         _ => Api::namespaced_with(to.client.clone(), namespace, &resource),
-    }
-}
-
-/// How the API names a kind.
-fn resource(kind: ObjectKind) -> ApiResource {
-    let api_version = kind.api_version();
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let plural = match kind {
-        ObjectKind::MeshConfig => "meshconfigs",
-        ObjectKind::Service => "services",
-        ObjectKind::HttpRoute => "httproutes",
-        ObjectKind::TrafficPolicy => "trafficpolicies",
-        ObjectKind::FaultPolicy => "faultpolicies",
-    };
-    ApiResource {
-        group: group.to_owned(),
-        version: version.to_owned(),
-        api_version: api_version.to_owned(),
-        kind: kind.as_str().to_owned(),
-        plural: plural.to_owned(),
     }
 }
 

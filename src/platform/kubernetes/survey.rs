@@ -4,17 +4,17 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use kube::api::{ApiResource, DynamicObject, ListParams, ObjectList};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, ObjectList};
 use kube::{Api, ResourceExt as _};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::client::Connection;
 use super::client::fault::{RequestError, status};
-use super::crds::{GROUP, VERSION, crds};
+use super::discovery::resource;
 use super::manifests::MANAGED_BY;
 use super::objects::within;
 use super::partial::Pod;
+use crate::mesh::ObjectKind;
 use crate::names::sidecar::{
     CONTROL_PLANE, INJECT_LABEL, INJECTED_ANNOTATION, ROOT_CONFIG_MAP, ROOT_KEY, SIDECAR_CONTAINER,
 };
@@ -181,28 +181,16 @@ pub async fn roots(to: &Connection) -> Result<BTreeMap<String, String>, RequestE
 /// # Errors
 /// [`RequestError`].
 pub async fn rules(to: &Connection) -> Result<Vec<String>, RequestError> {
+    const KINDS: [ObjectKind; 3] =
+        [ObjectKind::MeshConfig, ObjectKind::TrafficPolicy, ObjectKind::FaultPolicy];
     let mut found = Vec::new();
-    for definition in crds() {
-        let names = &definition["spec"]["names"];
-        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let resource = ApiResource {
-            group: GROUP.to_owned(),
-            version: VERSION.to_owned(),
-            api_version: format!("{GROUP}/{VERSION}"),
-            kind: word(&names["kind"]),
-            plural: word(&names["plural"]),
-        };
+    for resource in KINDS.map(resource) {
         let api: Api<DynamicObject> = Api::all_with(to.client.clone(), &resource);
         let shown = |it: &DynamicObject| {
             let place = it.namespace().map(|it| format!("{it}/")).unwrap_or_default();
             format!("{} {place}{}", resource.kind, it.name_any())
         };
-        let attempt = format!("list the {}", resource.plural);
-        match pages(to, &attempt, &api, &ListParams::default(), shown).await {
-            Ok(some) => found.extend(some),
-            Err(error) if error.status() == Some(404) => {}
-            Err(error) => return Err(error),
-        }
+        found.extend(known(to, &resource, &api, &ListParams::default(), shown).await?);
     }
     Ok(found)
 }
@@ -221,26 +209,40 @@ pub async fn foreign(to: &Connection, namespace: &str) -> Result<Vec<String>, Re
         ("apps", "Deployment", "deployments"),
         ("apps", "StatefulSet", "statefulsets"),
         ("apps", "DaemonSet", "daemonsets"),
+        ("batch", "Job", "jobs"),
+        ("batch", "CronJob", "cronjobs"),
     ];
+    const RULES: [ObjectKind; 3] =
+        [ObjectKind::HttpRoute, ObjectKind::TrafficPolicy, ObjectKind::FaultPolicy];
+    let named = |&(group, kind, plural): &(&str, &str, &str)| {
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural)
+    };
+    let others = ListParams::default().labels(&format!("{MANAGED_BY}!={CONTROL_PLANE}"));
     let mut found = Vec::new();
-    for &(group, kind, plural) in KINDS {
-        let api_version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
-        let resource = ApiResource {
-            group: group.to_owned(),
-            version: "v1".to_owned(),
-            api_version,
-            kind: kind.to_owned(),
-            plural: plural.to_owned(),
-        };
+    for resource in KINDS.iter().map(named).chain(RULES.map(resource)) {
         let api: Api<DynamicObject> = Api::namespaced_with(to.client.clone(), namespace, &resource);
-        let others = ListParams::default().labels(&format!("{MANAGED_BY}!={CONTROL_PLANE}"));
         let name = |it: &DynamicObject| (it.name_any(), it.metadata.deletion_timestamp.is_some());
-        let names = pages(to, &format!("list the {plural}"), &api, &others, name).await?;
+        let names = known(to, &resource, &api, &others, name).await?;
+        let kind = &resource.kind;
         let given = |name: &str| kind == "ConfigMap" && name == "kube-root-ca.crt";
         let stay = names.into_iter().filter(|(name, going)| !going && !given(name));
         found.extend(stay.map(|(name, _)| format!("{kind} {name}")));
     }
     Ok(found)
+}
+
+/// All objects of a kind; none where the API server does not know it.
+async fn known<T>(
+    to: &Connection,
+    resource: &ApiResource,
+    api: &Api<DynamicObject>,
+    params: &ListParams,
+    wanted: impl Fn(&DynamicObject) -> T,
+) -> Result<Vec<T>, RequestError> {
+    match pages(to, &format!("list the {}", resource.plural), api, params, wanted).await {
+        Err(error) if error.status() == Some(404) => Ok(Vec::new()),
+        answer => answer,
+    }
 }
 
 /// All objects, page by page, of each only what is wanted. A list that grew too old meanwhile is

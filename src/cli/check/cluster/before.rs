@@ -2,8 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{listed, unknown};
+use super::unknown;
 use crate::cli::check::Finding;
+use crate::cli::diagnostics::listed;
 use crate::cli::installation::Target;
 use crate::cli::on_cluster::OnCluster;
 use crate::names::sidecar::{CONTROL_PLANE, ROOT_CONFIG_MAP};
@@ -112,7 +113,11 @@ pub(super) fn rights(cluster: &OnCluster, target: &Target) -> Option<Finding> {
 }
 
 /// Nothing of an earlier mesh is left, where none is installed.
-pub(super) fn leftovers(cluster: &OnCluster, is_installed: bool) -> Option<Finding> {
+pub(super) fn leftovers(
+    cluster: &OnCluster,
+    target: &Target,
+    is_installed: bool,
+) -> Option<Finding> {
     if is_installed {
         return None;
     }
@@ -120,7 +125,7 @@ pub(super) fn leftovers(cluster: &OnCluster, is_installed: bool) -> Option<Findi
     Some(match left(cluster) {
         Err(error) => unknown(name, &error),
         Ok(left) if left.is_empty() => Finding::passed(name),
-        Ok(left) => Finding::warning(name, listed(&left), "meshctl uninstall"),
+        Ok(left) => Finding::warning(name, listed(&left), &target.command("uninstall")),
     })
 }
 

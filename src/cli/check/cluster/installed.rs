@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use super::{listed, unknown};
+use super::unknown;
 use crate::certs::Roots;
-use crate::cli::check::Finding;
+use crate::cli::check::{self, Finding};
+use crate::cli::diagnostics::listed;
 use crate::cli::installation::Target;
 use crate::cli::on_cluster::OnCluster;
+use crate::cli::on_cluster::steps::is_managed;
 use crate::cli::version::CLIENT;
 use crate::names::sidecar::ROOT_CONFIG_MAP;
+use crate::names::skew;
 use crate::platform::kubernetes::client::fault::RequestError;
 use crate::platform::kubernetes::manifests::{VERSION_LABEL, Values, objects};
 use crate::platform::kubernetes::objects::{self as api, Place};
@@ -31,8 +34,7 @@ pub(super) fn checks(cluster: &OnCluster, target: &Target) -> Vec<Finding> {
     let first = match cluster.attempt(look) {
         Err(error) => unknown(&runs, &error),
         Ok(Rollout::Absent) => {
-            let remedy = format!("meshctl install --context {}", cluster.connection.context);
-            return vec![Finding::failed(runs, "there is none", &remedy)];
+            return vec![Finding::failed(runs, "there is none", &target.command("install"))];
         }
         Ok(Rollout::Ready) => Finding::passed(runs),
         Ok(Rollout::Waiting(what)) => {
@@ -48,82 +50,79 @@ pub(super) fn checks(cluster: &OnCluster, target: &Target) -> Vec<Finding> {
         Ok(copies) => {
             let own = copies.get(target.namespace.as_str()).cloned().unwrap_or_default();
             findings.push(root(&own, Timestamp::now()));
-            findings.push(trusted(cluster, &own));
+            findings.push(trusted(cluster, target, &own));
             if let Ok(namespaces) = cluster.attempt(survey::namespaces(&cluster.connection)) {
                 findings.push(spread(&own, &copies, &namespaces));
             }
         }
     }
-    findings.push(injects(cluster));
+    findings.push(injects(cluster, target));
     findings
 }
 
 /// Everything that `install` makes is there and of this version.
-fn whole(cluster: &OnCluster, target: &Target) -> Vec<Finding> {
-    let (there, same) =
-        ("all that `meshctl install` makes is there", "it has the version of this program");
+pub(super) fn whole(cluster: &OnCluster, target: &Target) -> Vec<Finding> {
+    let there = "all that `meshctl install` makes is there";
     let values = Values { namespace: target.namespace.clone(), ..Values::default() };
     let (mut missing, mut other) = (Vec::new(), Vec::new());
     for place in objects(&values).iter().filter_map(Place::of) {
         match cluster.attempt(api::get(&cluster.connection, &place)) {
             Err(error) => return vec![unknown(there, &error)],
             Ok(None) => missing.push(place.to_string()),
+            // It was there before the mesh, and stays as its owner made it.
+            Ok(Some(found)) if place.resource.kind == "Namespace" && !is_managed(&found) => {}
             Ok(Some(found)) => match found.labels().get(VERSION_LABEL) {
                 Some(version) if version == CLIENT => {}
                 version => other.push(version.cloned().unwrap_or_else(|| "none".to_owned())),
             },
         }
     }
+    let first = match missing.is_empty() {
+        true => Finding::passed(there),
+        false => {
+            let message = format!("missing: {}", listed(&missing));
+            Finding::failed(there, message, &target.command("install"))
+        }
+    };
+    vec![first, same(other, target)]
+}
+
+/// None of what is there has a version of these, which are not that of this program.
+pub(super) fn same(mut other: Vec<String>, target: &Target) -> Finding {
+    let name = "it has the version of this program";
     other.sort_unstable();
     other.dedup();
-    vec![
-        match missing.is_empty() {
-            true => Finding::passed(there),
-            false => {
-                Finding::failed(there, format!("missing: {}", listed(&missing)), "meshctl install")
-            }
-        },
-        match other.is_empty() {
-            true => Finding::passed(same),
-            false => Finding::warning(
-                same,
-                format!("it is {}, this program is {CLIENT}", other.join(" and ")),
-                "use the program of that version, or `meshctl uninstall`, then `meshctl install`",
-            ),
-        },
-    ]
+    if other.is_empty() {
+        return Finding::passed(name);
+    }
+    let message = format!("it is {}, this program is {CLIENT}", other.join(" and "));
+    match other.iter().all(|it| skew::is_later(CLIENT, it)) {
+        true => Finding::warning(name, message, &target.command("upgrade")),
+        false => Finding::warning(name, message, "use that version of meshctl, or a later one"),
+    }
 }
 
 /// The mesh's own root is there and valid for long.
 pub(super) fn root(pem: &str, now: Timestamp) -> Finding {
-    /// A root that expires sooner is worth a warning.
-    const WARNING: i64 = 90 * 24 * 3600;
-    let name = "the root certificate is valid for long";
     let Ok(roots) = Roots::from_pem(pem.as_bytes()) else {
         let message = format!("there is none in the ConfigMap `{ROOT_CONFIG_MAP}`");
-        return Finding::failed(name, message, "see the control plane's log");
+        return Finding::failed(check::ROOT_LASTS, message, "see the control plane's log");
     };
     let ends = roots.ders().filter_map(|der| {
         let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
         Some(certificate.validity().not_after.timestamp())
     });
-    match ends.min().unwrap_or(0) - now.as_second() {
-        ..=0 => Finding::failed(name, "it has expired", "install a new mesh"),
-        left @ 1..WARNING => {
-            let days = left / (24 * 3600);
-            Finding::warning(name, format!("it expires in {days} days"), "plan a new root")
-        }
-        _ => Finding::passed(name),
-    }
+    let first = ends.min().and_then(|ends| Timestamp::from_second(ends).ok());
+    check::root(first.unwrap_or(Timestamp::UNIX_EPOCH), now, "install a new mesh")
 }
 
 /// The API server trusts the certificate of the webhooks: their authority is the mesh's.
-fn trusted(cluster: &OnCluster, own: &str) -> Finding {
+pub(super) fn trusted(cluster: &OnCluster, target: &Target, own: &str) -> Finding {
     let name = "the webhooks have the mesh's certificate authority";
     match cluster.attempt(rollout::bundles(&cluster.connection)) {
         Err(error) => unknown(name, &error),
         Ok(bundles) if bundles.is_empty() => {
-            Finding::failed(name, "there is no webhook", "meshctl install")
+            Finding::failed(name, "there is no webhook", &target.command("install"))
         }
         Ok(bundles) if !own.is_empty() && bundles.iter().all(|it| it.trim() == own.trim()) => {
             Finding::passed(name)
@@ -162,12 +161,14 @@ pub(super) fn spread(
 }
 
 /// The API server can call the webhook, and gets a sidecar.
-fn injects(cluster: &OnCluster) -> Finding {
+pub(super) fn injects(cluster: &OnCluster, target: &Target) -> Finding {
     let name = "a pod that is made on trial gets a sidecar";
     match cluster.attempt(trial::inject(&cluster.connection)) {
         Err(error) => unknown(name, &error),
         Ok(Trial::Injected) => Finding::passed(name),
-        Ok(Trial::Bare) => Finding::failed(name, "it would start without", "meshctl install"),
+        Ok(Trial::Bare) => {
+            Finding::failed(name, "it would start without", &target.command("install"))
+        }
         Ok(Trial::Unreachable(why)) => Finding::failed(
             name,
             why,

@@ -1,7 +1,8 @@
 //! Whether what is written on namespaces means what was meant.
 
-use super::{listed, unknown};
+use super::unknown;
 use crate::cli::check::Finding;
+use crate::cli::diagnostics::listed;
 use crate::cli::on_cluster::OnCluster;
 use crate::names::sidecar::INJECT_LABEL;
 use crate::platform::kubernetes::survey::{self, NamespaceSeen};

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::cli::check::Verdict;
+use crate::cli::on_cluster::fake;
 use crate::platform::kubernetes::survey::{NamespaceSeen, PodSeen};
 
 fn namespace(name: &str, inject: Option<&str>) -> NamespaceSeen {
@@ -26,6 +27,11 @@ fn pod(namespace: &str, injected: Option<&str>) -> PodSeen {
         host_network: false,
         alive: true,
     }
+}
+
+fn target() -> Target {
+    let namespace = "mesh".parse().unwrap();
+    Target { kubeconfig: Some("/k".into()), context: Some("prod".to_owned()), namespace }
 }
 
 #[test]
@@ -120,4 +126,49 @@ fn a_namespace_without_the_roots_or_with_others_is_named() {
 #[test]
 fn no_root_at_all_fails() {
     assert_eq!(installed::root("", Timestamp::now()).result, Verdict::Failed);
+}
+
+/// On this machine there may be another mesh, and what is typed without flags would change that.
+#[test]
+fn remedies_name_the_cluster_and_the_namespace() {
+    let to_it =
+        |verb: &str| format!("meshctl {verb} --kubeconfig /k --context prod --namespace mesh");
+    let bare = fake::cluster(|method, path| match (method, path) {
+        (&http::Method::POST, "/api/v1/namespaces/default/pods") => {
+            let pod = serde_json::json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": { "name": "p" }, "spec": { "containers": [] },
+            });
+            Some((201, pod))
+        }
+        (_, "/api/v1/configmaps") => fake::list(&[]),
+        (_, path) if path.ends_with("/customresourcedefinitions/meshconfigs.meshctl.dev") => {
+            Some((
+                200,
+                serde_json::json!({
+                    "apiVersion": "v1", "kind": "Some",
+                    "metadata": { "name": "a", "labels": { "app.kubernetes.io/managed-by": "meshctl" } },
+                }),
+            ))
+        }
+        _ => fake::absent(),
+    });
+    for finding in [
+        installed::checks(&bare, &target()).remove(0),
+        installed::whole(&bare, &target()).remove(0),
+        installed::trusted(&bare, &target(), "root"),
+        installed::injects(&bare, &target()),
+    ] {
+        assert_eq!(finding.remedy, to_it("install"), "{finding:?}");
+    }
+    let left = before::leftovers(&bare, &target(), false).unwrap();
+    assert_eq!(left.remedy, to_it("uninstall"), "{left:?}");
+    let same = |versions: &[&str]| {
+        installed::same(versions.iter().map(|&it| it.to_owned()).collect(), &target())
+    };
+    assert_eq!(same(&[]).result, Verdict::Passed);
+    assert_eq!(same(&["0.0.2", "0.0.1", "0.0.2"]).remedy, to_it("upgrade"));
+    for later in [&["99.0.0"][..], &["0.0.1", "99.0.0"], &["none"]] {
+        assert_eq!(same(later).remedy, "use that version of meshctl, or a later one");
+    }
 }

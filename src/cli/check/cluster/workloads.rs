@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{listed, unknown};
+use super::unknown;
 use crate::cli::check::Finding;
+use crate::cli::diagnostics::listed;
 use crate::cli::on_cluster::OnCluster;
 use crate::cli::version::CLIENT;
 use crate::platform::kubernetes::survey::{self, NamespaceSeen, PodSeen};

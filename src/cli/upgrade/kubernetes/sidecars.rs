@@ -42,15 +42,9 @@ impl Sidecars {
         if self.workload.starts_with("pod/") {
             return None;
         }
-        let mut words = "kubectl".to_owned();
-        if let Some(kubeconfig) = &on.kubeconfig {
-            words += &format!(" --kubeconfig {}", kubeconfig.display());
-        }
-        if let Some(context) = &on.context {
-            words += &format!(" --context {context}");
-        }
         let Self { namespace, workload, .. } = self;
-        Some(format!("{words} --namespace {namespace} rollout restart {workload}"))
+        let flags = on.flags();
+        Some(format!("kubectl{flags} --namespace {namespace} rollout restart {workload}"))
     }
 
     /// What to do about them, in words.

@@ -176,11 +176,27 @@ fn what_install_did_not_put_there_is_left_to_those_who_did() {
         let place = Place::of(&object).expect("a kind of ours");
         [Step { place, object, before: Some(before) }]
     };
-    let judge = |steps: &[Step]| admissible(steps, &Values::default()).map_err(|it| it.what());
+    let judge = |steps: &[Step]| admissible(steps, &target()).map_err(|it| it.what());
     assert_eq!(judge(&step("Service", "meshctl", "meshctl")), Ok(()));
     let kept = judge(&step("Service", "meshctl", "argocd-controller")).expect_err("not ours");
     assert!(kept.ends_with("was not put there by `meshctl install`"), "{kept}");
     let foreign = judge(&step("Service", "helm", "helm")).expect_err("not ours");
     assert!(foreign.ends_with("is there already and not ours"), "{foreign}");
     assert_eq!(judge(&step("Namespace", "jane", "kubectl")), Ok(()), "somebody made it for us");
+}
+
+#[test]
+fn a_namespace_that_somebody_made_is_not_applied() {
+    let step = |before: Option<serde_json::Value>| {
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mesh"}});
+        let place = Place::of(&object).expect("a kind of ours");
+        let before = before.map(|labels| {
+            let text = json!({"metadata": {"name": "mesh", "labels": labels}});
+            serde_json::from_value(text).expect("an object")
+        });
+        Step { place, object, before }
+    };
+    assert!(step(None).is_applied(), "it is not there yet");
+    assert!(step(Some(json!({MANAGED_BY: CONTROL_PLANE}))).is_applied(), "ours");
+    assert!(!step(Some(json!({}))).is_applied(), "somebody's");
 }

@@ -64,7 +64,10 @@ impl WayBack {
             }
             Err(again) => failure
                 .context(format!("version {from} is not back entirely: {}", again.what()))
-                .help("try again with `meshctl upgrade`, and see how it is with `meshctl check`"),
+                .help(format!(
+                    "try again with `{}`, and see how it is with `meshctl check`",
+                    plan.target.command("upgrade")
+                )),
         }
     }
 

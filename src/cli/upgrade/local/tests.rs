@@ -62,3 +62,17 @@ fn there_is_no_way_back_and_no_way_over_two_versions() {
     let nothing = plan(None, None).check().expect_err("there is nothing");
     assert!(nothing.what().contains("there is no mesh"), "{}", nothing.what());
 }
+
+#[test]
+fn the_way_back_takes_the_journal_of_the_version_that_failed_away() {
+    let said = back(Path::new("/h/before-upgrade.db"), Path::new("/h/store.db"));
+    let typed = "`rm -f /h/store.db-wal /h/store.db-shm && cp /h/before-upgrade.db /h/store.db`";
+    assert!(said.contains(typed), "{said}");
+}
+
+#[test]
+fn an_upgrade_after_which_another_version_answers_has_failed() {
+    assert!(replaced(CLIENT).is_ok());
+    let said = replaced("0.0.9").expect_err("it is another").render();
+    assert!(said.contains("version 0.0.9 was started again"), "{said}");
+}

@@ -11,14 +11,15 @@ pub struct RequestError {
     why: String,
     help: String,
     status: Option<u16>,
+    passing: bool,
 }
 
 impl RequestError {
     /// `attempt` continues "cannot", such as "create the namespace `shop`".
     pub fn new(to: &Connection, attempt: impl Into<String>, error: &kube::Error) -> Self {
         let (why, help) = explain(error, &to.server);
-        let status = status(error);
-        Self { attempt: attempt.into(), context: to.context.clone(), why, help, status }
+        let (status, passing) = (status(error), is_passing(error));
+        Self { attempt: attempt.into(), context: to.context.clone(), why, help, status, passing }
     }
 
     /// That no answer came in time.
@@ -29,6 +30,7 @@ impl RequestError {
             why: format!("`{}` has not answered after {after:?}", to.server),
             help: "try again, or look at the API server".to_owned(),
             status: None,
+            passing: true,
         }
     }
 
@@ -40,6 +42,12 @@ impl RequestError {
     /// What to do.
     pub fn help(&self) -> &str {
         &self.help
+    }
+
+    /// Whether it may be gone when the same is asked again: nobody answered, or the API server has
+    /// trouble. Not where an answer says what is wrong.
+    pub fn is_passing(&self) -> bool {
+        self.passing
     }
 
     /// The HTTP status of the answer; `None` where none came.
@@ -54,6 +62,19 @@ pub fn status(error: &kube::Error) -> Option<u16> {
         kube::Error::Api(status) => Some(status.code),
         _ => None,
     }
+}
+
+fn is_passing(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => matches!(status.code, 429 | 500..),
+        kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) | kube::Error::Auth(_) => false,
+        error => !is_of_certificates(&causes(error)),
+    }
+}
+
+/// That the two do not trust each other; it is only to be known by its words.
+fn is_of_certificates(causes: &[String]) -> bool {
+    causes.iter().any(|it| it.contains("certificate"))
 }
 
 /// Why, and what to do.
@@ -85,8 +106,7 @@ fn explain(error: &kube::Error, server: &str) -> (String, String) {
 fn unanswered(error: &kube::Error, server: &str) -> (String, String) {
     let causes = causes(error);
     let last = causes.last().map(String::as_str).unwrap_or_default();
-    let any = |needle: &str| causes.iter().any(|it| it.contains(needle));
-    if any("certificate") {
+    if is_of_certificates(&causes) {
         let help = "the certificate authority in the kubeconfig is not that of this API server; \
                     fetch the kubeconfig again";
         return (format!("the certificate of `{server}` is refused: {last}"), help.to_owned());

@@ -112,15 +112,17 @@ pub(super) fn objects(values: &Values) -> Vec<Value> {
     ];
     // For people: bound to nobody; whoever binds them lets somebody use `status` and the like.
     for account in [VIEWER, OPERATOR] {
-        objects.push(role("Role", account, namespace, &person(account)));
+        // Whoever changes looks too, and is then asked for the token of those who look.
+        let accounts: &[&str] = if account == OPERATOR { &[OPERATOR, VIEWER] } else { &[VIEWER] };
+        objects.push(role("Role", account, namespace, &person(accounts)));
     }
     objects
 }
 
-/// What a person needs to ask the control plane as `account`.
-fn person(account: &str) -> Vec<Value> {
+/// What a person needs to ask the control plane as each of `accounts`.
+fn person(accounts: &[&str]) -> Vec<Value> {
     vec![
-        json!({ "apiGroups": [""], "resources": ["serviceaccounts/token"], "resourceNames": [account], "verbs": ["create"] }),
+        json!({ "apiGroups": [""], "resources": ["serviceaccounts/token"], "resourceNames": accounts, "verbs": ["create"] }),
         json!({ "apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"] }),
         json!({ "apiGroups": [""], "resources": ["pods/portforward"], "verbs": ["create", "get"] }),
         json!({ "apiGroups": [""], "resources": ["configmaps"], "resourceNames": [ROOT_CONFIG_MAP], "verbs": ["get"] }),

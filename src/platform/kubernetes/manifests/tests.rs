@@ -172,3 +172,18 @@ fn rights_are_as_small_as_they_can_be() {
         }
     }
 }
+
+/// The command line looks as `meshctl-viewer`, whoever it is that looks.
+#[test]
+fn whoever_may_change_may_look() {
+    let all = objects(&Values::default());
+    let tokens = |name: &str| {
+        let is_it = |it: &&Value| it["kind"] == "Role" && it["metadata"]["name"] == name;
+        let role = all.iter().find(is_it).unwrap();
+        let mut rules = role["rules"].as_array().unwrap().iter();
+        rules.find(|it| it["resources"][0] == "serviceaccounts/token").unwrap()["resourceNames"]
+            .clone()
+    };
+    assert_eq!(tokens("meshctl-viewer"), json!(["meshctl-viewer"]));
+    assert_eq!(tokens("meshctl-operator"), json!(["meshctl-operator", "meshctl-viewer"]));
+}

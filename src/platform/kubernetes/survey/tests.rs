@@ -1,6 +1,6 @@
 //! What is seen in namespaces and pods.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
