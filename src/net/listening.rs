@@ -1,5 +1,5 @@
-//! The TCP sockets of this machine that listen, as the kernel lists them in `/proc/net/tcp` and `tcp6`.
-//! Elsewhere than on Linux nothing is found.
+//! The TCP sockets of this machine that listen, as the kernel lists them in `/proc/net/tcp` and
+//! `tcp6`. Elsewhere than on Linux nothing is found.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

@@ -199,8 +199,8 @@ impl Stage {
         Ok((String::from_utf8_lossy(&output.stdout).into_owned(), said))
     }
 
-    /// This program on the demo's home, in a process group of its own: Ctrl-C is for the demo, which
-    /// then ends the rest in order.
+    /// This program on the demo's home, in a process group of its own: Ctrl-C is for the demo,
+    /// which then ends the rest in order.
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
         use std::os::unix::process::CommandExt as _;
         let mut command = Command::new(&self.program);

@@ -56,8 +56,8 @@ pub(super) fn run(args: &InstallArgs, context: &Context) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Waits until what was applied is ready. It is recorded before: what does not get ready is what `check`
-/// and `uninstall` are for.
+/// Waits until what was applied is ready. It is recorded before: what does not get ready is what
+/// `check` and `uninstall` are for.
 fn wait(
     cluster: &OnCluster,
     target: Target,

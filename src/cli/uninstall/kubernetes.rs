@@ -120,7 +120,8 @@ fn look(cluster: &OnCluster, target: &Target) -> Result<Found, Failure> {
     Ok(found)
 }
 
-/// What belongs to the whole cluster leads to a mesh in another namespace, which would be torn in two.
+/// What belongs to the whole cluster leads to a mesh in another namespace, which would be torn in
+/// two.
 fn not_here(cluster: &OnCluster, target: &Target, other: &Target) -> Failure {
     Failure::new(format!(
         "the mesh in {} is in the namespace `{}`, not in `{}`",

@@ -106,8 +106,8 @@ fn answers(client: &Client) -> bool {
     !matches!(client.ask::<serde_json::Value>("/v1/version", &[]), Err(Fault::NotRunning))
 }
 
-/// Deletes the mesh's own, and says what of others is left. Proxies that still run have their own in
-/// it and fail to save; they were named before.
+/// Deletes the mesh's own, and says what of others is left. Proxies that still run have their own
+/// in it and fail to save; they were named before.
 fn purge(home: &Home, context: &Context) -> Result<(), Failure> {
     let dir = home.dir().display();
     let left = home.purge();

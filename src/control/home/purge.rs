@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use super::Home;
 use crate::certs::ca::{CERTIFICATE_FILE, KEY_FILE};
 
-/// Files and directories of a home directory that are a mesh's as a whole; with those of the store and
-/// of the last upgrade, see [`is_own`].
+/// Files and directories of a home directory that are a mesh's as a whole; with those of the store
+/// and of the last upgrade, see [`is_own`].
 const OWN: &[&str] = &[
     "control-plane.json",
     "control-plane.log",
