@@ -16,18 +16,16 @@ use tokio::sync::{mpsc, watch};
 
 use crate::certs::tls::ClientAuth;
 use crate::names::ServiceName;
-use crate::proxy::captured::{self, OwnPod};
+use crate::proxy::captured::OwnPod;
 use crate::proxy::connect::Alpn;
 use crate::proxy::handover::Listeners;
-use crate::proxy::serve::{self, Connection};
 use crate::proxy::slots::SWEEP;
-use crate::proxy::stream::{Side, Stream};
 pub use crate::proxy::worker::Shared;
-use crate::proxy::worker::{Duties, Presence, Worker};
-use crate::proxy::{inbound, outbound, tcp};
+use crate::proxy::worker::{Duties, Worker};
 
 mod acceptor;
 mod role;
+mod task;
 
 pub use role::Role;
 
@@ -329,7 +327,7 @@ async fn work(
     loop {
         tokio::select! {
             arrival = arrivals.recv() => match arrival {
-                Some(arrival) => take(&worker, arrival),
+                Some(arrival) => task::begin(&worker, arrival),
                 // The acceptor has ended; the phases go on.
                 None => break,
             },
@@ -353,52 +351,3 @@ fn enter(worker: &Worker, phase: Phase) -> bool {
     }
     false
 }
-
-/// Begins to serve a connection in a task of its own.
-fn take(worker: &Rc<Worker>, arrival: Arrival) {
-    let presence = worker.enter();
-    let Arrival { stream, role } = arrival;
-    if let Ok(tcp) = tokio::net::TcpStream::from_std(stream) {
-        tokio::task::spawn_local(task(Rc::clone(worker), presence, (tcp, role)));
-    }
-}
-
-/// A connection from its beginning to its end.
-fn task(
-    worker: Rc<Worker>,
-    presence: Presence,
-    (tcp, role): (tokio::net::TcpStream, Role),
-) -> impl Future<Output = Option<()>> {
-    let panics = worker.shared.metrics.panics.clone();
-    // Boxed: what is over soon must not make every idle connection larger.
-    let arriving = Box::pin(arrive(worker, tcp, role));
-    panics.contain("a connection", async move {
-        let _presence = presence;
-        if let Some(connection) = arriving.await {
-            serve::serve(connection).await;
-        }
-    })
-}
-
-/// A connection that speaks HTTP/1.1, to be served; any other was served to its end.
-async fn arrive(
-    worker: Rc<Worker>,
-    tcp: tokio::net::TcpStream,
-    role: Role,
-) -> Option<Box<Connection>> {
-    match role {
-        Role::Inbound => {
-            let app = worker.app.clone();
-            inbound::arrive(worker, tcp, app).await
-        }
-        Role::CapturedInbound => captured::arrive_inbound(worker, tcp).await,
-        Role::CapturedOutbound => captured::arrive_outbound(worker, tcp).await,
-        Role::Outbound => outbound::arrive(worker, Side::new(Stream::Plain(tcp))).await,
-        Role::Upstream(service, port) => {
-            tcp::arrive_upstream(worker, Side::new(Stream::Plain(tcp)), service, port).await
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;
