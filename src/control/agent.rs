@@ -230,7 +230,7 @@ impl Stream<'_> {
             return ready;
         }
         registration.ready = ready;
-        let workload = registration.workload(&plane.trust_domain);
+        let workload = plane.workload(registration);
         match plane.set_workload(&id, workload, *stream).await {
             Ok(true) => keep_soon(plane, &id).await,
             Ok(false) => {}

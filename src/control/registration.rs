@@ -137,8 +137,12 @@ impl Registration {
         }
     }
 
-    /// What the mesh knows of it.
-    pub fn workload(&self, trust_domain: &TrustDomain) -> Workload {
+    /// What the mesh knows of it; `bound` are the services that its identity has joined for, where it has.
+    pub fn workload(
+        &self,
+        trust_domain: &TrustDomain,
+        bound: Option<Vec<ServiceLabel>>,
+    ) -> Workload {
         let labels = self.labels.iter();
         let ports = self.ports.iter().map(|port| WorkloadPort {
             name: String::new(),
@@ -162,6 +166,7 @@ impl Registration {
             sidecar: true,
             ready: self.ready,
             node: None,
+            bound: bound.map(Into::into),
         }
     }
 }

@@ -159,7 +159,7 @@ fn assemble(
     let trust_domain = authority.trust_domain().clone();
     let roots = Arc::new(authority.roots().ders().map(|root| root.to_vec()).collect());
     let registrations = contents.registrations.clone();
-    let (hub, owner) = hub::start(contents, commits, trust_domain.clone(), roots);
+    let (hub, owner) = hub::start(contents, commits, trust_domain.clone(), roots, &ground);
     let mut departures = Departures::new(started);
     for registration in registrations.into_values() {
         departures.lost(registration.proxy(), registration.service_name(), started);

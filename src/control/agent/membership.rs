@@ -45,7 +45,7 @@ pub(in crate::control) async fn register<'p>(
     let before = reserve(plane, &mut registration, link)?;
     // From here on it has its place, which is given up when this is dropped.
     let connected = Connected { plane, registration, stream: link.stream };
-    let workload = connected.registration.workload(&plane.trust_domain);
+    let workload = plane.workload(&connected.registration);
     let refused = match plane.set_workload(&id, workload, link.stream).await {
         Ok(true) => None,
         Ok(false) => Some(Status::aborted("the proxy opened another agent stream")),
@@ -64,6 +64,7 @@ pub(in crate::control) async fn register<'p>(
     });
     plane.registered.send_modify(|count| *count += 1);
     tracing::info!(proxy = %id, %identity, "registered");
+    plane.warn_of_others(&connected.registration);
     Ok(connected)
 }
 

@@ -31,7 +31,7 @@ fn snapshot() -> Snapshot {
     let mut registration =
         Registration::from_hello(&hello("reviews-v1-0", "reviews")).expect("valid");
     registration.ready = true;
-    let workload = Arc::new(registration.workload(&trust_domain));
+    let workload = Arc::new(registration.workload(&trust_domain, None));
     let change = Change::Workload(registration.proxy(), Some(workload));
     Snapshot::new(trust_domain, Arc::default()).apply(&[change])
 }
@@ -112,7 +112,7 @@ fn each_line_has_its_own_figures_and_a_service_those_of_all() {
 fn a_caller_without_an_identity_has_the_name_of_the_pod_whose_address_it_is() {
     let mut registration = Registration::from_hello(&hello("web-0", "web")).expect("valid");
     registration.ready = true;
-    let mut pod = registration.workload(&"cluster.local".parse().expect("valid"));
+    let mut pod = registration.workload(&"cluster.local".parse().expect("valid"), None);
     (pod.addresses, pod.own_address) = (vec!["10.0.0.7".parse().expect("an address")], true);
     let change = Change::Workload(registration.proxy(), Some(Arc::new(pod)));
     let snapshot = snapshot().apply(&[change]);
