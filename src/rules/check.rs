@@ -167,7 +167,7 @@ fn warning(object: &ParsedObject, code: &Code, field: String, message: String) -
         severity: Severity::Warning,
         code: code.code.to_owned(),
         message,
-        file: object.file.clone(),
+        file: object.file.to_string(),
         line: at.line,
         column: at.column,
         field,

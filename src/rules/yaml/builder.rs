@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, ScalarStyle, Tag};
 
 use super::{MAX_DEPTH, MAX_NODES, Stop};
+use crate::rules::at::{push_field, push_index};
 use crate::rules::codes;
 use crate::rules::problems::{Problems, quoted};
 use crate::rules::tree::{Entry, Node, Position, Value};
@@ -157,14 +158,7 @@ impl<'a, 'p, 'f> Builder<'a, 'p, 'f> {
                 },
             };
             if let Some(before) = before {
-                let key = quoted(&entry.key);
-                let message = format!(
-                    "duplicate key {key}: it stands at line {}, column {} already",
-                    before.line, before.column
-                );
-                let code = codes::DUPLICATE_KEY;
-                let path = format!("{}{}", self.path(), entry.key.escape_debug());
-                self.problems.error(code, entry.at, &path, message, code.help);
+                self.duplicate(entry, before);
                 again.push(index);
             }
         }
@@ -175,17 +169,32 @@ impl<'a, 'p, 'f> Builder<'a, 'p, 'f> {
         entries.into_iter().enumerate().filter(keep).map(|(_, entry)| entry).collect()
     }
 
-    /// The path of what is being read, with the dot for what follows.
+    /// Reports a key that stands at `before` already. What is only counted is not put into words.
+    fn duplicate(&mut self, entry: &Entry<'a>, before: Position) {
+        let code = codes::DUPLICATE_KEY;
+        if !self.problems.keeps_error() {
+            self.problems.error(code, entry.at, "", String::new(), code.help);
+            return;
+        }
+        let key = quoted(&entry.key);
+        let message = format!(
+            "duplicate key {key}: it stands at line {}, column {} already",
+            before.line, before.column
+        );
+        let mut path = self.path();
+        push_field(&mut path, &entry.key);
+        self.problems.error(code, entry.at, &path, message, code.help);
+    }
+
+    /// The path of what is being read.
     fn path(&self) -> String {
         let mut path = String::new();
         for frame in &self.stack {
             match &frame.open {
-                Open::List(items) => {
-                    path = format!("{}[{}].", path.trim_end_matches('.'), items.len());
-                }
+                Open::List(items) => push_index(&mut path, items.len()),
                 Open::Map(_, key) => {
                     let key = key.as_ref().and_then(|(key, _)| key.as_deref()).unwrap_or_default();
-                    path = format!("{path}{}.", key.escape_debug());
+                    push_field(&mut path, key);
                 }
             }
         }

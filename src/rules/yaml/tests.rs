@@ -1,5 +1,7 @@
 //! Tests of the reading of documents: bounds, going on after errors, no panic on any input.
 
+use std::time::{Duration, Instant};
+
 use proptest::prelude::*;
 
 use super::{MAX_DEPTH, MAX_NODES, MAX_REPEATS, documents};
@@ -72,6 +74,39 @@ fn duplicate_keys_are_found_in_small_and_large_mappings() {
     let mut large: String = (0..1_000).map(|key| format!("k{key}: 1\n")).collect();
     large.push_str("k500: 2\n");
     assert_eq!(read(&large).1, [("MC0103".to_owned(), 1_001)]);
+}
+
+/// The path was put together anew, whole, for each: 8 MB times 50,000.
+#[test]
+fn the_path_of_a_duplicate_key_is_cut() {
+    let key = "k".repeat(1 << 20);
+    let text = format!("? \"{key}\"\n: a: 1\n{}", "  a: 1\n".repeat(40_000));
+    let document = |text: &str| Document { source: "x.yaml".to_owned(), text: text.to_owned() };
+    let started = Instant::now();
+    let found = parse(&[document(&text)], &options()).diagnostics;
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    assert_eq!(found.len(), 1_001);
+    assert_eq!(found[0].field, format!("{}.a", "k".repeat(253)));
+    let nested = format!("[[[{{{}: {{a: 1, a: 2}}}}]]]", "k".repeat(253));
+    let duplicate = |text: &str| {
+        let found = parse(&[document(text)], &options()).diagnostics;
+        found.into_iter().find(|it| it.code == "MC0103").expect("reported").field
+    };
+    assert_eq!(duplicate(&nested), format!("[0][0][0].{}.a", "k".repeat(253)));
+    // Deep, and of characters that are long when they are escaped.
+    let long = "\u{200b}".repeat(253);
+    let deep = format!("{}{{a: 1, a: 2}}{}", format!("{{{long}: ").repeat(50), "}".repeat(50));
+    assert!(duplicate(&deep).len() < 5_000, "{}", duplicate(&deep).len());
+}
+
+/// The whole of it stood in the help.
+#[test]
+fn a_long_number_is_not_repeated() {
+    let digits = "1".repeat(100_000);
+    let text = format!("apiVersion: v1\nkind: {digits}\n");
+    let found = parse(&[Document { source: "x".to_owned(), text }], &options()).diagnostics;
+    let longest = found.iter().map(|it| it.help.len() + it.message.len()).max();
+    assert!(longest.is_some_and(|longest| longest < 1_000), "{longest:?}");
 }
 
 #[test]
