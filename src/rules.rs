@@ -45,7 +45,7 @@ mod tree;
 mod values;
 mod yaml;
 
-pub use check::cross_check;
+pub use check::{aged, cross_check};
 pub use diagnostic::{Diagnostic, Severity};
 pub use read::{MAX_FILE_BYTES, MAX_FILES, MAX_TOTAL_BYTES, ReadError, read};
 pub use render::render;

@@ -79,8 +79,9 @@ fn applied(objects: &[ParsedObject], mesh: Option<&Snapshot>) -> Snapshot {
     mesh.apply(&changes)
 }
 
-/// The object with the age that it has once it is applied: age decides between rules.
-fn aged(object: &Object, mesh: &Snapshot) -> Object {
+/// The object with the age that it has once it is applied to `mesh`: age decides between rules, and
+/// what is new there is younger than all.
+pub fn aged(object: &Object, mesh: &Snapshot) -> Object {
     match object {
         Object::HttpRoute(new) => {
             let old = mesh.routes.get(&new.reference());
