@@ -52,6 +52,9 @@ const OWN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// How often it is looked at who is away.
 const TICK: Duration = Duration::from_millis(250);
 
+/// How often who waits for a moment looks at the wall clock.
+const LOOK: Duration = Duration::from_secs(60);
+
 /// Workloads that are removed together.
 const REMOVED: usize = 512;
 
@@ -227,15 +230,28 @@ fn own_credentials(authority: &Authority) -> Result<Credentials, CertificateErro
     Ok(key.finish(issued.chain, authority.roots(), &identity)?)
 }
 
+/// Waits until that moment, for at least a second, so that a certificate that cannot be renewed does
+/// not spin.
+async fn until(moment: SystemTime) {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    while let Some(nap) = nap(moment, SystemTime::now()) {
+        tokio::time::sleep(nap).await;
+    }
+}
+
+/// For how long to sleep before the wall clock is asked again; `None` where the moment has come. Timers
+/// stand still in a machine that is suspended.
+fn nap(moment: SystemTime, now: SystemTime) -> Option<Duration> {
+    moment.duration_since(now).ok().filter(|left| !left.is_zero()).map(|left| left.min(LOOK))
+}
+
 /// Renews the control plane's own certificate at half of its life.
 async fn renew(plane: Arc<Plane>) {
     loop {
         let own = plane.tls.credentials();
-        let wait =
-            renewal::wait(own.issued(), own.not_after(), SystemTime::now(), fastrand::u64(..));
+        let due = renewal::due(own.issued(), own.not_after(), fastrand::u64(..));
         tokio::select! {
-            // At least a second, so that a certificate that cannot be renewed does not spin.
-            () = tokio::time::sleep(wait.max(Duration::from_secs(1))) => {}
+            () = until(own.issued() + due) => {}
             () = plane.stop.cancelled() => return,
         }
         let renewed =

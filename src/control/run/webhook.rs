@@ -60,13 +60,12 @@ impl Certificate {
     /// Renews it until the plane stops.
     pub(super) async fn keep(self, plane: Arc<Plane>) {
         loop {
-            let now = SystemTime::now();
             let held = self.current.load();
-            let wait = renewal::wait(held.issued(), held.not_after(), now, fastrand::u64(..));
+            let (issued, not_after) = (held.issued(), held.not_after());
             drop(held);
+            let due = renewal::due(issued, not_after, fastrand::u64(..));
             tokio::select! {
-                // At least a second, so that a certificate that cannot be renewed does not spin.
-                () = tokio::time::sleep(wait.max(Duration::from_secs(1))) => {}
+                () = super::until(issued + due) => {}
                 () = plane.stop.cancelled() => return,
             }
             let now = SystemTime::now();
