@@ -187,6 +187,7 @@ fn assemble(
         registered: watch::Sender::new(0),
         stop,
         streams: AtomicU64::new(1),
+        scrape: Arc::default(),
         limits,
         panics: Panics::default(),
         places: listen::places(),
