@@ -18,8 +18,9 @@ use tonic::{Status, Streaming};
 
 use crate::control::plane::Plane;
 use crate::control::pools::{self, changes};
-use crate::control::proxies::{AgentLink, Ask};
+use crate::control::proxies::{AgentLink, Ask, Proxy};
 use crate::control::refusals::What;
+use crate::control::registration::Registration;
 use crate::control::{status, stream};
 use crate::names::{Identity, skew};
 use crate::telemetry::limits::Limit;
@@ -211,31 +212,33 @@ impl Stream<'_> {
         });
     }
 
-    /// Takes how the proxy is; whether the mesh now counts on it.
+    /// Takes how the proxy is; whether the mesh now counts on it. What the mesh did not take is tried
+    /// again when the proxy says it again.
     async fn state(&mut self, state: State) -> bool {
         let ready = state.ready && !state.draining;
         let Connected { plane, registration, stream } = &mut self.connected;
         let id = registration.proxy();
-        let changed = registration.ready != ready;
-        let speaks = plane.board.lock().proxies.update(&id, Timestamp::now(), |proxy| {
-            // A stream whose process has a successor does not speak for the proxy.
-            let speaks = proxy.agent.as_ref().is_some_and(|agent| agent.stream == *stream);
-            if speaks {
-                proxy.told = Some(state);
-                proxy.registration.ready = ready;
-            }
-            speaks
-        });
-        if speaks != Some(true) || !changed {
-            return ready;
+        // A stream whose process has a successor does not speak for the proxy.
+        let speaking = |note: &mut dyn FnMut(&mut Proxy)| {
+            let spoke = plane.board.lock().proxies.update(&id, Timestamp::now(), |proxy| {
+                let speaks = proxy.agent.as_ref().is_some_and(|agent| agent.stream == *stream);
+                speaks.then(|| note(proxy))
+            });
+            spoke.flatten().is_some()
+        };
+        if !speaking(&mut |proxy| proxy.told = Some(state.clone())) || registration.ready == ready {
+            return registration.ready;
         }
-        registration.ready = ready;
-        let workload = plane.workload(registration);
-        match plane.set_workload(&id, workload, *stream).await {
-            Ok(true) => keep_soon(plane, &id).await,
+        let changed = Registration { ready, ..registration.clone() };
+        match plane.set_workload(&id, plane.workload(&changed), *stream).await {
+            Ok(true) => {
+                registration.ready = ready;
+                speaking(&mut |proxy| proxy.registration.ready = ready);
+                keep_soon(plane, &id).await;
+            }
             Ok(false) => {}
             Err(error) => tracing::warn!(proxy = %id, %error, "the mesh does not take its state"),
         }
-        ready
+        registration.ready
     }
 }

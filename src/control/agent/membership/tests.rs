@@ -11,6 +11,7 @@ use tonic::Code;
 
 use super::*;
 use crate::certs::RootPin;
+use crate::control::agent::Stream;
 use crate::control::ground::Ground;
 use crate::control::joins::{Claim, Wanted};
 use crate::control::registration::tests::hello;
@@ -18,6 +19,7 @@ use crate::control::run::tests::Bed;
 use crate::control::store::{self, Batch, Write};
 use crate::names::Namespace;
 use crate::rules::{Document, Options, UnknownKinds, parse};
+use crate::xds::agent::State;
 
 fn link(stream: u64, pid: u32) -> AgentLink {
     AgentLink {
@@ -269,4 +271,24 @@ async fn who_joined_for_one_service_makes_no_other_by_its_version() {
     let _own = registered(&plane, &own, &link(2, 2)).await.expect("the name is free");
     assert_eq!(behind(&plane, "web-admin"), ["admin-0"]);
     assert_eq!(behind(&plane, "web"), ["web-0"]);
+}
+
+/// What the mesh had not taken was noted as taken, and never tried again.
+#[tokio::test]
+async fn a_state_that_the_mesh_does_not_take_is_not_noted() {
+    let Bed { plane, owner, dir: _dir, .. } = Bed::new();
+    let (stop, ready) = (CancellationToken::new(), || State { ready: true, ..State::default() });
+    let hub = tokio::spawn(owner.run(stop.clone()));
+    let connected = registered(&plane, &hello("web-0", "web"), &link(1, 1)).await.expect("taken");
+    let id = connected.registration.proxy();
+    let mut stream = Stream { connected, asked: HashMap::new(), next: 1 };
+    assert!(stream.state(ready()).await);
+    assert!(!stream.state(State::default()).await);
+    stop.cancel();
+    hub.await.expect("it ended");
+    assert!(!stream.state(ready()).await, "nobody calls it");
+    let board = plane.board.lock();
+    let proxy = board.proxies.get(&id).expect("there");
+    assert!(!stream.connected.registration.ready && !proxy.registration.ready);
+    assert!(proxy.told.as_ref().is_some_and(|told| told.ready), "what it says of itself is shown");
 }
