@@ -16,8 +16,8 @@ pub(super) const NAME: &str = "default";
 
 /// A leaf is renewed at half of its life, which must leave time for a few attempts.
 const SHORTEST_LIFE: Duration = Duration::from_secs(10);
-/// A year: longer lives defeat what short ones are for.
-const LONGEST_LIFE: Duration = Duration::from_secs(365 * 24 * 3_600);
+/// What the authority issues at most: there is no revocation.
+const LONGEST_LIFE: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 const SPEC: Shape = Shape {
     known: &["mtls", "tracing", "certificates", "outbound"],
