@@ -40,8 +40,6 @@ fn count(edge: &Edge, totals: &Totals) -> EdgeCounts {
 }
 
 fn key(edge: &Edge) -> EdgeKey {
-    use Protocol::{Detect, Grpc, Http, Http2, Tcp};
-    let known = [Detect, Http, Http2, Grpc, Tcp];
     EdgeKey {
         reporter: match edge.reporter_destination {
             true => Reporter::Destination,
@@ -52,7 +50,10 @@ fn key(edge: &Edge) -> EdgeKey {
         destination: edge.destination.as_str().into(),
         backend: edge.backend.as_str().into(),
         destination_version: edge.destination_version.as_str().into(),
-        protocol: known.into_iter().find(|it| it.as_str() == edge.protocol).unwrap_or_default(),
+        protocol: Protocol::ALL
+            .into_iter()
+            .find(|it| it.as_str() == edge.protocol)
+            .unwrap_or_default(),
         mtls: edge.mtls,
     }
 }

@@ -193,8 +193,7 @@ fn port(port: &HelloPort) -> Result<RegisteredPort, String> {
 }
 
 fn protocol(word: &str) -> Option<Protocol> {
-    use Protocol::{Detect, Grpc, Http, Http2, Tcp};
-    [Detect, Http, Http2, Grpc, Tcp].into_iter().find(|protocol| protocol.as_str() == word)
+    Protocol::ALL.into_iter().find(|protocol| protocol.as_str() == word)
 }
 
 /// As Kubernetes has it: values of at most 63, keys of at most 317 characters, no control characters.

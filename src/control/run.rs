@@ -22,7 +22,7 @@ use crate::certs::{
 use crate::control::departures::Departures;
 use crate::control::ground::Ground;
 use crate::control::home::HomeError;
-use crate::control::intake::Intake;
+use crate::control::intake::{Intake, Teller};
 use crate::control::joins::JoinsError;
 use crate::control::plane::Plane;
 use crate::control::store::{Commit, Contents, Store, StoreError};
@@ -52,7 +52,7 @@ const OWN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// How often it is looked at who is away.
 const TICK: Duration = Duration::from_millis(250);
 
-/// How often who waits for a moment looks at the wall clock.
+/// How often who waits for a moment looks at the wall clock, and whose connections ended with it.
 const LOOK: Duration = Duration::from_secs(60);
 
 /// Workloads that are removed together.
@@ -263,10 +263,12 @@ async fn renew(plane: Arc<Plane>) {
     }
 }
 
-/// Removes those who are away for too long, and forgets those who are away for very long.
+/// Removes those who are away for too long, and forgets those who are away for very long; what they had
+/// open ends with them.
 async fn tick(plane: Arc<Plane>) {
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut looked = Instant::now();
     loop {
         tokio::select! {
             _ = interval.tick() => {}
@@ -282,6 +284,11 @@ async fn tick(plane: Arc<Plane>) {
             }
         });
         removed.await;
+        if looked.elapsed() >= LOOK {
+            looked = Instant::now();
+            let gone = |teller: &Teller| !snapshot.workloads.contains_key(&teller.proxy);
+            plane.intake.lock().edges.gone(gone);
+        }
         let now = Timestamp::now();
         let mut board = plane.board.lock();
         for id in board.proxies.forgotten(now) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::control::intake::Edges;
+use crate::control::intake::{Edges, Teller};
 use crate::control::registration::{Registration, tests::hello};
 use crate::mesh::Change;
 use crate::xds::agent::{EdgeMetrics, RequestCount};
@@ -23,7 +23,8 @@ fn edge(destination: bool, mtls: bool) -> Edge {
 
 fn add(edges: &mut Edges, edge: Edge, status: u32, count: u64) {
     let requests = vec![RequestCount { status, reason: String::new(), count, grpc: None }];
-    edges.add(EdgeMetrics { edge: Some(edge), requests, ..EdgeMetrics::default() }, 1);
+    let teller = Teller { proxy: "default/web-0".parse().expect("valid"), process: (1, 1) };
+    edges.add(EdgeMetrics { edge: Some(edge), requests, ..EdgeMetrics::default() }, &teller, 1);
 }
 
 fn snapshot() -> Snapshot {
