@@ -35,12 +35,11 @@ pub(super) fn read<'a>(
     let mut config = MeshConfig { generation: meta.generation, ..MeshConfig::default() };
     let fields = spec.fields(problems, &SPEC)?;
     if let Some(at) = fields.get("mtls") {
-        let words = [("Strict", MtlsMode::Strict), ("Permissive", MtlsMode::Permissive)];
+        let words = MtlsMode::ALL.map(|mode| (mode.as_str(), mode));
         config.mtls = at.word(problems, &words, &[]).unwrap_or_default();
     }
     if let Some(at) = fields.get("outbound") {
-        let words =
-            [("AllowAny", OutboundMode::AllowAny), ("RegistryOnly", OutboundMode::RegistryOnly)];
+        let words = OutboundMode::ALL.map(|mode| (mode.as_str(), mode));
         config.outbound = at.word(problems, &words, &[]).unwrap_or_default();
     }
     if let Some(at) = fields.get("tracing") {
