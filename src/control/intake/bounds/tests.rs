@@ -10,7 +10,7 @@ fn kept(edge: Edge, reason: &str) -> (Edge, String) {
     let requests = vec![RequestCount { reason: reason.to_owned(), ..RequestCount::default() }];
     let edges = vec![EdgeMetrics { edge: Some(edge), requests, ..EdgeMetrics::default() }];
     let trust_domain = "cluster.local".parse().expect("valid");
-    let said = Metrics { edges, spans_dropped: 0 };
+    let said = Metrics { edges };
     let mut kept = metrics(said, &registration, &trust_domain).edges.remove(0);
     (kept.edge.expect("there"), kept.requests.remove(0).reason)
 }
