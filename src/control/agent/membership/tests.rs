@@ -273,6 +273,30 @@ async fn who_joined_for_one_service_makes_no_other_by_its_version() {
     assert_eq!(behind(&plane, "web"), ["web-0"]);
 }
 
+/// Callers that dialled the address of another workload were led to its own service.
+#[tokio::test]
+async fn who_joined_does_not_take_the_address_of_another() {
+    let Bed { plane, owner, dir: _dir, .. } = Bed::new();
+    tokio::spawn(owner.run(plane.stop.clone()));
+    join(&plane);
+    let at = |name: &str, service: &str, port: u32| {
+        let mut hello = Hello { version: String::new(), ..hello(name, service) };
+        hello.addresses = vec!["10.0.0.5".to_owned()];
+        hello.ports[0].dial_port = port;
+        hello
+    };
+    let _pay = registered(&plane, &at("pay-0", "pay", 41_001), &link(1, 1)).await.expect("taken");
+    let refused = registered(&plane, &at("web-0", "web", 41_001), &link(2, 2)).await;
+    let refused = refused.expect_err("it is that of `pay`");
+    assert_eq!(refused.code(), Code::AlreadyExists);
+    assert!(refused.message().contains("`10.0.0.5:41001` is that of proxy `default/pay-0`"));
+    // Beside it on the same machine, again, and in another process of the same identity it is welcome.
+    let web = at("web-0", "web", 41_002);
+    drop(registered(&plane, &web, &link(3, 3)).await.expect("another port"));
+    let _web = registered(&plane, &web, &link(4, 4)).await.expect("again");
+    let _next = registered(&plane, &at("web-1", "web", 41_002), &link(5, 5)).await.expect("taken");
+}
+
 /// What the mesh had not taken was noted as taken, and never tried again.
 #[tokio::test]
 async fn a_state_that_the_mesh_does_not_take_is_not_noted() {
