@@ -17,6 +17,9 @@ use crate::rules::tree::{Entry, Node, Position, Value};
 /// Up to so many keys a mapping is searched for duplicates pair by pair.
 const SMALL_MAPPING: usize = 16;
 
+/// So much text counts as one value where it is repeated.
+const VALUE_BYTES: usize = 64;
+
 /// An unfinished list or mapping.
 struct Frame<'a> {
     at: Position,
@@ -32,10 +35,20 @@ enum Open<'a> {
     Map(Vec<Entry<'a>>, Option<(Option<Cow<'a, str>>, Position)>),
 }
 
+/// What an anchor names.
+#[derive(Clone)]
+struct Anchored<'a> {
+    node: Node<'a>,
+    /// Values inside, itself included.
+    size: usize,
+    /// What another copy takes of what may be repeated: its values, or its text where that is more.
+    weight: usize,
+}
+
 /// Puts the events of one document together.
 pub(super) struct Builder<'a, 'p, 'f> {
     stack: Vec<Frame<'a>>,
-    anchors: HashMap<usize, (Node<'a>, usize)>,
+    anchors: HashMap<usize, Anchored<'a>>,
     nodes: usize,
     repeats: &'p mut usize,
     pub(super) root: Option<Node<'a>>,
@@ -72,11 +85,11 @@ impl<'a, 'p, 'f> Builder<'a, 'p, 'f> {
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Alias(anchor) => {
-                let Some((node, size)) = self.repeated(anchor) else {
+                let Some(Anchored { node, size, weight }) = self.repeated(anchor) else {
                     return Err(too_many(at, self.anchors.contains_key(&anchor)));
                 };
                 self.nodes += size;
-                *self.repeats -= size;
+                *self.repeats -= weight;
                 self.finish(node, 0, size)
             }
             _ => Ok(()),
@@ -84,10 +97,10 @@ impl<'a, 'p, 'f> Builder<'a, 'p, 'f> {
     }
 
     /// A copy of what an anchor names, unless that would be too much.
-    fn repeated(&self, anchor: usize) -> Option<(Node<'a>, usize)> {
+    fn repeated(&self, anchor: usize) -> Option<Anchored<'a>> {
         self.anchors
             .get(&anchor)
-            .filter(|(_, size)| self.nodes + size <= MAX_NODES && *size <= *self.repeats)
+            .filter(|it| self.nodes + it.size <= MAX_NODES && it.weight <= *self.repeats)
             .cloned()
     }
 
@@ -114,7 +127,13 @@ impl<'a, 'p, 'f> Builder<'a, 'p, 'f> {
         if anchor != 0 {
             // The copy for later aliases is memory too.
             self.nodes += size;
-            self.anchors.insert(anchor, (node.clone(), size));
+            let text = node.text_bytes() / VALUE_BYTES;
+            let Some(left) = self.repeats.checked_sub(text) else {
+                return Err(too_many(node.at, true));
+            };
+            *self.repeats = left;
+            let weight = size.max(text);
+            self.anchors.insert(anchor, Anchored { node: node.clone(), size, weight });
         }
         if self.nodes > MAX_NODES {
             return Err(too_many(node.at, true));

@@ -62,6 +62,22 @@ fn values_are_counted_with_what_aliases_repeat() {
     assert!(problems.iter().all(|(code, _)| code == "MC0105"));
 }
 
+/// A long text was one value, however often it was repeated: megabytes for three bytes of an alias.
+#[test]
+fn long_texts_that_aliases_repeat_are_counted() {
+    let text = "x".repeat(1 << 20);
+    let repeated = |times: usize| format!("a: &a \"{text}\"\nb: [{}]", "*a,".repeat(times));
+    assert_eq!(read(&repeated(40)), (1, vec![]));
+    assert_eq!(read(&repeated(80)).1, [("MC0105".to_owned(), 2)]);
+    // Each anchor keeps a copy of all that is inside of it.
+    let nested = |depth: usize| {
+        let open: String = (0..depth).map(|level| format!("&n{level} [")).collect();
+        format!("{open}\"{text}{text}\"{}", "]".repeat(depth))
+    };
+    assert_eq!(read(&nested(20)), (1, vec![]));
+    assert_eq!(read(&nested(60)).1, [("MC0105".to_owned(), 1)]);
+}
+
 #[test]
 fn an_alias_inside_of_itself_is_refused() {
     assert_eq!(read("a: &a [*a]").1, [("MC0106".to_owned(), 1)]);
