@@ -124,7 +124,7 @@ fn a_caller_without_an_identity_has_the_name_of_the_pod_whose_address_it_is() {
         (Edge { source: String::new(), ..edge(true, false) }, ""),
     ] {
         let one = EdgeMetrics { edge: Some(told), ..EdgeMetrics::default() };
-        let mut metrics = Metrics { edges: vec![one], ..Metrics::default() };
+        let mut metrics = Metrics { edges: vec![one] };
         name_strangers(&mut metrics, &snapshot);
         assert_eq!(metrics.edges[0].edge.as_ref().expect("an edge").source, shown);
     }
