@@ -45,9 +45,9 @@ mod tree;
 mod values;
 mod yaml;
 
-pub use check::cross_check;
+pub use check::{aged, cross_check};
 pub use diagnostic::{Diagnostic, Severity};
-pub use read::{MAX_FILE_BYTES, MAX_TOTAL_BYTES, ReadError, read};
+pub use read::{MAX_FILE_BYTES, MAX_FILES, MAX_TOTAL_BYTES, ReadError, read};
 pub use render::render;
 pub use resolved::{default_config, resolved};
 pub use seen::Seen;
@@ -123,7 +123,7 @@ pub struct ParsedObject {
     /// The document as written, with its namespace filled in.
     pub source: Json,
     /// The file.
-    pub file: String,
+    pub file: Arc<str>,
     /// The line on which the document begins, from 1.
     pub line: usize,
     /// Where what it refers to stands.
@@ -166,7 +166,7 @@ pub fn parse(documents: &[Document], options: &Options) -> Parsed {
 }
 
 /// Where each object was written first.
-type Firsts = HashMap<ObjectRef, (String, usize)>;
+type Firsts = HashMap<ObjectRef, (Arc<str>, usize)>;
 
 /// What has been read so far, and the file that is read now.
 struct Gathered<'g> {
@@ -212,7 +212,7 @@ fn parse_one(
     };
     let line = node.at.line;
     match gathered.firsts.entry(reference.clone()) {
-        Entry::Vacant(free) => drop(free.insert((problems.file().to_owned(), line))),
+        Entry::Vacant(free) => drop(free.insert((gathered.file.clone(), line))),
         Entry::Occupied(first) => {
             let (file, first_line) = first.get();
             let message = format!("`{reference}` is defined twice: first at {file}:{first_line}");
@@ -230,7 +230,7 @@ fn parse_one(
             .entry("namespace")
             .or_insert_with(|| Json::String(reference.namespace.to_string()));
     }
-    let file = problems.file().to_owned();
+    let file = gathered.file.clone();
     let positions = Positions::of(node);
     let object = ParsedObject { reference, object, source, file, line, positions };
     gathered.parsed.objects.push(object);

@@ -221,6 +221,7 @@ fn workload() -> impl Strategy<Value = Workload> {
                 sidecar,
                 ready,
                 node: pod.then(|| node.into()),
+                bound: None,
                 proxy,
             }
         },

@@ -257,7 +257,7 @@ async fn metrics_and_traces_are_taken_and_commands_answered() {
     };
     let requests = vec![RequestCount { status: 200, reason: String::new(), count: 7, grpc: None }];
     let edges = vec![EdgeMetrics { edge: Some(edge), requests, ..EdgeMetrics::default() }];
-    web.say(up::Message::Metrics(Metrics { edges, spans_dropped: 0 })).await;
+    web.say(up::Message::Metrics(Metrics { edges })).await;
     let span =
         Span { trace_id: vec![7; 16], span_id: 1, name: "GET /".to_owned(), ..Span::default() };
     web.say(up::Message::Spans(Spans { spans: vec![span] })).await;

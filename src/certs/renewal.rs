@@ -12,9 +12,3 @@ pub fn due(issued: SystemTime, not_after: SystemTime, random: u64) -> Duration {
     let step = u32::from(u16::try_from(random & 0xffff).unwrap_or(0));
     life.mul_f64(0.49 + 0.02 * f64::from(step) / 65_536.0)
 }
-
-/// How long from `now` until that moment; zero where it has passed.
-pub fn wait(issued: SystemTime, not_after: SystemTime, now: SystemTime, random: u64) -> Duration {
-    let moment = issued + due(issued, not_after, random);
-    moment.duration_since(now).unwrap_or_default()
-}

@@ -16,10 +16,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
+use crate::control::intake::{Teller, bounds};
 use crate::control::plane::Plane;
 use crate::control::pools::{self, changes};
-use crate::control::proxies::{AgentLink, Ask};
+use crate::control::proxies::{AgentLink, Ask, Proxy};
 use crate::control::refusals::What;
+use crate::control::registration::Registration;
 use crate::control::{status, stream};
 use crate::names::{Identity, skew};
 use crate::telemetry::limits::Limit;
@@ -149,12 +151,15 @@ impl Stream<'_> {
         match message {
             up::Message::Hello(_) => return Err(Status::invalid_argument("a second hello")),
             up::Message::State(state) => {
-                let ready = self.state(state).await;
+                let ready = self.state(bounds::state(state)).await;
                 send(out, down::Message::Noted(Noted { ready })).await?;
             }
             up::Message::Metrics(mut metrics) => {
                 status::name_strangers(&mut metrics, &plane.view.load().snapshot);
-                plane.intake.lock().metrics(metrics, plane.second());
+                let of = &self.connected.registration;
+                let metrics = bounds::metrics(metrics, of, &plane.trust_domain);
+                let teller = Teller { proxy: id, process: self.connected.process };
+                plane.intake.lock().metrics(metrics, &teller, plane.second());
             }
             up::Message::Spans(spans) => plane.intake.lock().spans(spans, &id),
             up::Message::Pools(pools) => {
@@ -188,7 +193,7 @@ impl Stream<'_> {
 
     /// Takes how the proxy has the pools of the services that it calls.
     fn pools(&self, said: &Pools) {
-        let Connected { plane, registration, stream } = &self.connected;
+        let Connected { plane, registration, stream, .. } = &self.connected;
         let id = registration.proxy();
         let before = plane.board.lock().proxies.update(&id, Timestamp::now(), |proxy| {
             // Another stream of it may have taken over meanwhile.
@@ -202,7 +207,7 @@ impl Stream<'_> {
 
     /// Takes what the proxy counts of itself.
     fn counters(&self, mut said: Counters) {
-        let Connected { plane, registration, stream } = &self.connected;
+        let Connected { plane, registration, stream, .. } = &self.connected;
         said.limits.retain(|word, _| Limit::ALL.iter().any(|limit| limit.as_str() == word));
         plane.board.lock().proxies.update(&registration.proxy(), Timestamp::now(), |proxy| {
             if proxy.agent.as_ref().is_some_and(|agent| agent.stream == *stream) {
@@ -211,31 +216,33 @@ impl Stream<'_> {
         });
     }
 
-    /// Takes how the proxy is; whether the mesh now counts on it.
+    /// Takes how the proxy is; whether the mesh now counts on it. What the mesh did not take is tried
+    /// again when the proxy says it again.
     async fn state(&mut self, state: State) -> bool {
         let ready = state.ready && !state.draining;
-        let Connected { plane, registration, stream } = &mut self.connected;
+        let Connected { plane, registration, stream, .. } = &mut self.connected;
         let id = registration.proxy();
-        let changed = registration.ready != ready;
-        let speaks = plane.board.lock().proxies.update(&id, Timestamp::now(), |proxy| {
-            // A stream whose process has a successor does not speak for the proxy.
-            let speaks = proxy.agent.as_ref().is_some_and(|agent| agent.stream == *stream);
-            if speaks {
-                proxy.told = Some(state);
-                proxy.registration.ready = ready;
-            }
-            speaks
-        });
-        if speaks != Some(true) || !changed {
-            return ready;
+        // A stream whose process has a successor does not speak for the proxy.
+        let speaking = |note: &mut dyn FnMut(&mut Proxy)| {
+            let spoke = plane.board.lock().proxies.update(&id, Timestamp::now(), |proxy| {
+                let speaks = proxy.agent.as_ref().is_some_and(|agent| agent.stream == *stream);
+                speaks.then(|| note(proxy))
+            });
+            spoke.flatten().is_some()
+        };
+        if !speaking(&mut |proxy| proxy.told = Some(state.clone())) || registration.ready == ready {
+            return registration.ready;
         }
-        registration.ready = ready;
-        let workload = registration.workload(&plane.trust_domain);
-        match plane.set_workload(&id, workload, *stream).await {
-            Ok(true) => keep_soon(plane, &id).await,
+        let changed = Registration { ready, ..registration.clone() };
+        match plane.set_workload(&id, plane.workload(&changed), *stream).await {
+            Ok(true) => {
+                registration.ready = ready;
+                speaking(&mut |proxy| proxy.registration.ready = ready);
+                keep_soon(plane, &id).await;
+            }
             Ok(false) => {}
             Err(error) => tracing::warn!(proxy = %id, %error, "the mesh does not take its state"),
         }
-        ready
+        registration.ready
     }
 }

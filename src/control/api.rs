@@ -54,8 +54,8 @@ pub(super) fn cluster_router(plane: &Arc<Plane>) -> Router {
 }
 
 /// The metrics, for those who may read nothing else.
-pub(super) fn metrics(plane: &Plane) -> Response {
-    observe::exposed(plane).into_response()
+pub(super) async fn metrics(plane: &Arc<Plane>) -> Response {
+    observe::exposed(plane).await
 }
 
 /// A call that panics is answered, and ends alone; one that is too large is counted.

@@ -11,7 +11,6 @@ use crate::control::conditions::Condition;
 use crate::mesh::{MeshConfig, ObjectRef, RouteMatch, RouteRule, Snapshot};
 use crate::names::ServiceName;
 use crate::resource::words::{self, written};
-use crate::resource::{MtlsMode, OutboundMode};
 
 mod fault;
 
@@ -218,20 +217,12 @@ pub fn policy(snapshot: &Snapshot, reference: &ObjectRef) -> Option<Vec<Section>
 
 /// The section of the mesh-wide settings.
 pub fn config(config: &MeshConfig) -> Vec<Section> {
-    let mtls = match config.mtls {
-        MtlsMode::Strict => "Strict",
-        MtlsMode::Permissive => "Permissive",
-    };
-    let outbound = match config.outbound {
-        OutboundMode::AllowAny => "AllowAny",
-        OutboundMode::RegistryOnly => "RegistryOnly",
-    };
     let sampling = f64::from(config.sampling_ppm) / 10_000.0;
     let lines = [
-        ("mtls", mtls.to_owned()),
+        ("mtls", config.mtls.as_str().to_owned()),
         ("tracing.sampling", format!("{sampling}%")),
         ("certificates.lifetime", format!("{:?}", config.certificate_lifetime)),
-        ("outbound", outbound.to_owned()),
+        ("outbound", config.outbound.as_str().to_owned()),
     ];
     vec![section("Settings", lines.map(|(key, value)| (key.to_owned(), value)))]
 }

@@ -40,8 +40,6 @@ fn count(edge: &Edge, totals: &Totals) -> EdgeCounts {
 }
 
 fn key(edge: &Edge) -> EdgeKey {
-    use Protocol::{Detect, Grpc, Http, Http2, Tcp};
-    let known = [Detect, Http, Http2, Grpc, Tcp];
     EdgeKey {
         reporter: match edge.reporter_destination {
             true => Reporter::Destination,
@@ -52,7 +50,10 @@ fn key(edge: &Edge) -> EdgeKey {
         destination: edge.destination.as_str().into(),
         backend: edge.backend.as_str().into(),
         destination_version: edge.destination_version.as_str().into(),
-        protocol: known.into_iter().find(|it| it.as_str() == edge.protocol).unwrap_or_default(),
+        protocol: Protocol::ALL
+            .into_iter()
+            .find(|it| it.as_str() == edge.protocol)
+            .unwrap_or_default(),
         mtls: edge.mtls,
     }
 }
@@ -61,16 +62,16 @@ fn key(edge: &Edge) -> EdgeKey {
 const OWN: &str = "control-plane";
 
 /// The names of the proxies that count something of themselves, and what.
-pub fn counting(proxies: &Proxies) -> Vec<(String, &Counters)> {
+pub fn counting(proxies: &Proxies) -> Vec<(String, Counters)> {
     let quiet = Counters::default();
     let counting = proxies.iter().filter(|(_, proxy)| proxy.counters != quiet);
-    counting.map(|(id, proxy)| (id.to_string(), &proxy.counters)).collect()
+    counting.map(|(id, proxy)| (id.to_string(), proxy.counters.clone())).collect()
 }
 
 /// What they count, and what the control plane itself does.
 pub(super) fn processes<'c>(
     plane: &Plane,
-    counting: &'c [(String, &Counters)],
+    counting: &'c [(String, Counters)],
 ) -> Vec<ProcessCounts<'c>> {
     let crowded = plane.intake.lock().edges.crowded();
     let limits = plane.limits.totals().into_iter();
@@ -90,20 +91,20 @@ pub(super) fn processes<'c>(
 }
 
 /// A proxy with something to say of pools: its name, its service, its pools.
-pub type Caller<'p> = (String, String, &'p [Pool]);
+pub type Caller = (String, String, Vec<Pool>);
 
 /// The proxies with something to say of pools.
-pub fn callers(proxies: &Proxies) -> Vec<Caller<'_>> {
+pub fn callers(proxies: &Proxies) -> Vec<Caller> {
     let saying = proxies.iter().filter(|(_, proxy)| !proxy.pools.pools.is_empty());
     let caller = saying.map(|(id, proxy)| {
         let service = proxy.registration.service_name().to_string();
-        (id.to_string(), service, proxy.pools.pools.as_slice())
+        (id.to_string(), service, proxy.pools.pools.clone())
     });
     caller.collect()
 }
 
 /// What one of them says, by service.
-pub fn pools<'c>((proxy, source, pools): &'c Caller<'c>) -> impl Iterator<Item = PoolCounts<'c>> {
+pub fn pools((proxy, source, pools): &Caller) -> impl Iterator<Item = PoolCounts<'_>> {
     pools.iter().map(|pool| PoolCounts {
         proxy,
         source,

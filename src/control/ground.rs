@@ -9,6 +9,7 @@ use tonic::Status;
 use crate::control::hub::HubError;
 use crate::control::identity::{JoinTokens, Joining};
 use crate::control::plane::Plane;
+use crate::control::registration::Registration;
 use crate::mesh::Workload;
 use crate::names::{Identity, ProxyId, ServiceLabel};
 
@@ -25,10 +26,37 @@ pub(super) enum Ground {
     Kubernetes(Joining),
 }
 
+impl Ground {
+    /// The services that who has joined from another machine was let in for; `None` for everybody else.
+    pub(super) fn bound(&self, identity: &Identity) -> Option<Vec<ServiceLabel>> {
+        match self {
+            Self::Local(tokens) => tokens.joins.bound(identity),
+            Self::Kubernetes(_) => None,
+        }
+    }
+}
+
 impl Plane {
     /// Whether workloads are in the mesh because they registered.
     pub(super) fn workloads_register(&self) -> bool {
         matches!(self.ground, Ground::Local(_))
+    }
+
+    /// What the mesh is to know of a registered workload.
+    pub(super) fn workload(&self, registration: &Registration) -> Workload {
+        let bound = self.ground.bound(&registration.identity(&self.trust_domain));
+        registration.workload(&self.trust_domain, bound)
+    }
+
+    /// Says behind which service a workload would stand by its labels and version, and does not.
+    pub(super) fn warn_of_others(&self, registration: &Registration) {
+        let bound = self.workload(registration);
+        let free = Workload { bound: None, ..bound.clone() };
+        let named = self.view.load().snapshot.services_of(&free);
+        if let Some(service) = named.iter().find(|name| !bound.may_stand_behind(name)) {
+            let (proxy, identity) = (&bound.proxy, &bound.identity);
+            tracing::warn!(target: "audit", %proxy, %identity, %service, "it does not become an endpoint: it joined for another service");
+        }
     }
 
     /// Makes a registered workload part of the mesh, as its agent stream `stream` says; `false` where
@@ -59,8 +87,7 @@ impl Plane {
         identity: &Identity,
         service: &ServiceLabel,
     ) -> Result<(), Status> {
-        let Ground::Local(tokens) = &self.ground else { return Ok(()) };
-        let Some(bound) = tokens.joins.bound(identity) else { return Ok(()) };
+        let Some(bound) = self.ground.bound(identity) else { return Ok(()) };
         if bound.contains(service) {
             return Ok(());
         }

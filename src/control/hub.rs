@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::compile;
 use crate::control::board::{Board, Published};
+use crate::control::ground::Ground;
 use crate::control::plane::View;
 use crate::control::store::{Commit, Contents, Stored};
 use crate::mesh::{Change, Object, ObjectRef, RegistrationConflict, Snapshot, Workload};
@@ -117,6 +118,7 @@ pub(super) fn start(
     commits: mpsc::Receiver<Commit>,
     trust_domain: TrustDomain,
     roots: Arc<Vec<Vec<u8>>>,
+    ground: &Ground,
 ) -> (Hub, Owner) {
     let mut unreadable = BTreeMap::new();
     let objects = contents.objects.values().filter_map(|stored| {
@@ -125,7 +127,8 @@ pub(super) fn start(
     });
     let mut changes: Vec<_> = objects.collect();
     changes.extend(contents.registrations.values().map(|registration| {
-        let workload = Arc::new(registration.workload(&trust_domain));
+        let bound = ground.bound(&registration.identity(&trust_domain));
+        let workload = Arc::new(registration.workload(&trust_domain, bound));
         Change::Workload(registration.proxy(), Some(workload))
     }));
     changes.extend(contents.mesh);

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use crate::names::ProxyId;
 use crate::xds::agent;
 
+pub mod bounds;
 pub mod edges;
 pub mod traces;
 
-pub use edges::{EdgeFigures, Edges, Recent};
+pub use edges::{EdgeFigures, Edges, Recent, Teller};
 pub use traces::Traces;
 
 /// Edges and traces together.
@@ -25,10 +26,10 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// Takes increments; `second` counts seconds of any monotonic clock.
-    pub fn metrics(&mut self, metrics: agent::Metrics, second: u64) {
+    /// Takes increments that `teller` told; `second` counts seconds of any monotonic clock.
+    pub fn metrics(&mut self, metrics: agent::Metrics, teller: &Teller, second: u64) {
         for edge in metrics.edges {
-            self.edges.add(edge, second);
+            self.edges.add(edge, teller, second);
         }
     }
 

@@ -64,6 +64,8 @@ pub(super) struct Plane {
     /// Ends the control plane.
     pub(super) stop: CancellationToken,
     pub(super) streams: AtomicU64,
+    /// Held by whose metrics are being put together.
+    pub(super) scrape: Arc<tokio::sync::Mutex<()>>,
     /// How often its own limits were reached.
     pub(super) limits: Arc<LimitCounts>,
     /// Panics that were contained.

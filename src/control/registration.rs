@@ -137,8 +137,12 @@ impl Registration {
         }
     }
 
-    /// What the mesh knows of it.
-    pub fn workload(&self, trust_domain: &TrustDomain) -> Workload {
+    /// What the mesh knows of it; `bound` are the services that its identity has joined for, where it has.
+    pub fn workload(
+        &self,
+        trust_domain: &TrustDomain,
+        bound: Option<Vec<ServiceLabel>>,
+    ) -> Workload {
         let labels = self.labels.iter();
         let ports = self.ports.iter().map(|port| WorkloadPort {
             name: String::new(),
@@ -162,6 +166,7 @@ impl Registration {
             sidecar: true,
             ready: self.ready,
             node: None,
+            bound: bound.map(Into::into),
         }
     }
 }
@@ -188,8 +193,7 @@ fn port(port: &HelloPort) -> Result<RegisteredPort, String> {
 }
 
 fn protocol(word: &str) -> Option<Protocol> {
-    use Protocol::{Detect, Grpc, Http, Http2, Tcp};
-    [Detect, Http, Http2, Grpc, Tcp].into_iter().find(|protocol| protocol.as_str() == word)
+    Protocol::ALL.into_iter().find(|protocol| protocol.as_str() == word)
 }
 
 /// As Kubernetes has it: values of at most 63, keys of at most 317 characters, no control characters.

@@ -22,7 +22,7 @@ use crate::certs::{
 use crate::control::departures::Departures;
 use crate::control::ground::Ground;
 use crate::control::home::HomeError;
-use crate::control::intake::Intake;
+use crate::control::intake::{Intake, Teller};
 use crate::control::joins::JoinsError;
 use crate::control::plane::Plane;
 use crate::control::store::{Commit, Contents, Store, StoreError};
@@ -51,6 +51,9 @@ const OWN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// How often it is looked at who is away.
 const TICK: Duration = Duration::from_millis(250);
+
+/// How often who waits for a moment looks at the wall clock, and whose connections ended with it.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// Workloads that are removed together.
 const REMOVED: usize = 512;
@@ -159,7 +162,7 @@ fn assemble(
     let trust_domain = authority.trust_domain().clone();
     let roots = Arc::new(authority.roots().ders().map(|root| root.to_vec()).collect());
     let registrations = contents.registrations.clone();
-    let (hub, owner) = hub::start(contents, commits, trust_domain.clone(), roots);
+    let (hub, owner) = hub::start(contents, commits, trust_domain.clone(), roots, &ground);
     let mut departures = Departures::new(started);
     for registration in registrations.into_values() {
         departures.lost(registration.proxy(), registration.service_name(), started);
@@ -184,6 +187,7 @@ fn assemble(
         registered: watch::Sender::new(0),
         stop,
         streams: AtomicU64::new(1),
+        scrape: Arc::default(),
         limits,
         panics: Panics::default(),
         places: listen::places(),
@@ -227,15 +231,28 @@ fn own_credentials(authority: &Authority) -> Result<Credentials, CertificateErro
     Ok(key.finish(issued.chain, authority.roots(), &identity)?)
 }
 
+/// Waits until that moment, for at least a second, so that a certificate that cannot be renewed does
+/// not spin.
+async fn until(moment: SystemTime) {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    while let Some(nap) = nap(moment, SystemTime::now()) {
+        tokio::time::sleep(nap).await;
+    }
+}
+
+/// For how long to sleep before the wall clock is asked again; `None` where the moment has come. Timers
+/// stand still in a machine that is suspended.
+fn nap(moment: SystemTime, now: SystemTime) -> Option<Duration> {
+    moment.duration_since(now).ok().filter(|left| !left.is_zero()).map(|left| left.min(LOOK))
+}
+
 /// Renews the control plane's own certificate at half of its life.
 async fn renew(plane: Arc<Plane>) {
     loop {
         let own = plane.tls.credentials();
-        let wait =
-            renewal::wait(own.issued(), own.not_after(), SystemTime::now(), fastrand::u64(..));
+        let due = renewal::due(own.issued(), own.not_after(), fastrand::u64(..));
         tokio::select! {
-            // At least a second, so that a certificate that cannot be renewed does not spin.
-            () = tokio::time::sleep(wait.max(Duration::from_secs(1))) => {}
+            () = until(own.issued() + due) => {}
             () = plane.stop.cancelled() => return,
         }
         let renewed =
@@ -246,10 +263,12 @@ async fn renew(plane: Arc<Plane>) {
     }
 }
 
-/// Removes those who are away for too long, and forgets those who are away for very long.
+/// Removes those who are away for too long, and forgets those who are away for very long; what they had
+/// open ends with them.
 async fn tick(plane: Arc<Plane>) {
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut looked = Instant::now();
     loop {
         tokio::select! {
             _ = interval.tick() => {}
@@ -265,6 +284,11 @@ async fn tick(plane: Arc<Plane>) {
             }
         });
         removed.await;
+        if looked.elapsed() >= LOOK {
+            looked = Instant::now();
+            let gone = |teller: &Teller| !snapshot.workloads.contains_key(&teller.proxy);
+            plane.intake.lock().edges.gone(gone);
+        }
         let now = Timestamp::now();
         let mut board = plane.board.lock();
         for id in board.proxies.forgotten(now) {

@@ -7,10 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::names::{Namespace, ServiceName};
 use crate::resource::words::{self, is_of_calls};
-use crate::resource::{
-    Cluster, ClusterPolicy, Mesh, MtlsMode, OutboundMode, Resource, Retry, Service, Timeouts,
-    Workload,
-};
+use crate::resource::{Cluster, ClusterPolicy, Mesh, Resource, Retry, Service, Timeouts, Workload};
 
 mod ports;
 mod sample;
@@ -115,10 +112,7 @@ fn service(
 }
 
 fn mesh(before: &Mesh, after: &Mesh) -> Vec<Difference> {
-    let outbound = |mesh: &Mesh| match mesh.outbound {
-        OutboundMode::AllowAny => "AllowAny".to_owned(),
-        OutboundMode::RegistryOnly => "RegistryOnly".to_owned(),
-    };
+    let outbound = |mesh: &Mesh| mesh.outbound.as_str().to_owned();
     let sampling = |mesh: &Mesh| words::percent(mesh.sampling_ppm);
     let all = [
         ("outbound", outbound(before), outbound(after)),
@@ -128,10 +122,7 @@ fn mesh(before: &Mesh, after: &Mesh) -> Vec<Difference> {
 }
 
 fn workload(before: &Workload, after: &Workload) -> Vec<Difference> {
-    let mode = |workload: &Workload| match workload.mtls {
-        MtlsMode::Strict => "Strict".to_owned(),
-        MtlsMode::Permissive => "Permissive".to_owned(),
-    };
+    let mode = |workload: &Workload| workload.mtls.as_str().to_owned();
     differing(after.services.first(), [("mtls", mode(before), mode(after))])
 }
 

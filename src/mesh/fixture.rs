@@ -47,6 +47,7 @@ pub(crate) fn workload(proxy: &str, service: &str, version: &str) -> Workload {
         sidecar: true,
         ready: true,
         node: None,
+        bound: None,
     }
 }
 

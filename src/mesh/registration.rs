@@ -2,7 +2,10 @@
 //!
 //! A workload `reviews` of version `v1` makes the services `reviews` and `reviews-v1`. Another that
 //! registers as `reviews-v1`, or a declaration of `reviews-v1` that selects other workloads, would
-//! mix two services under one name without a word; so the later one is refused.
+//! mix two services under one name without a word; so the later one is refused. So is a workload of
+//! another machine at an address that is somebody else's.
+
+use std::net::SocketAddr;
 
 use crate::mesh::selection::matches;
 use crate::mesh::{Service, Snapshot, Workload};
@@ -47,6 +50,17 @@ pub enum RegistrationConflict {
         /// Their service and version, in words.
         theirs: String,
     },
+    /// A workload that has joined from another machine names an address that is somebody else's: calls
+    /// to it would go to that workload.
+    #[error(
+        "address `{address}` is that of {owner}; say with `--advertise` and `--inbound` where this workload is reached"
+    )]
+    Address {
+        /// The address.
+        address: SocketAddr,
+        /// Whose it is, in words.
+        owner: String,
+    },
 }
 
 impl Snapshot {
@@ -68,7 +82,31 @@ impl Snapshot {
                 }
             }
         }
+        self.check_addresses(workload)?;
         self.check_declared(workload)
+    }
+
+    /// Several workloads share a machine, and one registers again: what is somebody else's is an address
+    /// with its port, under another identity. Nobody is held against what came later.
+    fn check_addresses(&self, workload: &Workload) -> Result<(), RegistrationConflict> {
+        let known = self.workloads.get(&workload.proxy);
+        let same = known.is_some_and(|known| known.dialled().eq(workload.dialled()));
+        if workload.bound.is_none() || same {
+            return Ok(());
+        }
+        for address in workload.dialled() {
+            let workloads = self.workloads_at(address);
+            let other = workloads.iter().find(|other| other.identity != workload.identity);
+            let mut services = self.services_at(address.ip());
+            let service = services.find(|service| service.has_port(address.port()));
+            let owner = match (other, service) {
+                (Some(other), _) => format!("proxy `{}`", other.proxy),
+                (None, Some(service)) => format!("service `{}`", service.name),
+                (None, None) => continue,
+            };
+            return Err(RegistrationConflict::Address { address, owner });
+        }
+        Ok(())
     }
 
     /// Whether `service` may be declared beside the workloads that are there: a declaration of

@@ -2,7 +2,8 @@
 //!
 //! The two directions answer alike: `workloads_of(s)` holds `w` exactly when `services_of(w)`
 //! holds `s`. A selector looks at the labels of workloads in the service's own namespace; an
-//! empty one selects nothing, as in Kubernetes.
+//! empty one selects nothing, as in Kubernetes. A workload says its labels itself, so that one which
+//! has joined from another machine stands behind no other services than it has joined for.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -30,7 +31,7 @@ impl Snapshot {
         }
         for declared in self.perhaps_selecting(workload) {
             let Some(selector) = &declared.selector else { continue };
-            if matches(selector, &workload.labels) {
+            if matches(selector, &workload.labels) && workload.may_stand_behind(&declared.name) {
                 found.push((selector.len(), declared.name.clone()));
             }
         }
@@ -86,7 +87,9 @@ impl Snapshot {
             return Vec::new();
         };
         let mut workloads = self.resolve(self.index.labelled.get(&rarest));
-        workloads.retain(|workload| matches(selector, &workload.labels));
+        workloads.retain(|workload| {
+            matches(selector, &workload.labels) && workload.may_stand_behind(&declared.name)
+        });
         workloads
     }
 

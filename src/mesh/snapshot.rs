@@ -1,4 +1,4 @@
-//! The snapshot: everything that is known at one revision, indexed for `compile`.
+//! The snapshot: everything that is known at one moment, indexed for `compile`.
 //!
 //! `apply` makes the next one from this one and a batch of changes; both stay valid, which is how
 //! `compile::affected` can compare them. The maps are shared until they are written, and always
@@ -18,8 +18,6 @@ use crate::names::{ProxyId, ServiceName, SliceName, TrustDomain};
 /// An immutable picture of the mesh; cheap to clone, every part is shared.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// Goes up with every change.
-    pub revision: u64,
     /// The trust domain.
     pub trust_domain: TrustDomain,
     /// The root certificates that proxies trust, X.509 DER.
@@ -60,10 +58,9 @@ pub enum Change {
 }
 
 impl Snapshot {
-    /// An empty mesh at revision 0.
+    /// An empty mesh.
     pub fn new(trust_domain: TrustDomain, roots: Arc<Vec<Vec<u8>>>) -> Self {
         Self {
-            revision: 0,
             trust_domain,
             roots,
             config: Arc::default(),
@@ -79,7 +76,7 @@ impl Snapshot {
         }
     }
 
-    /// This mesh after `changes`, in their order, as one revision.
+    /// This mesh after `changes`, in their order.
     pub fn apply(&self, changes: &[Change]) -> Self {
         let mut next = self.clone();
         next.advance(changes);
@@ -89,7 +86,6 @@ impl Snapshot {
     /// [`apply`](Self::apply) in place: a map that nobody else has is not copied, so that of many
     /// calls only the first copies what it changes.
     pub fn advance(&mut self, changes: &[Change]) {
-        self.revision += 1;
         self.resolved = Resolved::default();
         for change in changes {
             match change {

@@ -31,7 +31,6 @@ fn a_registration_makes_its_service_and_that_of_its_version() {
 
     let gone = mesh.apply(&[Change::Workload("default/r1".parse().expect("a proxy"), None)]);
     assert_eq!(names(&gone), ["default/reviews", "default/reviews-v2"]);
-    assert_eq!((mesh.revision, gone.revision), (1, 2));
 }
 
 #[test]
@@ -45,7 +44,6 @@ fn advancing_copies_what_is_shared_once_and_leaves_the_other_as_it_was() {
     assert_eq!(copied, Arc::as_ptr(&now.workloads), "nobody else had it");
     assert_eq!(endpoints(&before, "default/reviews"), ["r1"]);
     assert_eq!(endpoints(&now, "default/reviews"), ["r1", "r2", "r3"]);
-    assert_eq!((before.revision, now.revision), (1, 3));
 }
 
 #[test]

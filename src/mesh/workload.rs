@@ -39,6 +39,9 @@ pub struct Workload {
     pub ready: bool,
     /// The node that it runs on (Kubernetes).
     pub node: Option<Arc<str>>,
+    /// The services that it may stand behind, whatever its labels say: those that its identity has
+    /// joined for from another machine. `None`: every one that it registers under or is selected by.
+    pub bound: Option<Arc<[ServiceLabel]>>,
 }
 
 /// The largest weight of an endpoint.
@@ -56,12 +59,18 @@ impl Workload {
         Some(ServiceName::new(self.proxy.namespace.clone(), self.service.clone()?))
     }
 
-    /// The service of its version alone, `reviews-v1`; `None` where there is no version, or one
-    /// that makes no DNS label (`1.2.3`).
+    /// The service of its version alone, `reviews-v1`; `None` where there is no version, one
+    /// that makes no DNS label (`1.2.3`), or where it may not stand behind that service.
     pub fn versioned_service(&self) -> Option<ServiceName> {
         let service = self.service.as_ref().filter(|_| !self.version.is_empty())?;
         let name = format!("{service}-{}", self.version).parse().ok()?;
-        Some(ServiceName::new(self.proxy.namespace.clone(), name))
+        let name = ServiceName::new(self.proxy.namespace.clone(), name);
+        self.may_stand_behind(&name).then_some(name)
+    }
+
+    /// Whether it may be an endpoint of that service.
+    pub fn may_stand_behind(&self, name: &ServiceName) -> bool {
+        self.bound.as_ref().is_none_or(|bound| bound.contains(&name.name))
     }
 
     /// Its share of a service's calls against the others'; 1 where its label says none.
@@ -76,7 +85,8 @@ impl Workload {
 
     /// Every service name that its registration makes.
     pub fn registered_names(&self) -> Vec<ServiceName> {
-        self.registered_service().into_iter().chain(self.versioned_service()).collect()
+        let whole = self.registered_service().filter(|name| self.may_stand_behind(name));
+        whole.into_iter().chain(self.versioned_service()).collect()
     }
 
     /// Every address and port at which callers mean its service; of a pod none, because who dials

@@ -19,6 +19,9 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// Every protocol.
+    pub const ALL: [Self; 5] = [Self::Detect, Self::Http, Self::Http2, Self::Grpc, Self::Tcp];
+
     /// The word users write and read.
     pub fn as_str(self) -> &'static str {
         match self {

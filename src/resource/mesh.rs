@@ -27,3 +27,16 @@ pub enum OutboundMode {
     /// Refuse it.
     RegistryOnly,
 }
+
+impl OutboundMode {
+    /// Every mode.
+    pub const ALL: [Self; 2] = [Self::AllowAny, Self::RegistryOnly];
+
+    /// The word that users write.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AllowAny => "AllowAny",
+            Self::RegistryOnly => "RegistryOnly",
+        }
+    }
+}

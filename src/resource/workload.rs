@@ -40,3 +40,16 @@ pub enum MtlsMode {
     /// Plaintext is passed on too, without an identity.
     Permissive,
 }
+
+impl MtlsMode {
+    /// Every mode.
+    pub const ALL: [Self; 2] = [Self::Strict, Self::Permissive];
+
+    /// The word that users write.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "Strict",
+            Self::Permissive => "Permissive",
+        }
+    }
+}

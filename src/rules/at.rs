@@ -7,9 +7,12 @@
 use std::fmt::Write;
 
 use crate::rules::codes::{self, Code};
-use crate::rules::problems::{Problems, alternatives, nearest, quoted};
+use crate::rules::problems::{Problems, alternatives, escaped, nearest, quoted};
 use crate::rules::scalar::{self, Scalar};
 use crate::rules::tree::{Entry, Node, Position, Value};
+
+/// Once a path has so many bytes it grows no further.
+const MAX_PATH: usize = 1_024;
 
 /// The fields of a mapping of the schema.
 pub(super) struct Shape {
@@ -54,8 +57,7 @@ impl<'a> At<'a> {
         match self.step {
             Step::Root => {}
             Step::Field(name) => push_field(&mut path, name),
-            // Writing to a `String` cannot fail.
-            Step::Index(index) => drop(write!(path, "[{index}]")),
+            Step::Index(index) => push_index(&mut path, index),
         }
         path
     }
@@ -174,7 +176,7 @@ impl<'a> At<'a> {
         let message = format!("expected a text, found {}", self.found());
         let help = match &self.node.value {
             Value::Plain(text) if !self.node.is_null() => {
-                format!("if it is meant as text, quote it: \"{text}\"")
+                format!("if it is meant as text, quote it: \"{}\"", escaped(text))
             }
             _ => codes::WRONG_TYPE.help.to_owned(),
         };
@@ -282,9 +284,22 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn push_field(path: &mut String, name: &str) {
+/// Goes on to a field. Of its name as much is shown as a name may have, and nothing once the path is
+/// longer than any of the schema.
+pub(super) fn push_field(path: &mut String, name: &str) {
+    if path.len() > MAX_PATH {
+        return;
+    }
     if !path.is_empty() {
         path.push('.');
     }
     path.extend(name.chars().take(253).flat_map(char::escape_debug));
+}
+
+/// Goes on to an item of a list.
+pub(super) fn push_index(path: &mut String, index: usize) {
+    if path.len() <= MAX_PATH {
+        // Writing to a `String` cannot fail.
+        let _ = write!(path, "[{index}]");
+    }
 }

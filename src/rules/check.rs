@@ -79,8 +79,9 @@ fn applied(objects: &[ParsedObject], mesh: Option<&Snapshot>) -> Snapshot {
     mesh.apply(&changes)
 }
 
-/// The object with the age that it has once it is applied: age decides between rules.
-fn aged(object: &Object, mesh: &Snapshot) -> Object {
+/// The object with the age that it has once it is applied to `mesh`: age decides between rules, and
+/// what is new there is younger than all.
+pub fn aged(object: &Object, mesh: &Snapshot) -> Object {
     match object {
         Object::HttpRoute(new) => {
             let old = mesh.routes.get(&new.reference());
@@ -167,7 +168,7 @@ fn warning(object: &ParsedObject, code: &Code, field: String, message: String) -
         severity: Severity::Warning,
         code: code.code.to_owned(),
         message,
-        file: object.file.clone(),
+        file: object.file.to_string(),
         line: at.line,
         column: at.column,
         field,

@@ -63,7 +63,7 @@ codes! {
         "keep one of the two"
     TOO_DEEP "MC0104" "nested deeper than 64 levels"
         "no rule needs that; look for a missing line break or bracket"
-    TOO_MANY_NODES "MC0105" "more than 100,000 values in one document, or more than 1,000,000 repeated by aliases in all"
+    TOO_MANY_NODES "MC0105" "more than 100,000 values in one document, or more than 1,000,000 (of texts 64 bytes each) repeated by aliases in all"
         "write the document without nested aliases, or split it"
     UNSUPPORTED_YAML "MC0106" "YAML that rules may not use: tags, merge keys, keys that are no text"
         "write the value out in full"

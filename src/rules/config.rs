@@ -16,8 +16,8 @@ pub(super) const NAME: &str = "default";
 
 /// A leaf is renewed at half of its life, which must leave time for a few attempts.
 const SHORTEST_LIFE: Duration = Duration::from_secs(10);
-/// A year: longer lives defeat what short ones are for.
-const LONGEST_LIFE: Duration = Duration::from_secs(365 * 24 * 3_600);
+/// What the authority issues at most: there is no revocation.
+const LONGEST_LIFE: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 const SPEC: Shape = Shape {
     known: &["mtls", "tracing", "certificates", "outbound"],
@@ -35,12 +35,11 @@ pub(super) fn read<'a>(
     let mut config = MeshConfig { generation: meta.generation, ..MeshConfig::default() };
     let fields = spec.fields(problems, &SPEC)?;
     if let Some(at) = fields.get("mtls") {
-        let words = [("Strict", MtlsMode::Strict), ("Permissive", MtlsMode::Permissive)];
+        let words = MtlsMode::ALL.map(|mode| (mode.as_str(), mode));
         config.mtls = at.word(problems, &words, &[]).unwrap_or_default();
     }
     if let Some(at) = fields.get("outbound") {
-        let words =
-            [("AllowAny", OutboundMode::AllowAny), ("RegistryOnly", OutboundMode::RegistryOnly)];
+        let words = OutboundMode::ALL.map(|mode| (mode.as_str(), mode));
         config.outbound = at.word(problems, &words, &[]).unwrap_or_default();
     }
     if let Some(at) = fields.get("tracing") {

@@ -37,13 +37,14 @@ impl<'f> Problems<'f> {
         Self { file, room, errors: Vec::new(), warnings: Vec::new(), count: 0 }
     }
 
-    pub(super) fn file(&self) -> &'f str {
-        self.file
-    }
-
     /// How many errors there were so far; those not kept included.
     pub(super) fn errors(&self) -> usize {
         self.count
+    }
+
+    /// Whether one more error would be kept, or only counted.
+    pub(super) fn keeps_error(&self) -> bool {
+        self.errors.len() <= self.room
     }
 
     pub(super) fn error(

@@ -21,7 +21,7 @@ pub const MAX_FILE_BYTES: u64 = 16 << 20;
 /// The most that one run reads.
 pub const MAX_TOTAL_BYTES: u64 = 64 << 20;
 /// How many files one run reads.
-const MAX_FILES: usize = 100_000;
+pub const MAX_FILES: usize = 100_000;
 /// How deep directories are walked.
 const MAX_DEPTH: usize = 64;
 /// What stands for standard input.
@@ -52,7 +52,7 @@ pub fn read(
     recursive: bool,
     stdin: &mut dyn Read,
 ) -> Result<Vec<Document>, ReadError> {
-    let mut reader = Reader { left: MAX_TOTAL_BYTES, documents: Vec::new(), found: Vec::new() };
+    let mut reader = Reader::new(MAX_FILES);
     for path in paths {
         if path.as_os_str() == STDIN {
             reader.stream(STDIN.to_owned(), stdin);
@@ -71,6 +71,8 @@ pub fn read(
 }
 
 struct Reader {
+    /// Files of directories that may still be read.
+    files: usize,
     /// Bytes that may still be read.
     left: u64,
     documents: Vec<Document>,
@@ -78,18 +80,30 @@ struct Reader {
 }
 
 impl Reader {
+    fn new(files: usize) -> Self {
+        Self { files, left: MAX_TOTAL_BYTES, documents: Vec::new(), found: Vec::new() }
+    }
+
     fn directory(&mut self, path: &Path, recursive: bool) {
-        let mut files = Vec::new();
-        self.walk(path, if recursive { MAX_DEPTH } else { 1 }, &mut files);
-        if files.is_empty() {
+        let (before, mut files) = (self.found.len(), Vec::new());
+        self.walk(path, recursive, 1, &mut files);
+        if files.is_empty() && self.found.len() == before {
             self.report(path.display().to_string(), codes::NO_FILES, codes::NO_FILES.summary);
         }
+        if files.len() > self.files {
+            let message = format!("more than {MAX_FILES} files in all");
+            self.report(path.display().to_string(), codes::TOO_LARGE, &message);
+            files.truncate(self.files);
+        }
+        self.files -= files.len();
         for file in files {
             self.file(&file);
         }
     }
 
-    fn walk(&mut self, path: &Path, depth: usize, files: &mut Vec<PathBuf>) {
+    /// Gathers files, one more than may be read where there are so many. What is left out is
+    /// reported: who prunes takes what was not read for what is to go.
+    fn walk(&mut self, path: &Path, recursive: bool, depth: usize, files: &mut Vec<PathBuf>) {
         let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let mut entries = match entries {
             Ok(entries) => entries,
@@ -102,9 +116,15 @@ impl Reader {
             let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
             let is_rules =
                 child.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
-            if is_directory && depth > 1 {
-                self.walk(&child, depth - 1, files);
-            } else if !is_directory && is_rules && files.len() < MAX_FILES {
+            if files.len() > self.files {
+                return;
+            }
+            if is_directory && recursive && depth == MAX_DEPTH {
+                let message = format!("directories nest deeper than {MAX_DEPTH}");
+                self.report(child.display().to_string(), codes::TOO_LARGE, &message);
+            } else if is_directory && recursive {
+                self.walk(&child, recursive, depth + 1, files);
+            } else if !is_directory && is_rules {
                 files.push(child);
             }
         }

@@ -9,7 +9,6 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::mesh::{MeshConfig, Object, PolicyTarget, Service, TargetPort};
 use crate::names::Protocol;
-use crate::resource::{MtlsMode, OutboundMode};
 use crate::rules::values::{self, show};
 
 mod fault;
@@ -85,19 +84,11 @@ fn target_refs(targets: &[PolicyTarget]) -> Vec<Json> {
 }
 
 fn config(config: &MeshConfig) -> Map<String, Json> {
-    let mtls = match config.mtls {
-        MtlsMode::Strict => "Strict",
-        MtlsMode::Permissive => "Permissive",
-    };
-    let outbound = match config.outbound {
-        OutboundMode::AllowAny => "AllowAny",
-        OutboundMode::RegistryOnly => "RegistryOnly",
-    };
     let mut spec = Map::new();
-    put(&mut spec, "mtls", mtls);
+    put(&mut spec, "mtls", config.mtls.as_str());
     put(&mut spec, "certificates", json!({"lifetime": show(config.certificate_lifetime)}));
     put(&mut spec, "tracing", json!({"sampling": values::show_percent(config.sampling_ppm)}));
-    put(&mut spec, "outbound", outbound);
+    put(&mut spec, "outbound", config.outbound.as_str());
     spec
 }
 

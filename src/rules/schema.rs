@@ -107,7 +107,7 @@ fn target_refs(several: &str) -> Value {
 
 fn mesh_config() -> Value {
     let sampling = text("The share of new traces that is kept. Default `1%`.", 9, PERCENT);
-    let lifetime = duration("The life of a workload's certificate. Default 24h.", "10s", "8760h");
+    let lifetime = duration("The life of a workload's certificate. Default 24h.", "10s", "720h");
     let spec = json!({
         "mtls": words(
             "What is demanded of inbound connections: `Strict` (default) takes mutual TLS alone, `Permissive` plaintext as well.",

@@ -51,6 +51,17 @@ pub(super) struct Entry<'a> {
 }
 
 impl<'a> Node<'a> {
+    /// Bytes of all texts in it, keys included.
+    pub(super) fn text_bytes(&self) -> usize {
+        match &self.value {
+            Value::Plain(text) | Value::Text(text) => text.len(),
+            Value::List(items) => items.iter().map(Node::text_bytes).sum(),
+            Value::Map(entries) => {
+                entries.iter().map(|it| it.key.len() + it.value.text_bytes()).sum()
+            }
+        }
+    }
+
     /// The value of a field of a mapping.
     pub(super) fn field(&self, key: &str) -> Option<&Node<'a>> {
         match &self.value {

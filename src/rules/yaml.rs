@@ -21,7 +21,7 @@ use builder::Builder;
 pub(super) const MAX_DEPTH: usize = 64;
 /// How many values one document may have, those repeated by aliases counted again.
 pub(super) const MAX_NODES: usize = 100_000;
-/// How many values aliases may repeat in one run.
+/// How many values aliases may repeat in one run; of long texts 64 bytes count as one.
 pub(super) const MAX_REPEATS: usize = 1_000_000;
 /// After so many syntax errors the rest of a file is not read.
 const MAX_SYNTAX_ERRORS: usize = 100;

@@ -115,7 +115,7 @@ limits! {
     Proxies, "proxies", 20_000, "registered", ControlPlane, COUNTED, "RESOURCE_EXHAUSTED";
     SubscribedNames, "subscribed_names", 40_000, "of one proxy", ControlPlane, COUNTED, "RESOURCE_EXHAUSTED";
     Commands, "commands", 32, "to one proxy that wait for an answer", ControlPlane, COUNTED, "a further one is refused";
-    IntakeEdges, "intake_edges", 4_096, "pairs of caller and called", ControlPlane, COUNTED, "those that are quiet make way; further ones are counted together";
+    IntakeEdges, "intake_edges", 4_096, "pairs of caller and called, half of them told by one proxy", ControlPlane, COUNTED, "those that are quiet make way; further ones are counted together";
     Traces, "traces", 2_000, "and 20,000 spans of together 16 MiB", ControlPlane, WAITS, "the oldest are forgotten";
     Pools, "pools", 1_000, "that one proxy may say something about", ControlPlane, COUNTED, "what is beyond is left out";
 }

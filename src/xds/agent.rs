@@ -158,9 +158,7 @@ pub struct Metrics {
     /// One per edge.
     #[prost(message, repeated, tag = "1")]
     pub edges: Vec<EdgeMetrics>,
-    /// Spans that were dropped because a queue was full.
-    #[prost(uint64, tag = "2")]
-    pub spans_dropped: u64,
+    // Tag 2 were spans that were dropped, which `Counters` tells too.
 }
 
 /// What happened between two workloads, as seen at one end.

@@ -57,9 +57,7 @@ pub struct DeltaRequest {
 /// From the control plane: what changed.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct DeltaResponse {
-    /// Of the whole control plane, for reading.
-    #[prost(string, tag = "1")]
-    pub system_version: String,
+    // Tag 1 is the version of the whole system, which nobody reads.
     /// New or changed.
     #[prost(message, repeated, tag = "2")]
     pub resources: Vec<WireResource>,

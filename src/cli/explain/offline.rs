@@ -245,5 +245,6 @@ fn workload(name: &ServiceName, labels: Labels) -> Workload {
         sidecar: true,
         ready: true,
         node: None,
+        bound: None,
     }
 }

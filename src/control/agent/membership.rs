@@ -44,8 +44,8 @@ pub(in crate::control) async fn register<'p>(
     plane.is_workload(&id, identity).await?;
     let before = reserve(plane, &mut registration, link)?;
     // From here on it has its place, which is given up when this is dropped.
-    let connected = Connected { plane, registration, stream: link.stream };
-    let workload = connected.registration.workload(&plane.trust_domain);
+    let connected = Connected { plane, registration, stream: link.stream, process: link.process };
+    let workload = plane.workload(&connected.registration);
     let refused = match plane.set_workload(&id, workload, link.stream).await {
         Ok(true) => None,
         Ok(false) => Some(Status::aborted("the proxy opened another agent stream")),
@@ -62,8 +62,12 @@ pub(in crate::control) async fn register<'p>(
         let own = proxy.agent.as_mut().filter(|agent| agent.stream == link.stream);
         own.into_iter().for_each(|agent| agent.in_mesh = true);
     });
+    // Of its earlier processes only the one lives that let it in.
+    let lives = |process: (u32, u64)| process == link.process || Some(process) == link.succeeds;
+    plane.intake.lock().edges.gone(|teller| teller.proxy == id && !lives(teller.process));
     plane.registered.send_modify(|count| *count += 1);
     tracing::info!(proxy = %id, %identity, "registered");
+    plane.warn_of_others(&connected.registration);
     Ok(connected)
 }
 
@@ -197,6 +201,8 @@ pub(in crate::control) struct Connected<'a> {
     pub(super) plane: &'a Plane,
     pub(super) registration: Registration,
     pub(super) stream: u64,
+    /// The process that speaks, with its start.
+    pub(super) process: (u32, u64),
 }
 
 impl Connected<'_> {

@@ -16,8 +16,8 @@ use crate::control::store::{Applied, Batch, Write};
 use crate::mesh::{MeshConfig, ObjectKind, ObjectRef, Snapshot};
 use crate::names::{APPLY_SET_LABEL, Namespace, check_label};
 use crate::rules::{
-    Diagnostic, Document, MAX_FILE_BYTES, Options, Parsed, Severity, UnknownKinds, cross_check,
-    parse,
+    Diagnostic, Document, MAX_FILE_BYTES, MAX_FILES, MAX_TOTAL_BYTES, Options, Parsed, Severity,
+    UnknownKinds, cross_check, parse, quoted,
 };
 
 #[cfg(test)]
@@ -25,6 +25,9 @@ mod tests;
 
 /// Characters of an actor's name that are kept.
 const ACTOR: usize = 200;
+
+/// The longest name of a file, in bytes: it is part of every problem that is found in it.
+const NAME_BYTES: usize = 4 << 10;
 
 /// How long a commit may take to be seen by everyone; it holds in any case.
 const PUBLISHED: Duration = Duration::from_secs(5);
@@ -86,12 +89,26 @@ pub(super) async fn delete(
     commit(&plane, batch, Vec::new()).await
 }
 
-/// The files of a request.
+/// The files of a request, within the same bounds as those that are read from a disk.
 pub(super) fn documents(sources: Vec<Source>) -> Result<Vec<Document>, Refusal> {
+    if sources.len() > MAX_FILES {
+        let text = format!("{} files, and one request may bring {MAX_FILES}", sources.len());
+        return Err(Refusal::wrong(text));
+    }
+    let mut total = 0;
     let each = sources.into_iter().map(|Source { name, text }| {
-        if text.len() as u64 > MAX_FILE_BYTES {
-            let text = format!("`{name}` is larger than {MAX_FILE_BYTES} bytes");
+        if name.len() > NAME_BYTES {
+            let text = format!("the name {} has more than {NAME_BYTES} bytes", quoted(&name));
             return Err(Refusal::wrong(text));
+        }
+        if text.len() as u64 > MAX_FILE_BYTES {
+            let text = format!("{} is larger than {MAX_FILE_BYTES} bytes", quoted(&name));
+            return Err(Refusal::wrong(text));
+        }
+        total += text.len() as u64;
+        if total > MAX_TOTAL_BYTES {
+            let limit = MAX_TOTAL_BYTES >> 20;
+            return Err(Refusal::wrong(format!("the rules have more than {limit} MiB in all")));
         }
         Ok(Document { source: name, text })
     });

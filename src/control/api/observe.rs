@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -107,23 +108,42 @@ pub(super) async fn trace(
     trace.map(Json).ok_or_else(gone)
 }
 
-pub(super) async fn metrics(State(plane): State<Arc<Plane>>) -> impl IntoResponse {
-    exposed(&plane)
+pub(super) async fn metrics(State(plane): State<Arc<Plane>>) -> Response {
+    exposed(&plane).await
 }
 
-pub(super) fn exposed(plane: &Plane) -> impl IntoResponse + use<> {
+/// The metrics, one answer at a time: it may be tens of megabytes, and anybody may ask for it.
+pub(super) async fn exposed(plane: &Arc<Plane>) -> Response {
+    let turn = Arc::clone(&plane.scrape).lock_owned().await;
+    let plane = Arc::clone(plane);
+    let text = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        exposition(&plane)
+    });
+    match text.await {
+        Ok(text) => ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// All metrics as text. It is put together from copies: while the board is held no proxy registers,
+/// and nothing is published.
+fn exposition(plane: &Plane) -> String {
     let counts = exposition::counts(&plane.intake.lock().edges);
-    let board = plane.board.lock();
-    let callers = exposition::callers(&board.proxies);
+    let (callers, counting, (took, took_us)) = {
+        let board = plane.board.lock();
+        let (took, took_us) = board.convergence.took();
+        let (callers, counting) =
+            (exposition::callers(&board.proxies), exposition::counting(&board.proxies));
+        (callers, counting, (took.clone(), took_us))
+    };
     let pools = callers.iter().flat_map(exposition::pools).collect::<Vec<_>>();
-    let counting = exposition::counting(&board.proxies);
-    let families = prometheus::Families {
+    prometheus::render(&prometheus::Families {
         edges: &counts,
         pools: &pools,
         faults: &[],
-        propagation: Some(board.convergence.took()),
+        propagation: Some((&took, took_us)),
         refused: &plane.refusals.totals(),
         processes: &exposition::processes(plane, &counting),
-    };
-    ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], prometheus::render(&families))
+    })
 }

@@ -17,9 +17,12 @@ use super::shapes::{Effect, EffectRequest, EffectResult, ResourceAnswer, Resourc
 use crate::compile;
 use crate::control::plane::Plane;
 use crate::explain::effect::{Difference, effect};
-use crate::mesh::{Change, Snapshot};
+use crate::mesh::{Change, ObjectRef, Snapshot};
 use crate::resource::{Key, Kind, Resource};
-use crate::rules::{Options, UnknownKinds};
+use crate::rules::{Document, Options, UnknownKinds, aged};
+
+#[cfg(test)]
+mod tests;
 
 /// Which resource.
 #[derive(Debug, Deserialize)]
@@ -61,16 +64,25 @@ pub(super) async fn would_change(
     let documents = documents(sources)?;
     let gone = prune.iter().map(reference).collect::<Result<Vec<_>, Refusal>>()?;
     let now = plane.view.load().snapshot.clone();
-    let worked_out = tokio::task::spawn_blocking(move || {
-        let (parsed, _) = read(&documents, &options, &now)?;
-        let changes = parsed.objects.into_iter().map(|it| (it.reference, Some(it.object)));
-        let changes = changes.chain(gone.into_iter().map(|gone| (gone, None)));
-        let changes: Vec<_> = changes.map(|(it, then)| Change::Object(it, then)).collect();
-        let then = now.apply(&changes);
-        Ok::<_, Refusal>(effects(&now, &then, &changes))
-    });
+    let worked_out =
+        tokio::task::spawn_blocking(move || work_out(&documents, &options, gone, &now));
     let failed = |_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the rules cannot be read");
     Ok(Json(EffectResult { effects: worked_out.await.map_err(failed)?? }))
+}
+
+/// What the documents would change, and that some objects are gone.
+fn work_out(
+    documents: &[Document],
+    options: &Options,
+    gone: Vec<ObjectRef>,
+    now: &Snapshot,
+) -> Result<Vec<Effect>, Refusal> {
+    let (parsed, _) = read(documents, options, now)?;
+    let objects = parsed.objects.into_iter();
+    let changes = objects.map(|it| (it.reference, Some(aged(&it.object, now))));
+    let changes = changes.chain(gone.into_iter().map(|gone| (gone, None)));
+    let changes: Vec<_> = changes.map(|(it, then)| Change::Object(it, then)).collect();
+    Ok(effects(now, &now.apply(&changes), &changes))
 }
 
 /// What proxies would do otherwise: only what the changes may concern is looked at.

@@ -1,9 +1,14 @@
 //! Who gets a certificate for what.
 
+use std::time::Duration;
+
 use tonic::Code;
 
 use super::*;
+use crate::certs::ca::{LONGEST_LIFE, SHORTEST_LIFE};
 use crate::control::run::tests::Bed;
+use crate::names::Namespace;
+use crate::rules::{Document, Options, UnknownKinds, parse};
 
 const USER: u32 = 1_000;
 
@@ -113,4 +118,23 @@ fn who_shows_many_bad_tokens_waits_and_nobody_else() {
     assert_eq!(code(throttle.admit(bad, now)), Err(Code::ResourceExhausted));
     assert!(!throttle.is_shut(good, now) && !throttle.is_shut(None, now));
     assert!(!throttle.is_shut(bad, now + throttle::WINDOW));
+}
+
+/// A year was taken, and thirty days were issued.
+#[test]
+fn a_life_that_rules_may_ask_for_is_issued() {
+    let taken = |life: Duration| {
+        let (seconds, ms) = (life.as_secs(), life.subsec_millis());
+        let text = format!(
+            "apiVersion: meshctl.dev/v1alpha1\nkind: MeshConfig\nmetadata: {{name: default}}\nspec: {{certificates: {{lifetime: {}h{}s{ms}ms}}}}\n",
+            seconds / 3_600,
+            seconds % 3_600
+        );
+        let default_namespace = Namespace::default_namespace();
+        let options = Options { default_namespace, unknown_kinds: UnknownKinds::Refuse };
+        !parse(&[Document { source: "x.yaml".to_owned(), text }], &options).has_errors()
+    };
+    let step = Duration::from_millis(1);
+    assert!(taken(SHORTEST_LIFE) && taken(LONGEST_LIFE));
+    assert!(!taken(SHORTEST_LIFE - step) && !taken(LONGEST_LIFE + step));
 }

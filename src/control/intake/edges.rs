@@ -3,10 +3,13 @@
 //! Slots are sparse, so that a quiet edge costs nothing. Time is a count of seconds; what is older
 //! than the ring is dropped when an edge is next touched or read. Where there is no room for a new edge,
 //! those make way that are quiet and have no open connection; their totals begin anew should they
-//! come back, as for Prometheus after a restart.
+//! come back, as for Prometheus after a restart. What is open is kept by process: one that was killed
+//! tells of no end, and what it had open ends with it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use crate::control::intake::bounds::OTHER;
+use crate::names::ProxyId;
 use crate::telemetry::grpc::is_failure;
 use crate::telemetry::histogram::{BUCKETS, Histogram};
 use crate::telemetry::limits::Limit;
@@ -27,10 +30,25 @@ pub const EDGES_MAX: usize = Limit::IntakeEdges.most();
 /// Different answers (status, gRPC code and reason) kept per edge.
 const ANSWERS_MAX: usize = 128;
 
+/// Edges that one proxy may have brought in; further ones of it are `other`, so that one that makes
+/// edges up leaves room for all.
+pub const SHARE: usize = EDGES_MAX / 2;
+
+/// Who tells of an edge.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Teller {
+    /// The proxy.
+    pub proxy: ProxyId,
+    /// Its process: id and start.
+    pub process: (u32, u64),
+}
+
 /// All edges.
 #[derive(Debug, Default)]
 pub struct Edges {
     edges: HashMap<Edge, Series>,
+    /// How many of them each proxy has brought in.
+    brought: HashMap<ProxyId, usize>,
     /// How often one was counted as `other`.
     crowded: u64,
     /// Before this second none of them is quiet.
@@ -38,9 +56,13 @@ pub struct Edges {
 }
 
 /// One edge.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Series {
+    /// Which proxy told of it first.
+    by: ProxyId,
     slots: VecDeque<Slot>,
+    /// Opaque connections that are open, by who has them; none of 0.
+    open: HashMap<Teller, u64>,
     totals: Totals,
 }
 
@@ -87,20 +109,36 @@ pub struct EdgeFigures {
 
 impl Edges {
     /// Adds increments that arrived at `second`.
-    pub fn add(&mut self, metrics: EdgeMetrics, second: u64) {
-        let Some(edge) = metrics.edge.clone() else { return };
-        let is_new = !self.edges.contains_key(&edge);
-        if is_new && self.edges.len() >= EDGES_MAX {
-            self.forget_quiet(second);
-        }
-        let edge = match is_new && self.edges.len() >= EDGES_MAX {
-            true => {
-                self.crowded += 1;
-                other(&edge)
+    pub fn add(&mut self, metrics: EdgeMetrics, teller: &Teller, second: u64) {
+        let Some(mut edge) = metrics.edge.clone() else { return };
+        if !self.edges.contains_key(&edge) {
+            if !self.has_room(teller) {
+                self.forget_quiet(second);
             }
-            false => edge,
-        };
-        self.edges.entry(edge).or_default().add(metrics, second);
+            if !self.has_room(teller) {
+                self.crowded += 1;
+                edge = other(&edge);
+            }
+        }
+        let by = &teller.proxy;
+        let series = self.edges.entry(edge).or_insert_with(|| {
+            *self.brought.entry(by.clone()).or_default() += 1;
+            Series::new(by.clone())
+        });
+        series.add(metrics, teller, second);
+    }
+
+    /// Whether `teller` may bring in another edge.
+    fn has_room(&self, teller: &Teller) -> bool {
+        let brought = self.brought.get(&teller.proxy).copied().unwrap_or_default();
+        self.edges.len() < EDGES_MAX && brought < SHARE
+    }
+
+    /// What these had open is open no longer: their processes are gone.
+    pub fn gone(&mut self, is_gone: impl Fn(&Teller) -> bool) {
+        for series in self.edges.values_mut() {
+            series.open.retain(|teller, _| !is_gone(teller));
+        }
     }
 
     /// Makes room, at most once a second: a crowd of new edges must not cost a look at all for each.
@@ -109,7 +147,15 @@ impl Edges {
             return;
         }
         self.looked = second + 1;
-        self.edges.retain(|_, series| series.is_live(second));
+        let brought = &mut self.brought;
+        self.edges.retain(|_, series| {
+            let is_live = series.is_live(second);
+            if !is_live && let Some(count) = brought.get_mut(&series.by) {
+                *count -= 1;
+            }
+            is_live
+        });
+        brought.retain(|_, count| *count > 0);
     }
 
     /// How often there was no room for an edge.
@@ -144,9 +190,9 @@ pub struct Recent {
 impl Recent {
     /// Takes another edge in.
     pub fn add(&mut self, other: &Self) {
-        self.requests += other.requests;
-        self.failures += other.failures;
-        self.lately += other.lately;
+        self.requests = self.requests.saturating_add(other.requests);
+        self.failures = self.failures.saturating_add(other.failures);
+        self.lately = self.lately.saturating_add(other.lately);
         self.durations.extend_from_slice(&other.durations);
     }
 
@@ -171,14 +217,32 @@ impl Recent {
 fn other(edge: &Edge) -> Edge {
     Edge {
         reporter_destination: edge.reporter_destination,
-        source: "other".to_owned(),
-        destination: "other".to_owned(),
+        source: OTHER.to_owned(),
+        destination: OTHER.to_owned(),
         ..Edge::default()
     }
 }
 
 impl Series {
-    fn add(&mut self, metrics: EdgeMetrics, second: u64) {
+    fn new(by: ProxyId) -> Self {
+        let (slots, open) = (VecDeque::new(), HashMap::new());
+        Self { by, slots, open, totals: Totals::default() }
+    }
+
+    /// Takes note of connections that one process opened and closed. Of some it may tell the end alone,
+    /// where they are older than we.
+    fn connections(&mut self, teller: &Teller, opened: u64, closed: u64) {
+        let before = self.open.get(teller).copied().unwrap_or_default();
+        match before.saturating_add(opened).saturating_sub(closed) {
+            0 => drop(self.open.remove(teller)),
+            open => drop(self.open.insert(teller.clone(), open)),
+        }
+    }
+
+    fn add(&mut self, metrics: EdgeMetrics, teller: &Teller, second: u64) {
+        if (metrics.connections_opened, metrics.connections_closed) != (0, 0) {
+            self.connections(teller, metrics.connections_opened, metrics.connections_closed);
+        }
         while self.slots.front().is_some_and(|slot| slot.second + RING <= second) {
             self.slots.pop_front();
         }
@@ -188,15 +252,15 @@ impl Series {
         }
         let Some(slot) = self.slots.back_mut() else { return };
         for answer in &metrics.requests {
-            slot.requests += answer.count;
+            slot.requests = slot.requests.saturating_add(answer.count);
             if answer.status >= 500 || answer.grpc.is_some_and(is_failure) {
-                slot.failures += answer.count;
+                slot.failures = slot.failures.saturating_add(answer.count);
             }
         }
         let pairs = metrics.duration_buckets.iter().zip(&metrics.duration_counts);
         for (&bucket, &count) in pairs.filter(|(bucket, _)| is_bucket(**bucket)) {
             match slot.durations.iter_mut().find(|(there, _)| *there == bucket) {
-                Some((_, sum)) => *sum += count,
+                Some((_, sum)) => *sum = sum.saturating_add(count),
                 None => slot.durations.push((bucket, count)),
             }
         }
@@ -206,10 +270,10 @@ impl Series {
     fn recent(&self, second: u64) -> Recent {
         let mut recent = Recent::default();
         for slot in self.window(second, RING) {
-            recent.requests += slot.requests;
-            recent.failures += slot.failures;
+            recent.requests = recent.requests.saturating_add(slot.requests);
+            recent.failures = recent.failures.saturating_add(slot.failures);
             if second.saturating_sub(slot.second) < RATE_WINDOW {
-                recent.lately += slot.requests;
+                recent.lately = recent.lately.saturating_add(slot.requests);
             }
             recent.durations.extend_from_slice(&slot.durations);
         }
@@ -218,7 +282,7 @@ impl Series {
 
     /// Whether it has traffic in the ring or connections still open.
     fn is_live(&self, second: u64) -> bool {
-        self.totals.opened > self.totals.closed || self.window(second, RING).next().is_some()
+        !self.open.is_empty() || self.window(second, RING).next().is_some()
     }
 
     fn window(&self, second: u64, length: u64) -> impl Iterator<Item = &Slot> {
@@ -232,7 +296,7 @@ impl Totals {
             let key = (answer.status, answer.grpc, answer.reason);
             let key = match self.answers.len() < ANSWERS_MAX || self.answers.contains_key(&key) {
                 true => key,
-                false => (0, None, "other".to_owned()),
+                false => (0, None, OTHER.to_owned()),
             };
             let total = self.answers.entry(key).or_default();
             *total = total.saturating_add(answer.count);

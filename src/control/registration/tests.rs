@@ -24,7 +24,7 @@ pub(crate) fn hello(name: &str, service: &str) -> Hello {
 #[test]
 fn labels_name_the_service_and_version() {
     let registration = Registration::from_hello(&hello("reviews-v1-0", "reviews")).expect("valid");
-    let workload = registration.workload(&"cluster.local".parse().expect("valid"));
+    let workload = registration.workload(&"cluster.local".parse().expect("valid"), None);
     assert_eq!(workload.labels.get("app").map(AsRef::as_ref), Some("reviews"));
     assert_eq!(workload.labels.get("version").map(AsRef::as_ref), Some("v1"));
     assert_eq!(workload.identity.to_string(), "spiffe://cluster.local/ns/default/sa/reviews");

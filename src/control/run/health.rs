@@ -98,7 +98,7 @@ async fn readyz(State(health): State<Arc<Health>>) -> Response {
 
 async fn metrics(State(health): State<Arc<Health>>) -> Response {
     match health.plane.get() {
-        Some(plane) => api::metrics(plane),
+        Some(plane) => api::metrics(plane).await,
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }

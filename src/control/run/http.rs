@@ -2,12 +2,12 @@
 //! request's head may take, so that callers who say nothing keep nobody out for long; and by address,
 //! so that one caller keeps nobody out at all.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use futures_util::{Stream, StreamExt as _};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -15,6 +15,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tower::Layer as _;
 
 use crate::net::any::{AnyStream, Transport};
 use crate::net::shares::Shares;
@@ -43,6 +44,10 @@ const AGE: Duration = Duration::from_secs(600);
 
 /// How long requests that are under way may then still take.
 const LAST: Duration = Duration::from_secs(35);
+
+/// Who calls, as an extension of its requests.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caller(pub(super) IpAddr);
 
 /// Serves `router` to whoever comes, with where from, until `stop`; then requests that are under way are still answered.
 pub(super) async fn serve<S>(
@@ -80,7 +85,8 @@ pub(super) async fn serve<S>(
             continue;
         };
         let stream: AnyStream = Box::new(stream);
-        let service = TowerToHyperService::new(router.clone());
+        let router = Extension(Caller(from.ip())).layer(router.clone());
+        let service = TowerToHyperService::new(router);
         let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
         let stop = stop.clone();
         connections.spawn(async move {

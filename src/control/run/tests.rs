@@ -33,3 +33,15 @@ impl Bed {
         Self { plane, owner, home, dir }
     }
 }
+
+/// One sleep to the end counted no suspended hour, and the certificate was over when it was renewed.
+#[test]
+fn a_moment_is_not_slept_through_where_the_machine_is_suspended() {
+    let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000);
+    let moment = start + Duration::from_secs(12 * 3_600);
+    assert_eq!(nap(moment, start), Some(LOOK));
+    let last = Duration::from_secs(7);
+    assert_eq!(nap(moment, moment - last), Some(last));
+    assert_eq!(nap(moment, moment), None);
+    assert_eq!(nap(moment, moment + Duration::from_secs(24 * 3_600)), None, "it woke late");
+}

@@ -1,27 +1,32 @@
 //! The webhooks of a control plane on a cluster, served over TLS with a certificate of the mesh's own
 //! authority: for the DNS names by which the API server calls, renewed at half of its life.
 
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use tokio::sync::Semaphore;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
 use crate::certs::{ServerCertificate, SignError, renewal};
 use crate::control::plane::Plane;
+use crate::control::run::http::Caller;
 use crate::names::Namespace;
 use crate::names::sidecar::WEBHOOK_SERVICE;
 use crate::platform::kubernetes::inject::Settings;
 use crate::platform::kubernetes::inject::selectors::PATH;
-use crate::platform::kubernetes::inject::webhook::{Answer, MAX_BYTES, review};
+use crate::platform::kubernetes::inject::webhook::{Answer, MAX_BYTES, review, too_large};
 
 #[cfg(test)]
 mod tests;
@@ -29,8 +34,17 @@ mod tests;
 /// How long a review may take; the API server has given up by then.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a body may take once there is room for it.
+const ARRIVAL: Duration = Duration::from_secs(2);
+
 /// Bytes of reviews that are held at once, whoever sends them; more wait.
 const HELD: usize = 2 * MAX_BYTES;
+
+/// … from one address.
+const SHARE: usize = HELD / 2;
+
+/// Stands for who has no address.
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Its certificate, as it changes.
 pub(super) struct Certificate {
@@ -60,13 +74,12 @@ impl Certificate {
     /// Renews it until the plane stops.
     pub(super) async fn keep(self, plane: Arc<Plane>) {
         loop {
-            let now = SystemTime::now();
             let held = self.current.load();
-            let wait = renewal::wait(held.issued(), held.not_after(), now, fastrand::u64(..));
+            let (issued, not_after) = (held.issued(), held.not_after());
             drop(held);
+            let due = renewal::due(issued, not_after, fastrand::u64(..));
             tokio::select! {
-                // At least a second, so that a certificate that cannot be renewed does not spin.
-                () = tokio::time::sleep(wait.max(Duration::from_secs(1))) => {}
+                () = super::until(issued + due) => {}
                 () = plane.stop.cancelled() => return,
             }
             let now = SystemTime::now();
@@ -89,28 +102,66 @@ impl Certificate {
 /// All routes.
 pub(super) fn router(settings: Settings) -> Router {
     let settings = Arc::new(settings);
-    let answer = async move |uri: Uri, body: Bytes| -> Response {
-        let Answer { status, body } = review(uri.path(), &body, &settings);
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, [(CONTENT_TYPE, "application/json")], body).into_response()
-    };
-    let room = Arc::new(Semaphore::new(HELD));
+    let answer = async move |uri: Uri, body: Bytes| answered(review(uri.path(), &body, &settings));
     Router::new()
         .route(&format!("{PATH}/{{entry}}"), post(answer))
-        // What is larger is answered in a review of its own, in words for who made the pod.
-        .layer(DefaultBodyLimit::max(HELD))
-        .layer(from_fn_with_state(room, hold))
+        .layer(DefaultBodyLimit::max(MAX_BYTES))
+        .layer(from_fn_with_state(Arc::new(Room::new()), hold))
 }
 
-/// Lets a review in where there is room for all of it: anybody who reaches the port can send one.
-async fn hold(State(room): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    let length =
-        request.headers().get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
-    let bytes = u32::try_from(length.unwrap_or(HELD).min(HELD)).unwrap_or(u32::MAX);
+fn answered(Answer { status, body }: Answer) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// Lets a review in where there is room for all of it: anybody who reaches the port can send one. It
+/// says how large it is, as those of an API server do, and comes at once.
+async fn hold(State(room): State<Arc<Room>>, request: Request, next: Next) -> Response {
+    let length = request.headers().get(CONTENT_LENGTH);
+    let length: Option<usize> = length.and_then(|it| it.to_str().ok()?.parse().ok());
+    let Some(length) = length else { return StatusCode::LENGTH_REQUIRED.into_response() };
+    if length > MAX_BYTES {
+        return answered(too_large());
+    }
+    let caller = request.extensions().get().map(|&Caller(from)| from);
     let held = async {
-        let _room = room.acquire_many(bytes).await;
-        next.run(request).await
+        let _place = room.take(caller.unwrap_or(NOBODY), length).await;
+        let (head, body) = request.into_parts();
+        match timeout(ARRIVAL, to_bytes(body, length)).await {
+            Ok(Ok(body)) => next.run(Request::from_parts(head, body.into())).await,
+            Ok(Err(_)) => StatusCode::BAD_REQUEST.into_response(),
+            Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+        }
     };
     let late = |_| StatusCode::SERVICE_UNAVAILABLE.into_response();
-    tokio::time::timeout(PATIENCE, held).await.unwrap_or_else(late)
+    timeout(PATIENCE, held).await.unwrap_or_else(late)
+}
+
+/// Room for reviews in memory, in bytes, of which one address takes no more than its share: who waits
+/// for room of its own keeps nobody else waiting.
+struct Room {
+    all: Semaphore,
+    /// By address; of those that have some or wait for it.
+    shares: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
+}
+
+impl Room {
+    fn new() -> Self {
+        Self { all: Semaphore::new(HELD), shares: Mutex::default() }
+    }
+
+    /// Waits for room for `bytes`, at most [`SHARE`]. It is given back when what comes back is dropped.
+    async fn take(&self, of: IpAddr, bytes: usize) -> (SemaphorePermit<'_>, OwnedSemaphorePermit) {
+        let bytes = u32::try_from(bytes.min(SHARE)).unwrap_or(u32::MAX);
+        let never = "the semaphore is never closed";
+        let own = self.share(of).acquire_many_owned(bytes).await.expect(never);
+        (self.all.acquire_many(bytes).await.expect(never), own)
+    }
+
+    fn share(&self, of: IpAddr) -> Arc<Semaphore> {
+        let mut shares = self.shares.lock();
+        shares.retain(|_, share| Arc::strong_count(share) > 1);
+        let share = shares.entry(of.to_canonical());
+        Arc::clone(share.or_insert_with(|| Arc::new(Semaphore::new(SHARE))))
+    }
 }

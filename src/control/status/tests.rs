@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::control::intake::Edges;
+use crate::control::intake::{Edges, Teller};
 use crate::control::registration::{Registration, tests::hello};
 use crate::mesh::Change;
 use crate::xds::agent::{EdgeMetrics, RequestCount};
@@ -23,7 +23,8 @@ fn edge(destination: bool, mtls: bool) -> Edge {
 
 fn add(edges: &mut Edges, edge: Edge, status: u32, count: u64) {
     let requests = vec![RequestCount { status, reason: String::new(), count, grpc: None }];
-    edges.add(EdgeMetrics { edge: Some(edge), requests, ..EdgeMetrics::default() }, 1);
+    let teller = Teller { proxy: "default/web-0".parse().expect("valid"), process: (1, 1) };
+    edges.add(EdgeMetrics { edge: Some(edge), requests, ..EdgeMetrics::default() }, &teller, 1);
 }
 
 fn snapshot() -> Snapshot {
@@ -31,7 +32,7 @@ fn snapshot() -> Snapshot {
     let mut registration =
         Registration::from_hello(&hello("reviews-v1-0", "reviews")).expect("valid");
     registration.ready = true;
-    let workload = Arc::new(registration.workload(&trust_domain));
+    let workload = Arc::new(registration.workload(&trust_domain, None));
     let change = Change::Workload(registration.proxy(), Some(workload));
     Snapshot::new(trust_domain, Arc::default()).apply(&[change])
 }
@@ -112,7 +113,7 @@ fn each_line_has_its_own_figures_and_a_service_those_of_all() {
 fn a_caller_without_an_identity_has_the_name_of_the_pod_whose_address_it_is() {
     let mut registration = Registration::from_hello(&hello("web-0", "web")).expect("valid");
     registration.ready = true;
-    let mut pod = registration.workload(&"cluster.local".parse().expect("valid"));
+    let mut pod = registration.workload(&"cluster.local".parse().expect("valid"), None);
     (pod.addresses, pod.own_address) = (vec!["10.0.0.7".parse().expect("an address")], true);
     let change = Change::Workload(registration.proxy(), Some(Arc::new(pod)));
     let snapshot = snapshot().apply(&[change]);
@@ -123,7 +124,7 @@ fn a_caller_without_an_identity_has_the_name_of_the_pod_whose_address_it_is() {
         (Edge { source: String::new(), ..edge(true, false) }, ""),
     ] {
         let one = EdgeMetrics { edge: Some(told), ..EdgeMetrics::default() };
-        let mut metrics = Metrics { edges: vec![one], ..Metrics::default() };
+        let mut metrics = Metrics { edges: vec![one] };
         name_strangers(&mut metrics, &snapshot);
         assert_eq!(metrics.edges[0].edge.as_ref().expect("an edge").source, shown);
     }

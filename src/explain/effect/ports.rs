@@ -30,7 +30,14 @@ pub(super) fn compare(before: &Service, after: &Service) -> Vec<Difference> {
             let refused = format!("refused by proxies, which keep what they have: {error}");
             return vec![Difference::of(Some(name), "routes", "used".to_owned(), refused)];
         }
-        (Err(error), _) => {
+        // Whatever else it says, nobody uses it before or after.
+        (Err(was), Err(is)) => {
+            let refused = |error: BuildError| format!("refused by proxies: {error}");
+            let (was, is) = (refused(was), refused(is));
+            let differs = (was != is).then(|| Difference::of(Some(name), "routes", was, is));
+            return differs.into_iter().collect();
+        }
+        (Err(error), Ok(_)) => {
             let refused = format!("refused by proxies: {error}");
             return vec![Difference::of(Some(name), "routes", refused, "used".to_owned())];
         }

@@ -167,3 +167,29 @@ fn faults_and_settings_of_the_mesh_are_told() {
     assert!(found.contains(&" [] outbound: AllowAny -> RegistryOnly".to_owned()), "{found:?}");
     assert!(found.iter().any(|it| it.ends_with("mtls: Strict -> Permissive")), "{found:?}");
 }
+
+/// It said that the rules are used again.
+#[test]
+fn what_proxies_refuse_before_and_after_is_refused_still() {
+    let service = |rule: u32, name: &str| {
+        let mesh = mesh(&route(&format!("  - backendRefs: [{V1}}}]\n")));
+        let key = compile::keys(&mesh)
+            .into_iter()
+            .find(|key| key.kind == Kind::Service && &*key.name == "default/reviews");
+        let compiled = compile::compile(&mesh, &key.expect("a key")).expect("compiled");
+        let Resource::Service(mut service) = compiled.resource else { panic!("a service") };
+        service.ports[0].matches[0].rule = rule;
+        service.ports[0].matches[0].method = Some(name.to_owned());
+        service
+    };
+    let told = |one: Service, other: Service| {
+        let pair = (Some(Resource::Service(one)), Some(Resource::Service(other)));
+        effect(&[pair]).iter().map(line).collect::<Vec<_>>()
+    };
+    assert_eq!(told(service(9, "GET"), service(9, "PUT")), [""; 0], "nothing is used either way");
+    let refused = "refused by proxies: `ports[0].matches[0].rule`: no such rule";
+    assert_eq!(
+        told(service(9, "GET"), service(0, "GET")),
+        [format!("reviews [] routes: {refused} -> used")]
+    );
+}

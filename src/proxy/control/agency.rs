@@ -29,7 +29,6 @@ pub(super) struct Agency {
     /// On this link.
     counters: Counters,
     metrics: Previous,
-    spans_dropped: u64,
     reported: Option<Instant>,
     pub(super) pools: Said,
     spans_at: Option<tokio::time::Instant>,
@@ -151,11 +150,8 @@ impl Control {
         if self.link.is_none() {
             return;
         }
-        let dropped = self.view.spans.dropped();
         let edges = self.view.metrics.collect_delta(&mut self.agency.metrics);
-        let since = dropped.saturating_sub(self.agency.spans_dropped);
-        self.agency.spans_dropped = dropped;
-        for message in reports::metrics(&edges, since) {
+        for message in reports::metrics(&edges) {
             self.send(message);
         }
         self.report_counters();

@@ -99,20 +99,11 @@ pub(super) fn state(status: Status, credentials: &Credentials) -> State {
     }
 }
 
-/// What was counted, in as many messages as it takes; the dropped spans go with the first.
-pub(super) fn metrics(edges: &[EdgeCounts], spans_dropped: u64) -> Vec<Up> {
-    let mut dropped = spans_dropped;
-    let mut messages: Vec<_> = edges
-        .chunks(EDGES_PER_MESSAGE)
-        .map(|edges| Metrics {
-            edges: edges.iter().map(edge).collect(),
-            spans_dropped: std::mem::take(&mut dropped),
-        })
-        .collect();
-    if dropped > 0 {
-        messages.push(Metrics { edges: Vec::new(), spans_dropped: dropped });
-    }
-    messages.into_iter().map(|message| wrap(up::Message::Metrics(message))).collect()
+/// What was counted, in as many messages as it takes.
+pub(super) fn metrics(edges: &[EdgeCounts]) -> impl Iterator<Item = Up> {
+    edges.chunks(EDGES_PER_MESSAGE).map(|edges| {
+        wrap(up::Message::Metrics(Metrics { edges: edges.iter().map(edge).collect() }))
+    })
 }
 
 /// Sampled spans.

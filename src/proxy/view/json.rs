@@ -6,8 +6,8 @@ use super::policy::{of_pool, of_retry};
 use crate::names::ServiceName;
 use crate::resource::{
     AbortHow, Address, Backend, Cluster, Endpoint, Fault, FaultSource, Field, FieldMatch,
-    HeaderEdit, Host, Mesh, MtlsMode, OutboundMode, PathEdit, PathMatch, Redirect, Resource,
-    Rewrite, RouteMatch, Rule, Scheme, Service, ServicePort, ValueMatch, Workload,
+    HeaderEdit, Host, Mesh, PathEdit, PathMatch, Redirect, Resource, Rewrite, RouteMatch, Rule,
+    Scheme, Service, ServicePort, ValueMatch, Workload,
 };
 use crate::telemetry::limits::Limit;
 use crate::telemetry::metrics::{EdgeCounts, Reporter};
@@ -80,19 +80,9 @@ fn of_mesh(mesh: &Mesh) -> Value {
     json!({
         "trustDomain": mesh.trust_domain,
         "roots": mesh.roots.len(),
-        "outbound": match mesh.outbound {
-            OutboundMode::AllowAny => "AllowAny",
-            OutboundMode::RegistryOnly => "RegistryOnly",
-        },
+        "outbound": mesh.outbound.as_str(),
         "samplingPerMillion": mesh.sampling_ppm,
     })
-}
-
-fn mtls(mode: MtlsMode) -> &'static str {
-    match mode {
-        MtlsMode::Strict => "Strict",
-        MtlsMode::Permissive => "Permissive",
-    }
 }
 
 fn of_workload(workload: &Workload) -> Value {
@@ -101,9 +91,9 @@ fn of_workload(workload: &Workload) -> Value {
         "identity": workload.identity.to_string(),
         "services": list(&workload.services, |name: &ServiceName| name.to_string().into()),
         "zone": workload.zone,
-        "mtls": mtls(workload.mtls),
+        "mtls": workload.mtls.as_str(),
         "ports": list(&workload.ports, |port| json!({
-            "port": port.port, "protocol": port.protocol.as_str(), "mtls": mtls(port.mtls),
+            "port": port.port, "protocol": port.protocol.as_str(), "mtls": port.mtls.as_str(),
         })),
     })
 }

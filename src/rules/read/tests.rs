@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use super::{MAX_FILE_BYTES, ReadError, read};
+use super::{MAX_DEPTH, MAX_FILE_BYTES, ReadError, Reader, read};
 
 fn codes(result: Result<Vec<crate::rules::Document>, ReadError>) -> Vec<String> {
     result.err().map(|e| e.diagnostics.into_iter().map(|d| d.code).collect()).unwrap_or_default()
@@ -86,4 +86,28 @@ fn what_cannot_be_read_does_not_hide_the_rest() {
     assert_eq!(found, ["MC0004", "MC0004", "MC0001", "MC0005"]);
     assert!(error.diagnostics[0].message.contains("UTF-16"));
     assert_eq!(error.documents.len(), 1);
+}
+
+/// They were left out in silence, and `apply --prune` deleted what was in them.
+#[test]
+fn what_is_left_out_of_a_directory_is_reported() {
+    let home = tempfile::tempdir().expect("a directory");
+    let deep = |depth: usize| vec!["d"; depth].join("/");
+    write(home.path(), &format!("{}/a.yaml", deep(MAX_DEPTH - 1)), b"a: 1");
+    let paths = [home.path().to_owned()];
+    assert_eq!(read(&paths, true, &mut io::empty()).expect("all of it").len(), 1);
+    write(home.path(), &format!("{}/b.yaml", deep(MAX_DEPTH)), b"b: 1");
+    assert_eq!(codes(read(&paths, true, &mut io::empty())), ["MC0003"]);
+    let many = tempfile::tempdir().expect("a directory");
+    for name in ["a.yaml", "b.yaml", "sub/c.yaml"] {
+        write(many.path(), name, b"a: 1");
+    }
+    let mut reader = Reader::new(3);
+    reader.directory(many.path(), true);
+    assert_eq!((reader.documents.len(), reader.found.len(), reader.files), (3, 0, 0));
+    let mut reader = Reader::new(2);
+    reader.directory(many.path(), true);
+    assert_eq!((reader.documents.len(), reader.files), (2, 0));
+    let found: Vec<&str> = reader.found.iter().map(|it| it.code.as_str()).collect();
+    assert_eq!(found, ["MC0003"]);
 }

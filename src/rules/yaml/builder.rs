@@ -9,12 +9,16 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, ScalarStyle, Tag};
 
 use super::{MAX_DEPTH, MAX_NODES, Stop};
+use crate::rules::at::{push_field, push_index};
 use crate::rules::codes;
 use crate::rules::problems::{Problems, quoted};
 use crate::rules::tree::{Entry, Node, Position, Value};
 
 /// Up to so many keys a mapping is searched for duplicates pair by pair.
 const SMALL_MAPPING: usize = 16;
+
+/// So much text counts as one value where it is repeated.
+const VALUE_BYTES: usize = 64;
 
 /// An unfinished list or mapping.
 struct Frame<'a> {
@@ -31,10 +35,20 @@ enum Open<'a> {
     Map(Vec<Entry<'a>>, Option<(Option<Cow<'a, str>>, Position)>),
 }
 
+/// What an anchor names.
+#[derive(Clone)]
+struct Anchored<'a> {
+    node: Node<'a>,
+    /// Values inside, itself included.
+    size: usize,
+    /// What another copy takes of what may be repeated: its values, or its text where that is more.
+    weight: usize,
+}
+
 /// Puts the events of one document together.
 pub(super) struct Builder<'a, 'p, 'f> {
     stack: Vec<Frame<'a>>,
-    anchors: HashMap<usize, (Node<'a>, usize)>,
+    anchors: HashMap<usize, Anchored<'a>>,
     nodes: usize,
     repeats: &'p mut usize,
     pub(super) root: Option<Node<'a>>,
@@ -71,11 +85,11 @@ impl<'a, 'p, 'f> Builder<'a, 'p, 'f> {
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Alias(anchor) => {
-                let Some((node, size)) = self.repeated(anchor) else {
+                let Some(Anchored { node, size, weight }) = self.repeated(anchor) else {
                     return Err(too_many(at, self.anchors.contains_key(&anchor)));
                 };
                 self.nodes += size;
-                *self.repeats -= size;
+                *self.repeats -= weight;
                 self.finish(node, 0, size)
             }
             _ => Ok(()),
@@ -83,10 +97,10 @@ impl<'a, 'p, 'f> Builder<'a, 'p, 'f> {
     }
 
     /// A copy of what an anchor names, unless that would be too much.
-    fn repeated(&self, anchor: usize) -> Option<(Node<'a>, usize)> {
+    fn repeated(&self, anchor: usize) -> Option<Anchored<'a>> {
         self.anchors
             .get(&anchor)
-            .filter(|(_, size)| self.nodes + size <= MAX_NODES && *size <= *self.repeats)
+            .filter(|it| self.nodes + it.size <= MAX_NODES && it.weight <= *self.repeats)
             .cloned()
     }
 
@@ -113,7 +127,13 @@ impl<'a, 'p, 'f> Builder<'a, 'p, 'f> {
         if anchor != 0 {
             // The copy for later aliases is memory too.
             self.nodes += size;
-            self.anchors.insert(anchor, (node.clone(), size));
+            let text = node.text_bytes() / VALUE_BYTES;
+            let Some(left) = self.repeats.checked_sub(text) else {
+                return Err(too_many(node.at, true));
+            };
+            *self.repeats = left;
+            let weight = size.max(text);
+            self.anchors.insert(anchor, Anchored { node: node.clone(), size, weight });
         }
         if self.nodes > MAX_NODES {
             return Err(too_many(node.at, true));
@@ -157,14 +177,7 @@ impl<'a, 'p, 'f> Builder<'a, 'p, 'f> {
                 },
             };
             if let Some(before) = before {
-                let key = quoted(&entry.key);
-                let message = format!(
-                    "duplicate key {key}: it stands at line {}, column {} already",
-                    before.line, before.column
-                );
-                let code = codes::DUPLICATE_KEY;
-                let path = format!("{}{}", self.path(), entry.key.escape_debug());
-                self.problems.error(code, entry.at, &path, message, code.help);
+                self.duplicate(entry, before);
                 again.push(index);
             }
         }
@@ -175,17 +188,32 @@ impl<'a, 'p, 'f> Builder<'a, 'p, 'f> {
         entries.into_iter().enumerate().filter(keep).map(|(_, entry)| entry).collect()
     }
 
-    /// The path of what is being read, with the dot for what follows.
+    /// Reports a key that stands at `before` already. What is only counted is not put into words.
+    fn duplicate(&mut self, entry: &Entry<'a>, before: Position) {
+        let code = codes::DUPLICATE_KEY;
+        if !self.problems.keeps_error() {
+            self.problems.error(code, entry.at, "", String::new(), code.help);
+            return;
+        }
+        let key = quoted(&entry.key);
+        let message = format!(
+            "duplicate key {key}: it stands at line {}, column {} already",
+            before.line, before.column
+        );
+        let mut path = self.path();
+        push_field(&mut path, &entry.key);
+        self.problems.error(code, entry.at, &path, message, code.help);
+    }
+
+    /// The path of what is being read.
     fn path(&self) -> String {
         let mut path = String::new();
         for frame in &self.stack {
             match &frame.open {
-                Open::List(items) => {
-                    path = format!("{}[{}].", path.trim_end_matches('.'), items.len());
-                }
+                Open::List(items) => push_index(&mut path, items.len()),
                 Open::Map(_, key) => {
                     let key = key.as_ref().and_then(|(key, _)| key.as_deref()).unwrap_or_default();
-                    path = format!("{path}{}.", key.escape_debug());
+                    push_field(&mut path, key);
                 }
             }
         }

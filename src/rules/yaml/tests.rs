@@ -1,5 +1,7 @@
 //! Tests of the reading of documents: bounds, going on after errors, no panic on any input.
 
+use std::time::{Duration, Instant};
+
 use proptest::prelude::*;
 
 use super::{MAX_DEPTH, MAX_NODES, MAX_REPEATS, documents};
@@ -60,6 +62,22 @@ fn values_are_counted_with_what_aliases_repeat() {
     assert!(problems.iter().all(|(code, _)| code == "MC0105"));
 }
 
+/// A long text was one value, however often it was repeated: megabytes for three bytes of an alias.
+#[test]
+fn long_texts_that_aliases_repeat_are_counted() {
+    let text = "x".repeat(1 << 20);
+    let repeated = |times: usize| format!("a: &a \"{text}\"\nb: [{}]", "*a,".repeat(times));
+    assert_eq!(read(&repeated(40)), (1, vec![]));
+    assert_eq!(read(&repeated(80)).1, [("MC0105".to_owned(), 2)]);
+    // Each anchor keeps a copy of all that is inside of it.
+    let nested = |depth: usize| {
+        let open: String = (0..depth).map(|level| format!("&n{level} [")).collect();
+        format!("{open}\"{text}{text}\"{}", "]".repeat(depth))
+    };
+    assert_eq!(read(&nested(20)), (1, vec![]));
+    assert_eq!(read(&nested(60)).1, [("MC0105".to_owned(), 1)]);
+}
+
 #[test]
 fn an_alias_inside_of_itself_is_refused() {
     assert_eq!(read("a: &a [*a]").1, [("MC0106".to_owned(), 1)]);
@@ -72,6 +90,39 @@ fn duplicate_keys_are_found_in_small_and_large_mappings() {
     let mut large: String = (0..1_000).map(|key| format!("k{key}: 1\n")).collect();
     large.push_str("k500: 2\n");
     assert_eq!(read(&large).1, [("MC0103".to_owned(), 1_001)]);
+}
+
+/// The path was put together anew, whole, for each: 8 MB times 50,000.
+#[test]
+fn the_path_of_a_duplicate_key_is_cut() {
+    let key = "k".repeat(1 << 20);
+    let text = format!("? \"{key}\"\n: a: 1\n{}", "  a: 1\n".repeat(40_000));
+    let document = |text: &str| Document { source: "x.yaml".to_owned(), text: text.to_owned() };
+    let started = Instant::now();
+    let found = parse(&[document(&text)], &options()).diagnostics;
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    assert_eq!(found.len(), 1_001);
+    assert_eq!(found[0].field, format!("{}.a", "k".repeat(253)));
+    let nested = format!("[[[{{{}: {{a: 1, a: 2}}}}]]]", "k".repeat(253));
+    let duplicate = |text: &str| {
+        let found = parse(&[document(text)], &options()).diagnostics;
+        found.into_iter().find(|it| it.code == "MC0103").expect("reported").field
+    };
+    assert_eq!(duplicate(&nested), format!("[0][0][0].{}.a", "k".repeat(253)));
+    // Deep, and of characters that are long when they are escaped.
+    let long = "\u{200b}".repeat(253);
+    let deep = format!("{}{{a: 1, a: 2}}{}", format!("{{{long}: ").repeat(50), "}".repeat(50));
+    assert!(duplicate(&deep).len() < 5_000, "{}", duplicate(&deep).len());
+}
+
+/// The whole of it stood in the help.
+#[test]
+fn a_long_number_is_not_repeated() {
+    let digits = "1".repeat(100_000);
+    let text = format!("apiVersion: v1\nkind: {digits}\n");
+    let found = parse(&[Document { source: "x".to_owned(), text }], &options()).diagnostics;
+    let longest = found.iter().map(|it| it.help.len() + it.message.len()).max();
+    assert!(longest.is_some_and(|longest| longest < 1_000), "{longest:?}");
 }
 
 #[test]

@@ -22,7 +22,6 @@ fn response(nonce: &str, resources: &[&Encoded], removed: &[Key]) -> DeltaRespon
         nonce: nonce.into(),
         resources: resources.iter().map(|encoded| encoded.to_wire()).collect(),
         removed: removed.iter().map(|key| key.name.to_string()).collect(),
-        ..DeltaResponse::default()
     }
 }
 

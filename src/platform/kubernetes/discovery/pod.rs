@@ -105,6 +105,7 @@ impl Pod {
             sidecar: spec.init_containers.iter().any(|it| it.name == sidecar::SIDECAR_CONTAINER),
             ready: false,
             node: spec.node_name.as_deref().filter(|name| !name.is_empty()).map(shared),
+            bound: None,
             labels: labels.iter().map(|(key, value)| (shared(key), shared(value))).collect(),
         };
         Some((proxy, Some(workload)))

@@ -29,7 +29,7 @@ pub struct Answer {
 /// Answers a review that was posted to a path below [`super::selectors::PATH`].
 pub fn review(path: &str, body: &[u8], settings: &Settings) -> Answer {
     if body.len() > MAX_BYTES {
-        return refusal(413, &format!("the review has more than {MAX_BYTES} bytes"));
+        return too_large();
     }
     let json: Json = match serde_json::from_slice(body) {
         Ok(json) => json,
@@ -56,6 +56,11 @@ pub fn review(path: &str, body: &[u8], settings: &Settings) -> Answer {
         Ok(request) => answer(200, judge(path, &request, settings)),
         Err(message) => answer(200, invalid(uid, &message)),
     }
+}
+
+/// Refuses a review of more than [`MAX_BYTES`], whatever is in it.
+pub fn too_large() -> Answer {
+    refusal(413, &format!("the review has more than {MAX_BYTES} bytes"))
 }
 
 fn judge(
