@@ -61,8 +61,7 @@ impl Origin {
     }
 }
 
-/// A client's connection, and what its requests need. One that has become idle is less: see
-/// [`idle`].
+/// A client's connection, and what its requests need; of one that has become idle less is left.
 #[derive(Debug)]
 pub struct Connection {
     worker: Rc<Worker>,
