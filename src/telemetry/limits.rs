@@ -74,7 +74,7 @@ const COUNTED: bool = true;
 const WAITS: bool = false;
 
 limits! {
-    Connections, "connections", 0, "of descriptors: half of the limit less the reserve (proxy), the limit less the reserve (control plane)", Both, COUNTED, "a new connection is closed at once";
+    Connections, "connections", 0, "of descriptors: half of the limit less the reserve (proxy), the limit less the reserve (control plane), of proxies a quarter from one address that is not loopback", Both, COUNTED, "a new connection is closed at once";
     Memory, "memory", 0, "the limit of the control group, or `--memory-limit`", Proxy, COUNTED, "503 `overloaded`, see below";
     Descriptors, "descriptors", 0, "the hard limit of the process", Both, COUNTED, "accepting pauses for at most 250 ms; idle connections to endpoints are closed";
     HandshakeTime, "handshake_time", 10, "seconds", Both, COUNTED, "the connection is closed";

@@ -4,7 +4,7 @@
 //! once per connection, in here.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,9 +26,12 @@ use crate::control::refusals::What;
 use crate::control::{ads, agent, identity};
 use crate::net::accept::Acceptor;
 use crate::net::descriptors;
-use crate::net::shares::Shares;
+use crate::net::shares::{Share, Shares};
 use crate::telemetry::limits::{Limit, LimitCounts};
 use crate::xds::grpc::{Connect, Delta, Peer, PeerStream, Sign, serve_stream, serve_unary};
+
+#[cfg(test)]
+mod tests;
 
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(Limit::HandshakeTime.most() as u64);
@@ -197,35 +200,64 @@ pub(super) fn serve_proxies(
     tasks.spawn(accept_tls(Arc::clone(plane), tls, Acceptor::new(listener), ready));
     let (certified, with) = mpsc::channel(READY);
     let (anonymous, without) = mpsc::channel(READY);
-    tasks.spawn(part(Arc::clone(&plane.limits), secure, certified, anonymous));
+    let places = Places::new(plane.places.available_permits());
+    tasks.spawn(part((Arc::clone(&plane.limits), places), secure, certified, anonymous));
     let (with, without) = (ReceiverStream::new(with), ReceiverStream::new(without));
     tasks.spawn(serve_grpc(Arc::clone(plane), with, Callers::Certified));
     let joins = Callers::Joining { at_most: Some(JOINING) };
     tasks.spawn(serve_grpc(Arc::clone(plane), without, joins));
 }
 
-/// Sends connections with a certificate one way, and those without the other; too many without are
-/// closed, because whoever reaches the port can open them.
+/// How many connections there may be from one address.
+struct Places {
+    certified: Shares,
+    anonymous: Shares,
+}
+
+impl Places {
+    /// Of `all` that there are.
+    fn new(all: usize) -> Self {
+        Self {
+            certified: Shares::new(usize::MAX, (all / 4).max(1)),
+            anonymous: Shares::new(ANONYMOUS, ANONYMOUS_EACH),
+        }
+    }
+
+    /// A place for one more from there. With a certificate as many as there are on loopback, where all
+    /// have one address; else a quarter of all, so that no workload takes those of all others. Without
+    /// one few, because whoever reaches the port can open them.
+    fn take(&self, is_certified: bool, from: IpAddr) -> Result<Option<Share>, Limit> {
+        if !is_certified {
+            return self.anonymous.take(from).map(Some).ok_or(Limit::JoiningConnections);
+        }
+        match from.to_canonical().is_loopback() {
+            true => Ok(None),
+            false => self.certified.take(from).map(Some).ok_or(Limit::Connections),
+        }
+    }
+}
+
+/// Sends connections with a certificate one way, and those without the other; too many are closed.
 async fn part(
-    limits: Arc<LimitCounts>,
+    (limits, places): (Arc<LimitCounts>, Places),
     mut secure: mpsc::Receiver<Secure>,
     certified: mpsc::Sender<io::Result<PeerStream>>,
     anonymous: mpsc::Sender<io::Result<PeerStream>>,
 ) {
-    let shares = Shares::new(ANONYMOUS, ANONYMOUS_EACH);
     while let Some(connection) = secure.recv().await {
         let from = connection.from;
         let stream = with_peer(connection);
-        let sent = if stream.is_certified() {
-            certified.send(Ok(stream)).await.is_ok()
-        } else if let Some(share) = shares.take(from.ip()) {
-            anonymous.send(Ok(stream.in_slot(share))).await.is_ok()
-        } else {
-            limits.hit(Limit::JoiningConnections);
-            tracing::info!(%from, "too many connections without a certificate; one was closed");
-            true
+        let is_certified = stream.is_certified();
+        let share = match places.take(is_certified, from.ip()) {
+            Ok(share) => share,
+            Err(limit) => {
+                limits.hit(limit);
+                tracing::info!(%from, is_certified, "too many connections; one was closed");
+                continue;
+            }
         };
-        if !sent {
+        let way = if is_certified { &certified } else { &anonymous };
+        if way.send(Ok(stream.in_slot(share))).await.is_err() {
             return;
         }
     }
