@@ -148,3 +148,20 @@ async fn a_warden_takes_out_who_does_not_answer_and_brings_them_back() {
     drop(listener);
     watch.abort();
 }
+
+#[tokio::test]
+async fn a_check_that_breaks_says_nothing_and_the_next_turn_comes() {
+    let worker = rig::worker(None, Vec::new());
+    let directory = Arc::clone(&worker.shared.directory);
+    let mut warden =
+        Warden::new(directory, Arc::clone(&worker.shared.tls), None, Panics::default());
+    let cell = cell();
+    let pool = pool(&cell, Some(health(1_000)), &[1]);
+    warden.rounds.reconcile(std::slice::from_ref(&pool), 0);
+    for turn in 1..=3 {
+        let now = turn * 10_000;
+        let due = warden.rounds.begin(now).expect("its turn");
+        warden.checked((due.id, None), now);
+    }
+    assert_eq!(cell.report(), None, "nothing is held against it");
+}
