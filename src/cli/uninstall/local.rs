@@ -118,6 +118,6 @@ fn purge(home: &Home, context: &Context) -> Result<(), Failure> {
         return context.printer.line(&format!("deleted `{dir}`"));
     }
     context.printer.line(&format!("deleted the mesh's data in `{dir}`"))?;
-    context.printer.note(&format!("left there, not the mesh's: {}", left.join(", ")));
+    context.printer.note(&format!("left there, not this mesh's: {}", left.join(", ")));
     Ok(())
 }

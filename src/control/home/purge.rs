@@ -9,13 +9,13 @@ use super::Home;
 use crate::certs::ca::{CERTIFICATE_FILE, KEY_FILE};
 
 /// Files and directories of a home directory that are a mesh's as a whole; with those of the store
-/// and of the last upgrade, see [`is_own`].
+/// and of the last upgrade, see [`is_own`]. The record of what was installed last is not among them:
+/// where it is of a mesh on a cluster it stays.
 const OWN: &[&str] = &[
     "control-plane.json",
     "control-plane.log",
     "control-plane.log.1",
     "supervisor.lock",
-    "installation.json",
     "admin.sock",
     "join.sock",
     "address",

@@ -36,16 +36,13 @@ impl Loader {
     /// steady calls a queue never empties. What is asked for is not idle then, and what was turned
     /// away or let go is asked for again.
     fn remind(&mut self, now: Instant) {
-        let directory = Arc::clone(&self.directory);
-        for name in directory.waiting.lock().names() {
-            self.want(&name, now);
-        }
-        for address in directory.addresses.waiting.lock().names() {
-            self.want_address(address, now);
-        }
-        for ip in directory.hosts.waiting.lock().names() {
-            self.want_host(ip, now);
-        }
+        // Who waits is looked up first: a queue is not held while anything is done about it.
+        let names = self.directory.waiting.lock().names();
+        let addresses = self.directory.addresses.waiting.lock().names();
+        let hosts = self.directory.hosts.waiting.lock().names();
+        names.iter().for_each(|name| self.want(name, now));
+        addresses.into_iter().for_each(|address| self.want_address(address, now));
+        hosts.into_iter().for_each(|ip| self.want_host(ip, now));
     }
 
     /// The services somebody uses, in order; what a restart asks for at once.
