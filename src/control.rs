@@ -29,11 +29,13 @@ pub mod proxies;
 mod refusals;
 pub mod registration;
 mod run;
+mod scrape;
 pub mod session;
 pub mod status;
 mod status_writer;
 pub mod store;
 mod stream;
+mod throttle;
 
 pub use run::{
     Addresses, CertificateError, ControlPlaneConfig, DEFAULT_TRUST_DOMAIN, KubernetesConfig,

@@ -1,4 +1,4 @@
-"""Connections that have carried one request each, and wait."""
+"""Connections that have carried one request each, or a few bytes, and wait."""
 
 import socket
 import ssl
@@ -23,10 +23,10 @@ class Clients:
             if self.context:
                 connection = self.context.wrap_socket(connection, server_hostname="origin.default")
             self.connections.append(connection)
-            connection.sendall(self.request)
-            self.read_answer(connection)
+            self.talk(connection)
 
-    def read_answer(self, connection):
+    def talk(self, connection):
+        connection.sendall(self.request)
         seen = b""
         while b"\r\n\r\n" not in seen:
             seen += self.more(connection)
@@ -49,6 +49,17 @@ class Clients:
         for connection in self.connections:
             connection.close()
         self.connections = []
+
+
+class OpaqueClients(Clients):
+    """They speak a protocol that nobody knows, to an application that says back what it hears."""
+
+    def talk(self, connection):
+        said = b"\x01\x02 a protocol of its own"
+        connection.sendall(said)
+        left = len(said)
+        while left > 0:
+            left -= len(self.more(connection))
 
 
 def context(certificate, alpn):

@@ -3,9 +3,10 @@
 //!
 //! The viewer's token reads, the operator's changes; every change leaves a line in the log. A good
 //! token is remembered for [`REMEMBERED`], by its hash, so that `status --watch` does not ask the
-//! API server at each look.
+//! API server at each look; an address that shows bad ones has to wait ([`Throttle`]).
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,9 +20,11 @@ use parking_lot::Mutex;
 
 use crate::control::api::Refusal;
 use crate::control::api::shapes::LOOKS;
+use crate::control::throttle::Throttle;
 use crate::names::Namespace;
 use crate::names::sidecar::{OPERATOR, VIEWER};
 use crate::platform::kubernetes::tokens::{Bearer, TokenError, Tokens};
+use crate::telemetry::limits::{Limit, LimitCounts};
 
 #[cfg(test)]
 mod tests;
@@ -31,6 +34,10 @@ const REMEMBERED: Duration = Duration::from_secs(5);
 
 /// Tokens remembered.
 const MOST: usize = 256;
+
+/// From where somebody calls, as an extension of each request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caller(pub(super) IpAddr);
 
 /// What somebody may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +78,8 @@ pub(super) struct Callers {
     tokens: Tokens,
     namespace: Namespace,
     remembered: Mutex<Remembered>,
+    throttle: Throttle,
+    limits: Arc<LimitCounts>,
 }
 
 /// Good tokens by hash.
@@ -92,22 +101,36 @@ impl Remembered {
 }
 
 impl Callers {
-    /// Takes the tokens of the service accounts in `namespace`.
-    pub(super) fn new(tokens: Tokens, namespace: Namespace) -> Self {
-        Self { tokens, namespace, remembered: Mutex::default() }
+    /// Takes the tokens of the service accounts in `namespace`; who has to wait is counted in `limits`.
+    pub(super) fn new(tokens: Tokens, namespace: Namespace, limits: Arc<LimitCounts>) -> Self {
+        Self {
+            tokens,
+            namespace,
+            remembered: Mutex::default(),
+            throttle: Throttle::default(),
+            limits,
+        }
     }
 
-    async fn role(&self, headers: &HeaderMap) -> Result<Role, Refusal> {
+    async fn role(&self, from: Option<IpAddr>, headers: &HeaderMap) -> Result<Role, Refusal> {
         let token = bearer_token(headers).ok_or_else(unauthorized)?;
         let hash = hash(token);
         let remembered = self.remembered.lock().get(&hash, Instant::now());
         if let Some(role) = remembered {
             return Ok(role);
         }
+        if self.throttle.is_shut(from, Instant::now()) {
+            self.limits.hit(Limit::Joins);
+            let text = "too many refused tokens came from this address";
+            return Err(
+                Refusal::new(StatusCode::TOO_MANY_REQUESTS, text).help("wait half a minute")
+            );
+        }
         let bearer = match self.tokens.bearer(token).await {
             Ok(bearer) => bearer,
             Err(TokenError::Refused(why)) => {
-                tracing::warn!(target: "audit", %why, "call refused: bad token");
+                self.throttle.refused(from, Instant::now());
+                tracing::warn!(target: "audit", ?from, %why, "call refused: bad token");
                 return Err(unauthorized());
             }
             Err(error @ TokenError::Away(_)) => {
@@ -115,8 +138,9 @@ impl Callers {
             }
         };
         let Some(role) = Role::of(&bearer, &self.namespace) else {
+            self.throttle.refused(from, Instant::now());
             let Bearer { namespace, service_account, .. } = &bearer;
-            tracing::warn!(target: "audit", %namespace, %service_account, "call refused: not its account");
+            tracing::warn!(target: "audit", ?from, %namespace, %service_account, "call refused: not its account");
             return Err(Refusal::new(
                 StatusCode::FORBIDDEN,
                 format!(
@@ -136,7 +160,8 @@ pub(super) async fn judge(
     request: Request,
     next: Next,
 ) -> Response {
-    let role = match callers.role(request.headers()).await {
+    let from = request.extensions().get().map(|&Caller(from)| from);
+    let role = match callers.role(from, request.headers()).await {
         Ok(role) => role,
         Err(refusal) => {
             let mut response = refusal.into_response();

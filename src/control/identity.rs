@@ -17,16 +17,15 @@ use crate::control::ground::Ground;
 use crate::control::joins::{self, Joins, Refused};
 use crate::control::plane::Plane;
 use crate::control::refusals::What;
+use crate::control::throttle::Throttle;
 use crate::names::{Identity, Namespace, ObjectName, ProxyId, ServiceAccount, TrustDomain};
 use crate::platform::kubernetes::tokens::{Bearer, PodId, TokenError, Tokens};
 use crate::telemetry::limits::Limit;
 use crate::xds::grpc::Peer;
 use crate::xds::identity::{SignRequest, SignResponse};
-use throttle::Throttle;
 
 #[cfg(test)]
 mod tests;
-mod throttle;
 
 /// The largest request for a certificate.
 pub const CSR_BYTES: usize = Limit::SigningRequest.most();

@@ -19,6 +19,7 @@ use crate::control::ground::Ground;
 use crate::control::hub::Hub;
 use crate::control::intake::Intake;
 use crate::control::refusals::Refusals;
+use crate::control::scrape::Scrape;
 use crate::control::store::{Objects, Store};
 use crate::mesh::{ObjectRef, Snapshot};
 use crate::names::TrustDomain;
@@ -64,8 +65,8 @@ pub(super) struct Plane {
     /// Ends the control plane.
     pub(super) stop: CancellationToken,
     pub(super) streams: AtomicU64,
-    /// Held by whose metrics are being put together.
-    pub(super) scrape: Arc<tokio::sync::Mutex<()>>,
+    /// The metrics as a text.
+    pub(super) scrape: Scrape,
     /// How often its own limits were reached.
     pub(super) limits: Arc<LimitCounts>,
     /// Panics that were contained.

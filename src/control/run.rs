@@ -25,6 +25,7 @@ use crate::control::home::HomeError;
 use crate::control::intake::{Intake, Teller};
 use crate::control::joins::JoinsError;
 use crate::control::plane::Plane;
+use crate::control::scrape::Scrape;
 use crate::control::store::{Commit, Contents, Store, StoreError};
 use crate::control::{agent, hub};
 use crate::names::{Identity, TrustDomain};
@@ -187,7 +188,7 @@ fn assemble(
         registered: watch::Sender::new(0),
         stop,
         streams: AtomicU64::new(1),
-        scrape: Arc::default(),
+        scrape: Scrape::default(),
         limits,
         panics: Panics::default(),
         places: listen::places(),

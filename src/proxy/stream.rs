@@ -139,8 +139,19 @@ impl Side {
         Self { stream, buffer: Buffer::empty() }
     }
 
-    /// Reads once into the buffer; 0 is the end.
+    /// Gives up the room for what is read, where nothing is in it.
+    pub fn let_go(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = Buffer::empty();
+        }
+    }
+
+    /// Reads once into the buffer; 0 is the end. Without a room one is taken when there is something
+    /// to read: whoever waits holds none.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if !self.buffer.has_block() {
+            ready!(self.stream.poll_readable(cx));
+        }
         let space = self.buffer.space();
         if space.is_empty() {
             return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWrite as _;
@@ -21,7 +21,7 @@ use crate::proxy::outbound::{self, Called};
 use crate::proxy::pool::{MAX_AGE, Upstream};
 use crate::proxy::pump::{Pump, PumpError};
 use crate::proxy::serve::{Connection, Origin};
-use crate::proxy::slots::Slot;
+use crate::proxy::slots::{SWEEP, Slot};
 use crate::proxy::stream::Side;
 use crate::proxy::worker::Worker;
 use crate::proxy::{h2, inbound, record};
@@ -37,6 +37,9 @@ use open::{open, open_app};
 
 /// How long a tunnel may be silent in both directions where no policy says.
 const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
+
+/// After so long a silent tunnel gives its rooms back: one sweep at least, two at most.
+const QUIET: Duration = SWEEP.saturating_mul(2);
 
 /// Serves a local port that stands for one port of a service.
 pub async fn arrive_upstream(
@@ -100,7 +103,7 @@ async fn serve_opaque(
 ) {
     let dialed = match waiting {
         Some(dialed) => Some(dialed),
-        None => dial(&worker, &called).await,
+        None => Box::pin(dial(&worker, &called)).await,
     };
     if let Some(dialed) = dialed {
         dialed.run(worker, side).await;
@@ -149,14 +152,15 @@ pub async fn serve_inbound(
     let Origin::Inbound(caller) = origin else { return };
     let edge = Arc::clone(&caller.edge);
     let started = Instant::now();
+    // Boxed, as in `serve_opaque`: what is over once it is connected must not make all that follows larger.
     let opened = match (spoke, inbound::decide(&worker, &caller)) {
-        (Some(spoke), _) => Ok(*spoke),
+        (Some(spoke), _) => Ok(spoke),
         (None, _) if !worker.admits_new() => Err(Reason::Overloaded),
-        (None, Ok(decision)) => open(&worker, &decision).await,
+        (None, Ok(decision)) => Box::pin(open(&worker, &decision)).await.map(Box::new),
         (None, Err(refusal)) => Err(refusal.reason),
     };
     match opened {
-        Ok(opened) => Dialed { opened, edge, idle: TUNNEL_IDLE }.run(worker, side).await,
+        Ok(opened) => Box::new(Dialed { opened, edge, idle: TUNNEL_IDLE }).run(worker, side).await,
         Err(reason) => edge.record(0, Some(reason), started.elapsed()),
     }
 }
@@ -200,11 +204,7 @@ async fn first(
         if client(cx).is_ready() {
             return Poll::Ready(Some(First::Client));
         }
-        let side = &mut server.upstream.side;
-        // Read only what is there: whoever waits holds no room.
-        if side.stream.poll_readable(cx).is_ready()
-            && let Poll::Ready(read) = side.poll_fill(cx)
-        {
+        if let Poll::Ready(read) = server.upstream.side.poll_fill(cx) {
             return Poll::Ready(read.is_ok_and(|count| count > 0).then_some(First::Server));
         }
         slot.poll_fired(cx).map(|_| None)
@@ -215,13 +215,13 @@ async fn first(
 /// An opaque connection to an endpoint, counted.
 #[derive(Debug)]
 struct Dialed {
-    opened: Opened,
+    opened: Box<Opened>,
     edge: Arc<Edge>,
     idle: Duration,
 }
 
 impl Dialed {
-    async fn run(mut self, worker: Rc<Worker>, mut side: Side) {
+    async fn run(mut self: Box<Self>, worker: Rc<Worker>, mut side: Side) {
         self.edge.opened();
         let (_under_way, slot) = (worker.begin(), worker.slots.take());
         let moved = carry(&slot, self.idle, &mut side, &mut self.opened.upstream.side).await;
@@ -249,7 +249,8 @@ async fn dial(worker: &Rc<Worker>, called: &Called) -> Option<Box<Dialed>> {
         Ok(opened) => {
             let endpoint = Some(&**opened.flight.endpoint());
             let edge = record::outbound_edge(worker, &decision, endpoint, Protocol::Tcp);
-            Some(Box::new(Dialed { opened, edge, idle: decision.pool.tcp_idle() }))
+            let (opened, idle) = (Box::new(opened), decision.pool.tcp_idle());
+            Some(Box::new(Dialed { opened, edge, idle }))
         }
         Err(reason) => {
             tracing::debug!(destination = %decision.destination, reason = reason.as_str(), "no tunnel");
@@ -298,18 +299,20 @@ impl Tunnel {
 }
 
 /// Carries bytes both ways until both have ended, one has failed, or both were silent for `idle`.
-/// How many bytes went to the endpoint, and to the client.
+/// How many bytes went to the endpoint, and to the client. A silent one holds no room: databases are
+/// called over pools of them.
 async fn carry(slot: &Slot, idle: Duration, client: &mut Side, upstream: &mut Side) -> (u64, u64) {
     let mut up = Direction::new();
     let mut down = Direction::new();
-    slot.arm(idle, false);
-    let mut seen = (0, 0);
+    let quiet = QUIET.min(idle);
+    slot.arm(quiet, false);
+    let (mut seen, mut silent) = ((0, 0), false);
     std::future::poll_fn(|cx| {
         let results = [up.poll(cx, client, upstream), down.poll(cx, upstream, client)];
         let moved = (up.pump.moved(), down.pump.moved());
         if moved != seen {
-            seen = moved;
-            slot.arm(idle, false);
+            (seen, silent) = (moved, false);
+            slot.arm(quiet, false);
         }
         let failed = results.iter().any(|result| matches!(result, Poll::Ready(Err(_))));
         let ended = results.iter().all(Poll::is_ready);
@@ -318,10 +321,18 @@ async fn carry(slot: &Slot, idle: Duration, client: &mut Side, upstream: &mut Si
             client.stream.abort();
             upstream.stream.abort();
         }
-        if failed || ended || slot.poll_fired(cx).is_ready() {
+        if failed || ended {
             return Poll::Ready(());
         }
-        Poll::Pending
+        ready!(slot.poll_fired(cx));
+        if silent || quiet == idle {
+            return Poll::Ready(());
+        }
+        silent = true;
+        slot.arm(idle - quiet, false);
+        client.let_go();
+        upstream.let_go();
+        slot.poll_fired(cx).map(|_| ())
     })
     .await;
     seen

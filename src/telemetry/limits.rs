@@ -110,7 +110,7 @@ limits! {
     JoiningConnections, "joining_connections", 256, "without a certificate, a quarter of them from one address", ControlPlane, COUNTED, "a new one is closed";
     ApiConnections, "api_connections", 256, "on one port, a quarter of them from one address", ControlPlane, COUNTED, "one more from that address is closed; others wait";
     ApiBody, "api_body", 160 * 1024 * 1024, "bytes of a request", ControlPlane, COUNTED, "413";
-    Joins, "join_failures", 20, "refused signatures from one address in 30 s", ControlPlane, COUNTED, "further requests from there are refused unread";
+    Joins, "join_failures", 20, "refused signatures, or tokens for the admin API, from one address in 30 s", ControlPlane, COUNTED, "further requests from there are refused unread";
     SigningRequest, "signing_request", 16 * 1024, "bytes", ControlPlane, COUNTED, "INVALID_ARGUMENT";
     Proxies, "proxies", 20_000, "registered", ControlPlane, COUNTED, "RESOURCE_EXHAUSTED";
     SubscribedNames, "subscribed_names", 40_000, "of one proxy", ControlPlane, COUNTED, "RESOURCE_EXHAUSTED";

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -112,18 +110,10 @@ pub(super) async fn metrics(State(plane): State<Arc<Plane>>) -> Response {
     exposed(&plane).await
 }
 
-/// The metrics, one answer at a time: it may be tens of megabytes, and anybody may ask for it.
+/// The metrics, for whoever asks.
 pub(super) async fn exposed(plane: &Arc<Plane>) -> Response {
-    let turn = Arc::clone(&plane.scrape).lock_owned().await;
-    let plane = Arc::clone(plane);
-    let text = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
-        exposition(&plane)
-    });
-    match text.await {
-        Ok(text) => ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], text).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+    let of = Arc::clone(plane);
+    plane.scrape.answer(move || exposition(&of)).await
 }
 
 /// All metrics as text. It is put together from copies: while the board is held no proxy registers,

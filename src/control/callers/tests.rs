@@ -1,6 +1,11 @@
 //! Which tokens open the admin API, and what for.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewStatus};
+
 use super::*;
+use crate::control::throttle;
 
 fn bearer(namespace: &str, account: &str) -> Bearer {
     Bearer {
@@ -55,4 +60,43 @@ fn a_token_is_remembered_for_a_while_and_not_too_many() {
         remembered.put(hash(&number.to_string()), Role::Viewer, now);
     }
     assert_eq!(remembered.0.len(), MOST);
+}
+
+/// Callers judged by an API server that knows no token, and how often it was asked.
+fn guarded() -> (Callers, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&asked);
+    let server = tower::service_fn(move |_: axum::http::Request<kube::client::Body>| {
+        seen.fetch_add(1, Ordering::Relaxed);
+        let status =
+            TokenReviewStatus { authenticated: Some(false), ..TokenReviewStatus::default() };
+        let review = TokenReview { status: Some(status), ..TokenReview::default() };
+        let body = serde_json::to_string(&review).expect("a review");
+        std::future::ready(Ok::<_, std::convert::Infallible>(Response::new(body)))
+    });
+    let tokens = Tokens::new(kube::Client::new(server, "default"));
+    let home = "meshctl-system".parse().expect("valid");
+    (Callers::new(tokens, home, Arc::default()), asked)
+}
+
+/// Each bad token cost the API server a question, as often as somebody liked.
+#[tokio::test]
+async fn who_shows_many_bad_tokens_waits_and_nobody_else() {
+    let (callers, asked) = guarded();
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer guess"));
+    let status = async |from: [u8; 4]| {
+        let refused = callers.role(Some(from.into()), &headers).await;
+        refused.expect_err("it is not good").into_response().status()
+    };
+    for _ in 0..throttle::MOST {
+        assert_eq!(status([10, 0, 0, 1]).await, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(status([10, 0, 0, 1]).await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(asked.load(Ordering::Relaxed), throttle::MOST as usize, "not for the last");
+    assert_eq!(callers.limits.of(Limit::Joins), 1);
+    assert_eq!(status([10, 0, 0, 2]).await, StatusCode::UNAUTHORIZED);
+    // Who was let in a moment ago goes on, from the same address too.
+    callers.remembered.lock().put(hash("guess"), Role::Viewer, Instant::now());
+    assert_eq!(callers.role(Some([10, 0, 0, 1].into()), &headers).await.ok(), Some(Role::Viewer));
 }

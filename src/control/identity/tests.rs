@@ -106,20 +106,6 @@ fn a_token_is_never_printed() {
     assert!(!format!("{asked:?}").contains("secret"), "{asked:?}");
 }
 
-#[test]
-fn who_shows_many_bad_tokens_waits_and_nobody_else() {
-    let (throttle, now) = (Throttle::default(), Instant::now());
-    let [bad, good] = ["10.0.0.1", "10.0.0.2"].map(|text| text.parse().ok());
-    for _ in 0..throttle::MOST {
-        assert!(!throttle.is_shut(bad, now));
-        throttle.refused(bad, now);
-    }
-    assert!(throttle.is_shut(bad, now));
-    assert_eq!(code(throttle.admit(bad, now)), Err(Code::ResourceExhausted));
-    assert!(!throttle.is_shut(good, now) && !throttle.is_shut(None, now));
-    assert!(!throttle.is_shut(bad, now + throttle::WINDOW));
-}
-
 /// A year was taken, and thirty days were issued.
 #[test]
 fn a_life_that_rules_may_ask_for_is_issued() {

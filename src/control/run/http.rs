@@ -2,7 +2,7 @@
 //! request's head may take, so that callers who say nothing keep nobody out for long; and by address,
 //! so that one caller keeps nobody out at all.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::Layer as _;
 
+use crate::control::callers::Caller;
 use crate::net::any::{AnyStream, Transport};
 use crate::net::shares::Shares;
 use crate::telemetry::limits::{Limit, LimitCounts};
@@ -44,10 +45,6 @@ const AGE: Duration = Duration::from_secs(600);
 
 /// How long requests that are under way may then still take.
 const LAST: Duration = Duration::from_secs(35);
-
-/// Who calls, as an extension of its requests.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Caller(pub(super) IpAddr);
 
 /// Serves `router` to whoever comes, with where from, until `stop`; then requests that are under way are still answered.
 pub(super) async fn serve<S>(

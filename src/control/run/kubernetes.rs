@@ -200,8 +200,8 @@ fn serve_api(
     config: &KubernetesConfig,
     tasks: &mut JoinSet<()>,
 ) {
-    let callers =
-        callers::Callers::new(Tokens::new(config.client.clone()), config.namespace.clone());
+    let (tokens, limits) = (Tokens::new(config.client.clone()), Arc::clone(&plane.limits));
+    let callers = callers::Callers::new(tokens, config.namespace.clone(), limits);
     let judge = from_fn_with_state(Arc::new(callers), callers::judge);
     let router = api::cluster_router(plane).layer(judge);
     let tls = plane.tls.server_config(&[b"h2", b"http/1.1"], ClientAuth::Optional);

@@ -20,8 +20,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::certs::{ServerCertificate, SignError, renewal};
+use crate::control::callers::Caller;
 use crate::control::plane::Plane;
-use crate::control::run::http::Caller;
 use crate::names::Namespace;
 use crate::names::sidecar::WEBHOOK_SERVICE;
 use crate::platform::kubernetes::inject::Settings;

@@ -30,6 +30,11 @@ impl Buffer {
         self.block
     }
 
+    /// Whether it has a block to read into.
+    pub fn has_block(&self) -> bool {
+        !self.block.is_empty()
+    }
+
     /// Whether its block is worth keeping: there, and not grown.
     pub fn has_standard_block(&self) -> bool {
         self.block.len() == BLOCK

@@ -42,6 +42,38 @@ fn each_direction_ends_on_its_own() {
     });
 }
 
+/// Each direction of a tunnel held a block for as long as it lasted.
+#[test]
+fn a_silent_tunnel_holds_no_room_and_goes_on_when_somebody_speaks() {
+    run(async {
+        let ((mut client, inner), (endpoint, outer)) = (pair().await, pair().await);
+        let [mut near, mut far] = [inner, outer].map(|tcp| Side::new(Stream::Plain(tcp)));
+        let (slots, idle) = (Slots::new(), Duration::from_secs(60));
+        let slot = slots.take();
+        let mut endpoint = tokio::io::BufReader::new(endpoint);
+        for word in ["first", "again"] {
+            let mut carried = Box::pin(carry(&slot, idle, &mut near, &mut far));
+            let mut heard = [0; 5];
+            client.write_all(word.as_bytes()).await.unwrap();
+            tokio::select! {
+                _ = &mut carried => panic!("it ended"),
+                _ = soon(endpoint.read_exact(&mut heard)) => {}
+            }
+            assert_eq!(heard, word.as_bytes());
+            slots.advance(slots.now() + QUIET);
+            assert!(futures_util::poll!(&mut carried).is_pending(), "it is silent, no more");
+            drop(carried);
+            assert!(!near.buffer.has_block() && !far.buffer.has_block());
+        }
+        let mut carried = Box::pin(carry(&slot, idle, &mut near, &mut far));
+        assert!(futures_util::poll!(&mut carried).is_pending());
+        for (passed, ended) in [(QUIET, false), (idle - QUIET - SWEEP, false), (SWEEP, true)] {
+            slots.advance(slots.now() + passed);
+            assert_eq!(futures_util::poll!(&mut carried).is_ready(), ended, "{passed:?}");
+        }
+    });
+}
+
 #[test]
 fn a_failure_is_passed_on_as_one() {
     run(async {
@@ -111,4 +143,15 @@ fn two_that_are_silent_are_parted_in_the_end() {
         rig.worker.slots.close();
         assert!(!soon(spoke).await.unwrap());
     });
+}
+
+/// What has connected it is gone: a tunnel is its two sides, and how far each direction is.
+#[test]
+fn what_serves_a_tunnel_is_small() {
+    fn size_of_future<A, B, C, D, F: Future>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+    for size in [size_of_future(serve_inbound), size_of_future(serve_opaque)] {
+        assert!(size <= 1152, "{size}");
+    }
 }

@@ -1,5 +1,5 @@
-//! How often an address may show a token that is refused: nobody is to guess one, and on a cluster
-//! each costs the API server a question.
+//! How often an address may show a token that is refused, be it to join or to call the admin API:
+//! nobody is to guess one, and on a cluster each costs the API server a question.
 //!
 //! A count per address and [`WINDOW`]; what was right is not counted. Bounded in memory: when too
 //! many addresses are remembered all are forgotten, the API server is asked a few at a time anyway.
@@ -12,6 +12,9 @@ use parking_lot::Mutex;
 use tonic::Status;
 
 use crate::telemetry::limits::Limit;
+
+#[cfg(test)]
+mod tests;
 
 /// The span that is counted over.
 pub(super) const WINDOW: Duration = Duration::from_secs(30);
