@@ -26,7 +26,8 @@ pub async fn arrive_outbound(worker: Rc<Worker>, tcp: TcpStream) -> Option<Box<C
         tracing::debug!("a connection to the proxy itself was closed");
         return None;
     };
-    let called = outbound::called_at(&worker, address).await;
+    // Boxed: what is over soon must not make what follows larger.
+    let called = Box::pin(outbound::called_at(&worker, address)).await;
     tcp::arrive_called(worker, Side::new(Stream::Plain(tcp)), called).await
 }
 

@@ -85,11 +85,13 @@ pub async fn arrive(
         Alpn::Http2 => Protocol::Http2,
         Alpn::Tcp => Protocol::Tcp,
     };
-    let origin = Origin::Inbound(Caller::new(&worker, app, (identity, peer), protocol));
+    let caller = Caller::new(&worker, app, (identity, peer), protocol);
     match alpn {
-        Alpn::Http1 => return Some(Connection::new(worker, side, origin, life)),
-        Alpn::Http2 => Box::pin(h2::serve(worker, side, origin, life)).await,
-        Alpn::Tcp => Box::pin(tcp::serve_inbound(worker, side, origin, spoke)).await,
+        Alpn::Http1 => {
+            return Some(Connection::new(worker, side, Origin::Inbound(caller), life));
+        }
+        Alpn::Http2 => Box::pin(h2::serve(worker, side, Origin::Inbound(caller), life)).await,
+        Alpn::Tcp => Box::pin(tcp::serve_inbound(worker, side, caller, spoke)).await,
     }
     None
 }

@@ -1,13 +1,10 @@
-//! Opaque bytes, both ways, each direction closed on its own.
+//! Opaque connections: to whom they go, who speaks first, and that they are counted.
 
-use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 
 use crate::names::{Protocol, ServiceName};
@@ -16,30 +13,27 @@ use crate::proxy::cluster::Endpoint;
 use crate::proxy::detect::{self, Kind};
 use crate::proxy::directory::Miss;
 use crate::proxy::flight::Flight;
-use crate::proxy::h1::Framing;
 use crate::proxy::outbound::{self, Called};
 use crate::proxy::pool::{MAX_AGE, Upstream};
-use crate::proxy::pump::{Pump, PumpError};
+use crate::proxy::record::Caller;
 use crate::proxy::serve::{Connection, Origin};
-use crate::proxy::slots::{SWEEP, Slot};
 use crate::proxy::stream::Side;
 use crate::proxy::worker::Worker;
 use crate::proxy::{h2, inbound, record};
 use crate::telemetry::metrics::Edge;
 use crate::telemetry::reason::Reason;
 
+mod carry;
 mod open;
 #[cfg(test)]
 mod tests;
 
+use carry::carry;
 pub use open::Opened;
 use open::{open, open_app};
 
 /// How long a tunnel may be silent in both directions where no policy says.
 const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
-
-/// After so long a silent tunnel gives its rooms back: one sweep at least, two at most.
-const QUIET: Duration = SWEEP.saturating_mul(2);
 
 /// Serves a local port that stands for one port of a service.
 pub async fn arrive_upstream(
@@ -49,7 +43,8 @@ pub async fn arrive_upstream(
     port: u16,
 ) -> Option<Box<Connection>> {
     let started = Instant::now();
-    match worker.shared.directory.wait_service(&service).await {
+    // Boxed, as all that is over before the bytes begin: it must not make a tunnel larger.
+    match Box::pin(worker.shared.directory.wait_service(&service)).await {
         Ok(cell) => arrive_called(worker, side, Called::Service(cell, port)).await,
         Err(miss) => {
             let reason = match miss {
@@ -70,7 +65,6 @@ pub async fn arrive_called(
     mut side: Side,
     called: Called,
 ) -> Option<Box<Connection>> {
-    // Boxed: what is over soon must not make a connection of HTTP/2 or of bytes larger.
     let (kind, waiting) = match outbound::protocol(&worker, &called) {
         Protocol::Http => (Kind::Http1, None),
         Protocol::Http2 | Protocol::Grpc => (Kind::Http2, None),
@@ -106,7 +100,7 @@ async fn serve_opaque(
         None => Box::pin(dial(&worker, &called)).await,
     };
     if let Some(dialed) = dialed {
-        dialed.run(worker, side).await;
+        dialed.run(&worker, side).await;
     }
 }
 
@@ -143,25 +137,35 @@ async fn find_out(
 }
 
 /// Serves opaque bytes to our own application, which may have been connected to already.
-pub async fn serve_inbound(
+pub fn serve_inbound(
     worker: Rc<Worker>,
     side: Side,
-    origin: Origin,
+    caller: Caller,
     spoke: Option<Box<Opened>>,
-) {
-    let Origin::Inbound(caller) = origin else { return };
-    let edge = Arc::clone(&caller.edge);
-    let started = Instant::now();
-    // Boxed, as in `serve_opaque`: what is over once it is connected must not make all that follows larger.
-    let opened = match (spoke, inbound::decide(&worker, &caller)) {
+) -> impl Future<Output = ()> {
+    let (edge, started) = (Arc::clone(&caller.edge), Instant::now());
+    let opening = Box::pin(open_inbound(Rc::clone(&worker), caller, spoke));
+    async move {
+        match opening.await {
+            Ok(opened) => {
+                Box::new(Dialed { opened, edge, idle: TUNNEL_IDLE }).run(&worker, side).await;
+            }
+            Err(reason) => edge.record(0, Some(reason), started.elapsed()),
+        }
+    }
+}
+
+/// Connects to the application that is called, where that has not been done.
+async fn open_inbound(
+    worker: Rc<Worker>,
+    caller: Caller,
+    spoke: Option<Box<Opened>>,
+) -> Result<Box<Opened>, Reason> {
+    match (spoke, inbound::decide(&worker, &caller)) {
         (Some(spoke), _) => Ok(spoke),
         (None, _) if !worker.admits_new() => Err(Reason::Overloaded),
-        (None, Ok(decision)) => Box::pin(open(&worker, &decision)).await.map(Box::new),
+        (None, Ok(decision)) => open(&worker, &decision).await.map(Box::new),
         (None, Err(refusal)) => Err(refusal.reason),
-    };
-    match opened {
-        Ok(opened) => Box::new(Dialed { opened, edge, idle: TUNNEL_IDLE }).run(worker, side).await,
-        Err(reason) => edge.record(0, Some(reason), started.elapsed()),
     }
 }
 
@@ -221,12 +225,20 @@ struct Dialed {
 }
 
 impl Dialed {
-    async fn run(mut self: Box<Self>, worker: Rc<Worker>, mut side: Side) {
+    /// No `async fn`, in whose future each argument would lie twice.
+    fn run(
+        mut self: Box<Self>,
+        worker: &Rc<Worker>,
+        mut side: Side,
+    ) -> impl Future<Output = ()> + use<> {
         self.edge.opened();
-        let (_under_way, slot) = (worker.begin(), worker.slots.take());
-        let moved = carry(&slot, self.idle, &mut side, &mut self.opened.upstream.side).await;
-        self.edge.add_bytes(moved.0, moved.1);
-        self.edge.closed();
+        let (under_way, slot) = (worker.begin(), worker.slots.take());
+        async move {
+            let _under_way = under_way;
+            let moved = carry(&slot, self.idle, &mut side, &mut self.opened.upstream.side).await;
+            self.edge.add_bytes(moved.0, moved.1);
+            self.edge.closed();
+        }
     }
 }
 
@@ -295,90 +307,5 @@ impl Tunnel {
         let (_under_way, slot) = (worker.begin(), worker.slots.take());
         let moved = carry(&slot, TUNNEL_IDLE, &mut client, &mut self.upstream.side).await;
         self.edge.iter().for_each(|edge| edge.add_bytes(moved.0, moved.1));
-    }
-}
-
-/// Carries bytes both ways until both have ended, one has failed, or both were silent for `idle`.
-/// How many bytes went to the endpoint, and to the client. A silent one holds no room: databases are
-/// called over pools of them.
-async fn carry(slot: &Slot, idle: Duration, client: &mut Side, upstream: &mut Side) -> (u64, u64) {
-    let mut up = Direction::new();
-    let mut down = Direction::new();
-    let quiet = QUIET.min(idle);
-    slot.arm(quiet, false);
-    let (mut seen, mut silent) = ((0, 0), false);
-    std::future::poll_fn(|cx| {
-        let results = [up.poll(cx, client, upstream), down.poll(cx, upstream, client)];
-        let moved = (up.pump.moved(), down.pump.moved());
-        if moved != seen {
-            (seen, silent) = (moved, false);
-            slot.arm(quiet, false);
-        }
-        let failed = results.iter().any(|result| matches!(result, Poll::Ready(Err(_))));
-        let ended = results.iter().all(Poll::is_ready);
-        if failed {
-            // Whoever still reads must not take what was cut off for the end.
-            client.stream.abort();
-            upstream.stream.abort();
-        }
-        if failed || ended {
-            return Poll::Ready(());
-        }
-        ready!(slot.poll_fired(cx));
-        if silent || quiet == idle {
-            return Poll::Ready(());
-        }
-        silent = true;
-        slot.arm(idle - quiet, false);
-        client.let_go();
-        upstream.let_go();
-        slot.poll_fired(cx).map(|_| ())
-    })
-    .await;
-    seen
-}
-
-/// One direction of a tunnel.
-struct Direction {
-    pump: Pump,
-    ended: bool,
-    closed: bool,
-}
-
-impl Direction {
-    fn new() -> Self {
-        Self {
-            pump: Pump::new(Vec::new(), Framing::UntilClose, false),
-            ended: false,
-            closed: false,
-        }
-    }
-
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        from: &mut Side,
-        to: &mut Side,
-    ) -> Poll<Result<(), io::Error>> {
-        if !self.ended {
-            match self.pump.poll(cx, from, to) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(())) => self.ended = true,
-                Poll::Ready(Err(PumpError::Read(error) | PumpError::Write(error))) => {
-                    return Poll::Ready(Err(error));
-                }
-                Poll::Ready(Err(PumpError::Malformed(_))) => {
-                    return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
-                }
-            }
-        }
-        if !self.closed {
-            match Pin::new(&mut to.stream).poll_shutdown(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(())) => self.closed = true,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            }
-        }
-        Poll::Ready(Ok(()))
     }
 }
